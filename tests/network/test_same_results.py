@@ -37,7 +37,7 @@ def test_keras(case):
     check_codes(keras.encode(sequences), codes)
     # tests/network/packed compares autoregressive decoding
     if not network.autoregressive:
-        check_decoded(keras.decode(codes), model, codes)
+        check_decoded_finite(keras.decode(codes), model, codes)
     if forecasts:
         forecast, expected = (m.forecast(sequences).sequences for m in (keras, model))
         assert np.abs((forecast.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
@@ -66,7 +66,7 @@ def test_page(case, page):
     decoded = Sequences.from_list(rows, names=names, column_types=types)
     # a page writes no sequence that is longer than its longest
     lengths = np.minimum(model.predict_lengths(codes), sequences.lengths.max())
-    check_decoded(decoded, model, codes, lengths)
+    check_decoded_finite(decoded, model, codes, lengths)
 
 
 def make_case(case, **changes):
@@ -79,7 +79,7 @@ def check_codes(codes, expected):
     assert np.abs(codes - expected).max() < 1e-5 * expected.std(axis=0).min()
 
 
-def check_decoded(decoded, model, codes, lengths=None):
+def check_decoded_finite(decoded, model, codes, lengths=None):
     """Compare decoded sequences, of predicted lengths by default, with those of packed rows."""
     decoded = as_sequences(decoded).align(model.schema)
     lengths = model.predict_lengths(codes) if lengths is None else lengths

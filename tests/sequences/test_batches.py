@@ -29,7 +29,7 @@ def test_every_sequence_occurs_once_per_epoch(lengths, batch_size, seed):
     rows = np.arange(len(lengths))[::2]
     runs = list(batches.iter_runs(rows, seed=seed, epoch=2))
     assert sorted(np.concatenate([rows_of(run) for run in runs])) == list(rows)
-    assert sum(run.num_batches for run in runs) == batches.num_batches(rows)
+    assert sum(run.num_batches for run in runs) == batches.count_batches(rows)
     for run in runs:
         assert run.indices.shape[1] == run.bucket.batch_size
         assert lengths[rows_of(run)].max() <= run.bucket.num_steps

@@ -61,7 +61,7 @@ def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
 def batches(scaled, size=5):
     """Return batches of few shapes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refold.sequences._batches._MIN_SAVED_STEPS", 0)
+        patch.setattr("refold.sequences._batches._MIN_STEPS_SAVED_BY_BUCKET", 0)
         return Batches(scaled.lengths, size)
 
 

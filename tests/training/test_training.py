@@ -55,8 +55,8 @@ def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     assert outcome.history["val_loss"][-1] is None
     assert outcome.history["epoch"][phases.index("refit")] == 1
     all_batches = batches(sequences(case))
-    steps = outcome.epoch * all_batches.num_batches(np.arange(21))
-    assert phases.count("refit") == -(-steps // all_batches.num_batches(np.arange(24)))
+    steps = outcome.epoch * all_batches.count_batches(np.arange(21))
+    assert phases.count("refit") == -(-steps // all_batches.count_batches(np.arange(24)))
 
 
 def test_a_refit_that_diverges_falls_back_to_the_validated_weights():

@@ -35,17 +35,17 @@ from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
     Windows,
+    check_model_hash,
     codes_from_arrow,
     codes_to_arrow,
-    describe_model_mismatch,
+    compute_median_gaps,
     extrapolate_times,
-    integers_from_text,
-    median_gaps,
+    integers_from_text_if_exact,
+    make_window_ids,
     parse_jsonl,
     parse_times,
     stored_model_hash,
     vectors_to_arrow,
-    window_ids,
 )
 
 # Key of the version of Refold that wrote a Parquet file, in the metadata of the file.
@@ -93,7 +93,7 @@ def read_code_file(
             series_ids, starts, ends = columns
             num_windows = Counter(series_ids)
             is_single = [num_windows[series_id] == 1 for series_id in series_ids]
-            ids = window_ids(series_ids, starts, ends, is_single)
+            ids = make_window_ids(series_ids, starts, ends, is_single)
             # a column has one type, so all ids become text if any is text such as 7[0:100]
             ids = pa.array(ids if all(is_single) else [*map(str, ids)])
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
@@ -106,7 +106,7 @@ def read_code_file(
             get_times = partial(extrapolate_times, start_times, gaps)
     if model is not None:
         # raises an error for codes of another model, and returns a warning if no hash is stored
-        warning = describe_model_mismatch(stored_model_hash(table), model, "This file")
+        warning = check_model_hash(stored_model_hash(table), model, "This file")
         if warning is not None:
             warn(warning)
     return codes, ids, get_times
@@ -189,7 +189,7 @@ def _read_code_csv(stream: IO[bytes]) -> pa.Table:
     stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=text_types)
     table = pyarrow.csv.read_csv(stream, convert_options=options)
-    columns = {name: integers_from_text(table.column(name)) for name in text_types}
+    columns = {name: integers_from_text_if_exact(table.column(name)) for name in text_types}
     columns |= {name: table.column(name) for name in _TIME_COLUMNS if name in names}
     # in the order of the latent dimensions: code10 comes after code9
     code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))
@@ -219,7 +219,7 @@ def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) 
         return windows.to_table(id_column) if has_windows else None
     table = windows.to_table(id_column)
     # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
-    gaps = [median_gaps(block.times, block.offsets) for block in sequences.blocks()]
+    gaps = [compute_median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
     return table if has_windows else table.select([id_column, *_TIME_COLUMNS])
 

@@ -16,7 +16,8 @@ from refold._support.rules import check, check_integer, number_rule
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
-# Number of steps to which sequences are padded in the question that `examples/question` links to.
+# Number of steps to which sequences are padded in the question. This question on Stack Overflow is
+# the source of several data sets; `examples/question` links to it.
 _QUESTION_STEPS = 10
 
 
@@ -37,17 +38,17 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
     # `np.eye` has a row for each step; its rows after the eighth are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
-    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
+    return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(8))
 
 
 def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Draw moving ones of 5 features as in the question: padded with zeros to 10 steps.
+    """Draw moving ones of 5 features, padded with zeros to 10 steps.
 
-    This is the input of a model without masking. Steps after the last feature are all zero too,
-    so only the lengths tell data from padding.
+    The question in ``examples/question`` has such data, for a model without masking. Steps after
+    the last feature are all zero too, so only the lengths tell data from padding.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
     x = np.zeros((n, _QUESTION_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
@@ -103,14 +104,14 @@ def random_one_hot(
     (10, 5)
     """
     check_integer("categories", categories)
-    rng, lengths = _draw_lengths(seed, n, steps if min_steps is None else min_steps, steps)
+    rng, lengths = _make_rng_and_lengths(seed, n, steps if min_steps is None else min_steps, steps)
     tokens = rng.integers(categories, size=int(lengths.sum()))
     values = (tokens[:, None] == np.arange(categories)).astype(np.float32)
-    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(categories))
+    return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(categories))
 
 
 def ramps() -> Sequences:
-    """Return four ramps of 9, 8, 4 and 4 steps, from the second answer to the question.
+    """Return four ramps of 9, 8, 4 and 4 steps, the data of the second answer to the question.
 
     Examples
     --------
@@ -142,20 +143,21 @@ def noisy_sines(
     True
     """
     check("noise", noise, number_rule(minimum=0))
-    rng, lengths = _draw_lengths(seed, n, min_steps, max_steps)
+    rng, lengths = _make_rng_and_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
-    step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
-    phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
-    values = np.sin(2 * np.pi * frequency * step + phase) + noise * rng.normal(size=len(step))
+    # of each step of all series, (num_steps,)
+    steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    frequencies = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
+    phases = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
+    values = np.sin(2 * np.pi * frequencies * steps + phases) + noise * rng.normal(size=len(steps))
     schema = Schema((Column("x0", "numeric"),), layout="series")
     return Sequences(values.astype(np.float32)[:, None], offsets, schema=schema)
 
 
-def _draw_lengths(
+def _make_rng_and_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
-    """Return a random generator, and rounded uniform lengths (n,) that it drew."""
+    """Draw rounded uniform lengths (n,). Return the generator, for further draws, too."""
     check_integer("seed", seed, minimum=0)
     check_integer("n", n)
     check_integer("min_steps", min_steps, minimum=0)
@@ -164,7 +166,7 @@ def _draw_lengths(
     return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
 
-def _binary_schema(num_columns: int) -> Schema:
+def _make_binary_schema(num_columns: int) -> Schema:
     return Schema(tuple(Column(f"x{i}", "binary") for i in range(num_columns)))
 
 
@@ -210,16 +212,16 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, labels[is_train], labels[is_test])
 
 
-def _question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
-    """Return the array of the question as sequences of 10 steps, which include the padding."""
+def _draw_question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
+    """Return `question_array` as sequences, all of 10 steps: the padding is part of them."""
     x, _ = question_array(n, seed=seed)
     return Sequences.from_array(x, column_types="binary")
 
 
 # Functions that draw a data set; the caller chooses its size and the seed.
-_GENERATORS: dict[str, Callable[..., Sequences]] = {
+_DATA_SET_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
-    "question": _question_sequences,
+    "question": _draw_question_sequences,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
@@ -244,7 +246,7 @@ def names() -> list[str]:
     >>> names()[:4]
     ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
-    return [*_GENERATORS, *_FIXED_DATA_SET_LOADERS]
+    return [*_DATA_SET_GENERATORS, *_FIXED_DATA_SET_LOADERS]
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
@@ -255,8 +257,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     name : str
         One of ``names()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
-        Number of sequences to draw, by default that of the generator; or to take from the start
-        of a fixed data set, by default all.
+        Number of sequences. A generator draws this number, by default the number in its signature.
+        Of a data set that is always the same, these are the first sequences, by default all.
     seed : int, default=0
         Seed of a generator.
 
@@ -267,8 +269,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     """
     if n is not None:
         check_integer("n", n)
-    if name in _GENERATORS:
-        generator = _GENERATORS[name]
+    if name in _DATA_SET_GENERATORS:
+        generator = _DATA_SET_GENERATORS[name]
         return generator(seed=seed) if n is None else generator(n, seed=seed)
     if name not in _FIXED_DATA_SET_LOADERS:
         raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
@@ -279,7 +281,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
 
 
 def labels_of(name: str) -> tuple[str, np.ndarray]:
-    """Return the labels of a data set, and their name.
+    """Return the labels of a data set, and the name of the labels.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from refold.sequences import (
     Sequences,
     as_sequences,
     data_warnings,
-    find_key_columns,
     fingerprints,
+    guess_id_and_time_columns,
     sequence_and_step_indices,
     sequence_moments,
 )
@@ -286,7 +286,7 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
 
 def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
-    key_types = find_key_columns(sample)  # "id" or "time", by the name of the column
+    key_types = guess_id_and_time_columns(sample)  # "id" or "time", by the name of the column
     _, steps = sequence_and_step_indices(sample)
     is_inside = steps[1:] > 0  # False between the last step of a sequence and the next sequence
     # with few sequences, all of them may have a constant column by chance

@@ -47,19 +47,19 @@ _NUM_TREES = 200
 # Minimum number of real sequences, and of generated ones, for a verdict. With fewer sequences, the
 # accuracy is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
-# Pairs of the highest accuracy for which a verdict holds, and the verdict, in increasing order.
-_VERDICTS = (
+# The maximum accuracy at which each verdict holds, and the verdict, in ascending order.
+_ACCURACY_VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
 # Lengths of the n-grams of tokens that `compare` counts.
-_NGRAM_SIZES = (2, 3, 4, 5)
-# Only this number of the most frequent categories of a column are counted. It limits the number of
-# features.
+_NGRAM_LENGTHS = (2, 3, 4, 5)
+# Maximum number of categories of a column that are counted, the most frequent ones. It limits the
+# number of features.
 _MAX_COUNTED_CATEGORIES = 64
-# Only this number of the most frequent categories of a column are paired. Twelve categories have 66
-# pairs, with three features each.
+# Maximum number of categories of a column that are paired, the most frequent ones. It limits the
+# number of features: twelve categories have 66 pairs, with three features each.
 _MAX_PAIRED_CATEGORIES = 12
 
 
@@ -74,9 +74,9 @@ class Comparison(NamedTuple):
     count : int
         Number of real sequences, and of generated ones, that were classified.
     unseen, unseen_real : array of shape (4,) or None
-        Share of n-grams, for n = 2, 3, 4 and 5, that do not occur in the reference half of the real
-        sequences: of the generated sequences and of the other real ones. None if all columns are
-        numeric, or there are too few real sequences.
+        Share of the n-grams of the generated sequences, and of the classified real sequences, that
+        do not occur in the reference: the real sequences that are not classified. One share each
+        for n = 2, 3, 4 and 5. None if all columns are numeric or there are too few real sequences.
     """
 
     two_sample_test: float
@@ -95,10 +95,10 @@ class Comparison(NamedTuple):
             minimum = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
             return f"none, {minimum} (got {self.count})"
         accuracy = self.two_sample_test
-        return next(text for max_accuracy, text in _VERDICTS if accuracy <= max_accuracy)
+        return next(text for max_accuracy, text in _ACCURACY_VERDICTS if accuracy <= max_accuracy)
 
     def to_table(self) -> pa.Table:
-        """Return one row: the fields, of which n-grams are lists, and ``verdict``."""
+        """Return one row: the fields and ``verdict``. The shares of unseen n-grams are lists."""
         test, count, *unseen = self
         lists = [pa.array([x if x is None else x.tolist()], pa.list_(pa.float64())) for x in unseen]
         names = "two_sample_test", "count", "verdict", "unseen", "unseen_real"
@@ -116,8 +116,8 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     Parameters
     ----------
     real, generated : Sequences or list
-        With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
-        1000, fewer if the sequences are long or have many categories.
+        With the same columns, at least 5 of each. The same number of each is drawn at random: at
+        most 1000, and fewer if the sequences are long or have many categories.
     seed : int
         Seed of the draws, the folds and the forest.
 
@@ -237,10 +237,10 @@ def _count_unseen_ngrams(
     """Return the number of n-grams that are not in the reference, and the number of all n-grams."""
     # both have the shape (n_sequences, number of token columns, number of n-gram lengths)
     token_columns = np.flatnonzero(~sequences.schema.numeric).tolist()
-    num_unseen = np.zeros((len(sequences), len(token_columns), len(_NGRAM_SIZES)), np.int64)
+    num_unseen = np.zeros((len(sequences), len(token_columns), len(_NGRAM_LENGTHS)), np.int64)
     num_ngrams = np.zeros_like(num_unseen)
     for i, column_index in enumerate(token_columns):
-        for j, n in enumerate(_NGRAM_SIZES):
+        for j, n in enumerate(_NGRAM_LENGTHS):
             seen = set().union(*_iterate_ngrams(reference_sequences, column_index, n))
             for row, ngrams in enumerate(_iterate_ngrams(sequences, column_index, n)):
                 num_ngrams[row, i, j] = len(ngrams)
@@ -249,7 +249,7 @@ def _count_unseen_ngrams(
 
 
 def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
-    """Yield the n-grams of each sequence; its start and its end count as tokens."""
+    """Yield the n-grams of a column of each sequence; its start and its end count as tokens."""
     values = sequences.values[:, column_index]
     # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
@@ -261,7 +261,7 @@ def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator
 
 @dataclass(frozen=True)
 class Probe:
-    """Accuracy of a linear classifier.
+    """Accuracy of a linear classifier that predicts labels from vectors.
 
     Attributes
     ----------
@@ -305,7 +305,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     Parameters
     ----------
     vectors : array of shape (n_sequences, width)
-        They are standardized on the training vectors of each fold.
+        Codes or other features. Each fold standardizes them on its training vectors.
     labels : array of shape (n_sequences,)
         Two labels at least, and two sequences for each.
     folds : int, default=5
@@ -348,9 +348,9 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     accuracies = cross_val_score(classifier, vectors, labels, cv=stratified_folds)
     return Probe(
-        float(accuracies.mean()),
-        float(accuracies.std()),
-        float(counts.max() / counts.sum()),
-        len(classes),
-        num_folds,
+        accuracy=float(accuracies.mean()),
+        deviation=float(accuracies.std()),
+        chance=float(counts.max() / counts.sum()),
+        num_classes=len(classes),
+        num_folds=num_folds,
     )

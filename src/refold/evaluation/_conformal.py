@@ -12,11 +12,12 @@ _MAX_CALIBRATION_SEQUENCES = 1e15
 
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
-    """Share of scores that are at least as high, among the normal scores and the score itself.
+    """Compute the p-value of each score from the scores of normal sequences.
 
-    The result, an array (n,), is from ``1 / (m + 1)`` to 1, and NaN where the score is NaN. If a
-    score is exchangeable with the calibration scores, its p-value is at most ``alpha`` with
-    probability at most ``alpha``, for any distribution [1]_.
+    The p-value is the share of scores that are at least as high, among the normal scores and the
+    score itself. The result, an array (n,), is from ``1 / (m + 1)`` to 1, and NaN where the score
+    is NaN. If a score is exchangeable with the calibration scores, the probability that its p-value
+    is at most ``alpha`` is at most ``alpha``, for any distribution [1]_.
 
     Parameters
     ----------
@@ -81,8 +82,9 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
-    """Return half-widths (...) of intervals with coverage 1 - alpha, from residuals (m, ...)."""
-    # If a new residual is exchangeable with these, the probability that it exceeds the margin is at
+    """Return half-widths of intervals with coverage 1 - alpha, from absolute residuals (m, ...)."""
+    # The result has the shape (...), a half-width for each entry of a prediction. If a new residual
+    # is exchangeable with these, the probability that it exceeds the margin is at
     # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference
     # for Regression", Journal of the American Statistical Association 113, 2018). Missing residuals
     # are NaN, and the margin is infinite where there are too few residuals.

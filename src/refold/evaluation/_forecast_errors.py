@@ -18,9 +18,9 @@ from refold.sequences import Scaler, Sequences, as_sequences, sequence_and_step_
 
 # A forecast is worse than a baseline if its error is more than this number of times as large.
 # Smaller differences are rarely of interest.
-_MIN_WORSE_FACTOR = 1.01
+_MIN_WORSE_ERROR_RATIO = 1.01
 # Maximum number of columns that a text names for each baseline, so that it stays short.
-_MAX_NAMED_COLUMNS = 3
+_MAX_COLUMNS_NAMED = 3
 # Names of the baselines in a text, by the attribute of `ForecastErrors`.
 _BASELINE_NAMES = {
     "last_value": "last value",
@@ -28,9 +28,9 @@ _BASELINE_NAMES = {
     "seasonal_naive": "last season",
 }
 # Maximum number of values that are searched for a season. It limits the time.
-_MAX_SEARCHED_VALUES = 1 << 18
+_MAX_VALUES_FOR_SEASON = 1 << 18
 # Maximum number of steps of a season. It limits the time.
-_MAX_SEASON = 1024
+_MAX_SEASON_STEPS = 1024
 # The season is the shortest lag whose mean squared difference is at most this number of times as
 # large as that of the best lag. The best lag is often a multiple of the season.
 _MAX_SEASON_DIFFERENCE_RATIO = 1.1
@@ -95,6 +95,7 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
+        # the line of errors also tells the length of the season
         names = _BASELINE_NAMES | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
         # for each measure: its name, its value for each forecast, and the function that formats it
         measures = []
@@ -106,7 +107,7 @@ class ForecastErrors:
         texts = []
         for measure, values, to_text in measures:
             parts = [f"{measure} {to_text(values['model'])}"]
-            parts += [f"{names[f]} {to_text(values[f])}" for f in names if f in values]
+            parts += [f"{names[key]} {to_text(values[key])}" for key in names if key in values]
             texts.append(", ".join(parts))
         text = "; ".join(texts)
         return f"{text}\n{self.worse}" if self.worse else text
@@ -118,9 +119,9 @@ class ForecastErrors:
         for field, name in _BASELINE_NAMES.items():
             # without a season, or a numeric column, a baseline has no errors
             errors = self.by_step.get(field, np.full(len(self.names), np.inf))
-            is_worse = self.by_step["model"] > _MIN_WORSE_FACTOR * errors  # (steps, n_columns)
+            is_worse = self.by_step["model"] > _MIN_WORSE_ERROR_RATIO * errors  # (steps, n_columns)
             if count := int(is_worse.sum()):
-                columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_NAMED_COLUMNS]
+                columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_COLUMNS_NAMED]
                 texts.append(
                     f"the {name} at {count} of {is_worse.size} steps ({', '.join(columns)})"
                 )
@@ -192,14 +193,14 @@ def forecast_errors(
         errors[name] = fidelities[name].error
         if fidelities[name].accuracy is not None and name != "linear":
             accuracy[name] = fidelities[name].accuracy
-        values = entry_errors(after, predicted, scaler)
-        values[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
+        step_errors = entry_errors(after, predicted, scaler)  # (steps of all sequences, n_columns)
+        step_errors[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
         if name == "linear":  # only numeric columns can go on linearly
-            values[:, ~numeric] = np.nan
-        observed = ~np.isnan(values)
+            step_errors[:, ~numeric] = np.nan
+        observed = ~np.isnan(step_errors)
         # means over the sequences, (num_steps, n_columns)
         sums, counts = np.zeros((2, num_steps, len(numeric)))
-        np.add.at(sums, step_indices, np.where(observed, values, 0.0))
+        np.add.at(sums, step_indices, np.where(observed, step_errors, 0.0))
         np.add.at(counts, step_indices, observed)
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
         by_step[name] = np.where(numeric, np.sqrt(means), means)
@@ -223,11 +224,12 @@ def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
     for column in np.flatnonzero(before.schema.numeric):
         observed = np.flatnonzero(~np.isnan(before.values[:, column]))
         values = before.values[observed, column].astype(float)
-        owners, gaps = sequence_indices[observed], np.diff(step_indices[observed])
-        # pairs of neighboring values in the same sequence
-        pairs = np.flatnonzero(owners[1:] == owners[:-1])
+        # of each observed value: index of its sequence, and number of steps to the next value
+        observed_sequences, gaps = sequence_indices[observed], np.diff(step_indices[observed])
+        # a pair is two neighboring values of the same sequence, by the index of the first
+        pairs = np.flatnonzero(observed_sequences[1:] == observed_sequences[:-1])
         # the last pair of a sequence overwrites the slopes of its earlier pairs
-        slopes[owners[pairs], column] = np.diff(values)[pairs] / gaps[pairs]
+        slopes[observed_sequences[pairs], column] = np.diff(values)[pairs] / gaps[pairs]
     step_numbers = np.tile(np.arange(1, num_steps + 1), len(before))[:, None]
     changes = step_numbers * np.repeat(slopes, num_steps, axis=0)
     return last_values.with_values(last_values.values + changes)
@@ -250,12 +252,12 @@ def seasonal_naive(before: Sequences, num_steps: int, season: int) -> Sequences:
         observed = ~np.isnan(before.values[:, column])
         last_values[sequence_indices[observed], column] = before.values[observed, column]
         observed &= phases < num_phases
-        values = before.values[observed, column]
-        by_phase[sequence_indices[observed], phases[observed], column] = values
+        observed_values = before.values[observed, column]
+        by_phase[sequence_indices[observed], phases[observed], column] = observed_values
     by_phase = np.where(np.isnan(by_phase), last_values[:, None], by_phase)
-    values = by_phase[:, np.arange(num_steps) % season].reshape(-1, num_columns)
+    forecast = by_phase[:, np.arange(num_steps) % season].reshape(-1, num_columns)
     offsets = np.arange(len(before) + 1) * num_steps
-    return Sequences(values, offsets, ids=before.ids, schema=before.schema)
+    return Sequences(forecast, offsets, ids=before.ids, schema=before.schema)
 
 
 def pick_season(sequences: Sequences) -> int | None:
@@ -263,16 +265,16 @@ def pick_season(sequences: Sequences) -> int | None:
     # A season is a lag from 2 to half the median length. The mean squared difference of values that
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
-    num_values = _MAX_SEARCHED_VALUES // sequences.schema.num_columns  # of each column
-    sequence_indices = sequence_and_step_indices(sequences)[0][:num_values]  # of each step
-    values = np.asarray(sequences.values[:num_values], float)
+    num_steps = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # only the first steps
+    sequence_indices = sequence_and_step_indices(sequences)[0][:num_steps]  # of each step
+    values = np.asarray(sequences.values[:num_steps], float)
     # columns are divided by their standard deviations, because they count equally
-    counts = np.maximum(1, (~np.isnan(values)).sum(axis=0))
+    counts = np.maximum(1, (~np.isnan(values)).sum(axis=0))  # of observed values, (n_columns,)
     variances = np.nansum((values - np.nansum(values, axis=0) / counts) ** 2, axis=0) / counts
     values = values / np.where(variances > 0, np.sqrt(variances), 1.0)
     categorical = ~sequences.schema.numeric
-    max_lag = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
-    differences = [np.nan]  # mean squared differences, whose index is the lag
+    max_lag = int(min(_MAX_SEASON_STEPS, np.median(sequences.lengths) // 2))
+    differences = [np.nan]  # mean squared differences by lag; the lag 0 is not searched
     for lag in range(1, max_lag + 2):  # one more, to compare the last lag with its neighbors
         is_in_same_sequence = sequence_indices[lag:] == sequence_indices[:-lag]
         squares = ((values[lag:] - values[:-lag])[is_in_same_sequence]) ** 2

@@ -70,7 +70,7 @@ class PCABaseline:
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         check_not_empty(self.max_steps_, "step", "to fit PCA on")
         self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
-        matrix = self._padded_matrix(sequences)
+        matrix = self._make_padded_matrix(sequences)
         if self.latent_dim > min(matrix.shape):
             raise DataError(
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
@@ -85,7 +85,7 @@ class PCABaseline:
         """Encode sequences into an array of shape (n_sequences, latent_dim)."""
         if not hasattr(self, "pca_"):
             raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
-        return self.pca_.transform(self._padded_matrix(as_sequences(sequences)))
+        return self.pca_.transform(self._make_padded_matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
         """Encode and decode, given the true lengths; the ids and the schema stay the same."""
@@ -97,7 +97,7 @@ class PCABaseline:
         exists = step_indices < self.max_steps_
         channels = np.zeros((len(step_indices), decoded.shape[-1]))
         channels[exists] = decoded[sequence_indices[exists], step_indices[exists]]
-        # a category is the index of its largest channel
+        # the decoded category of a step is the index of the largest channel of its column
         columns, start = [], 0
         for column in self.schema_.columns:
             block = channels[:, start : start + column.width]
@@ -115,7 +115,7 @@ class PCABaseline:
             setattr(smaller.pca_, name, getattr(self.pca_, name)[:latent_dim])
         return smaller
 
-    def _padded_matrix(self, sequences: Sequences) -> np.ndarray:
+    def _make_padded_matrix(self, sequences: Sequences) -> np.ndarray:
         """Return standardized, zero-padded channels, (n_sequences, max_steps * n_channels)."""
         if sequences.schema.columns != self.schema_.columns:
             raise SchemaError(
@@ -155,7 +155,8 @@ def cross_validated_pca(
     seed: int,
 ) -> Sequences:
     """Reconstruct each sequence, at its length, by PCA of the other folds."""
-    # At least three sequences must be allowed for fits, of which two have steps.
+    # At least three sequences must be allowed for fits, and two of these must have steps, so that
+    # every fold leaves a sequence with steps to fit on.
     order = np.random.default_rng(seed).permutation(len(sequences))
     # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
     # other, so that no fold gets all of them.

@@ -72,8 +72,9 @@ def entry_errors(
                 f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} "
                 'columns; pass Scaler.fit(train, mode="features").'
             )
-    x = original.values.astype(float)  # true values, (n_steps, n_columns)
-    y, is_correct = _compare(original, reconstructed, tolerance=0.0)  # of the reconstruction
+    # x and y: true and reconstructed values, both (n_steps, n_columns)
+    x = original.values.astype(float)
+    y, is_correct = _compare_at_original_steps(original, reconstructed, tolerance=0.0)
     errors = np.where(np.isnan(x), np.nan, (~is_correct).astype(float))
     if numeric.any():
         if scaler is not None:
@@ -122,8 +123,8 @@ class SequenceErrors(NamedTuple):
         return f"SequenceErrors({pluralize(len(self.numeric), 'sequence')})"
 
     def to_table(self) -> pa.Table:
-        """Return one row per sequence, in their order; NaN is null."""
-        return _nullable_table(self._asdict())
+        """Return one row per sequence, in the order of the sequences; NaN is null."""
+        return _to_table_with_nulls(self._asdict())
 
 
 def errors_by_sequence(
@@ -139,7 +140,7 @@ def errors_by_sequence(
     """
     original = as_sequences(original)
     sequence_indices, _ = sequence_and_step_indices(original)  # of each step
-    errors = _mean_errors(original, reconstructed, scaler, sequence_indices, len(original))
+    errors = _compute_group_means(original, reconstructed, scaler, sequence_indices, len(original))
     return SequenceErrors(*errors)
 
 
@@ -151,7 +152,7 @@ class GroupErrors(NamedTuple):
     first, last : arrays of int of shape (n_groups,)
         First and last length or step of each group, both inclusive.
     numeric, categorical : arrays of shape (n_groups,)
-        Mean errors, as in `SequenceErrors`.
+        Mean errors over the entries of each group, as in `SequenceErrors`.
     num_sequences : array of int of shape (n_groups,)
         Number of sequences that have such a length, or such a step.
     """
@@ -168,7 +169,7 @@ class GroupErrors(NamedTuple):
 
     def to_table(self) -> pa.Table:
         """Return one row per group; NaN is null."""
-        return _nullable_table(self._asdict())
+        return _to_table_with_nulls(self._asdict())
 
     @property
     def names(self) -> list[str]:
@@ -208,9 +209,9 @@ def errors_by_length(
     lengths, length_indices, counts = np.unique(
         original.lengths, return_inverse=True, return_counts=True
     )
-    # Sequences are ordered by length and split into groups of equal size. All sequences of one
-    # length are in the group of the middle one of them, whose rank is a share from 0 to 1. The
-    # second `np.unique` leaves out empty groups.
+    # Sequences are ordered by length and split into groups of equal size. The middle sequence of
+    # each length decides the group of all sequences of this length. Its rank is a share from 0 to
+    # 1. The second `np.unique` leaves out empty groups.
     middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
     _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
     # indices of the first and the last length of each group
@@ -219,7 +220,7 @@ def errors_by_length(
     group_of_sequence = group_of_length[length_indices]
     sequence_indices, _ = sequence_and_step_indices(original)  # of each step
     group_of_step = group_of_sequence[sequence_indices]
-    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    means = _compute_group_means(original, reconstructed, scaler, group_of_step, len(first))
     return GroupErrors(lengths[first], lengths[last], *means, np.bincount(group_of_sequence))
 
 
@@ -251,7 +252,7 @@ def errors_by_position(
     steps_per_group = max(1, math.ceil(max_steps / num_groups))
     first = np.arange(0, max_steps, steps_per_group)
     group_of_step = step_indices // steps_per_group
-    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    means = _compute_group_means(original, reconstructed, scaler, group_of_step, len(first))
     last = np.minimum(first + steps_per_group, max_steps) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
     return GroupErrors(first, last, *means, num_sequences)
@@ -273,7 +274,7 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
     if total_square > 0:
         return total_error / total_square
     return 0.0 if total_error == 0 else math.inf
@@ -292,7 +293,7 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
     if total_square > 0:
         return 1.0 - total_error / total_square
     return 1.0 if total_error == 0 else 0.0
@@ -317,7 +318,7 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     0.6666666666666666
     """
     original, reconstructed = _check_pair(original, reconstructed)
-    _, is_correct = _compare(original, reconstructed, tolerance)
+    _, is_correct = _compare_at_original_steps(original, reconstructed, tolerance)
     num_wrong = sum_by_sequence(~is_correct, original).sum(axis=1)  # entries of each sequence
     return float(np.mean((num_wrong == 0) & (original.lengths == reconstructed.lengths)))
 
@@ -343,10 +344,8 @@ def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
         )
     errors = entry_errors(original, reconstructed)[:, ~numeric]
     observed = ~np.isnan(errors).all(axis=1)
-    if not observed.any():
-        return 1.0
     is_wrong = (errors[observed] == 1).any(axis=1)
-    return float(np.mean(~is_wrong))
+    return float(np.mean(~is_wrong)) if observed.any() else 1.0
 
 
 @dataclass(frozen=True)
@@ -396,12 +395,12 @@ class Fidelity:
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.
 
-        The first measure of PCA is introduced by ``name``, and others by "PCA".
+        The text introduces the first measure of PCA by ``name``, and the others by "PCA".
         """
         fields = ["nmse", "accuracy"] if self.nmse is not None else ["accuracy", "exact"]
         texts = []
         for field in fields:
-            value, pca_value = getattr(self, field), getattr(pca, field, None)
+            value, pca_value = getattr(self, field), getattr(pca, field, None)  # None without PCA
             if value is None:
                 continue
             to_text = format_short if field == "nmse" else as_percent
@@ -436,6 +435,7 @@ def as_percent(share: float) -> str:
     """Format a share in percent, rounded down so that it never looks better than it is."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"
+    # to 9 digits first, so that a rounding error of the product does not lower the result
     return f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"
 
 
@@ -448,8 +448,8 @@ class ErrorCurve:
     sizes : tuple of int
         Latent dimensions, ascending.
     errors, pca : tuple of float
-        Error of a fit with codes of each size, and of PCA with as many components, or with all
-        components if there are fewer.
+        Error of a fit with codes of each size, and of PCA with this number of components. PCA has
+        fewer components if the data do not have this number.
     measure : {"NMSE", "1 - accuracy"}
         Measure of the errors: normalized squared error of the numeric columns or, if no column is
         numeric, the share of the steps with a wrong token.
@@ -491,7 +491,7 @@ class ErrorCurve:
         return pa.table(columns)
 
 
-def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
+def _to_table_with_nulls(arrays: dict[str, np.ndarray]) -> pa.Table:
     """Return a table of arrays of the same length, with null for NaN."""
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
@@ -512,7 +512,7 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
     return original, reconstructed
 
 
-def _compare(
+def _compare_at_original_steps(
     original: Sequences, reconstructed: Sequences, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return reconstructed values at the steps of the original, and whether they are correct."""
@@ -529,7 +529,7 @@ def _compare(
     return values, is_correct
 
 
-def _mean_errors(
+def _compute_group_means(
     original: Sequences,
     reconstructed: SequenceList,
     scaler: Scaler | None,
@@ -546,7 +546,7 @@ def _mean_errors(
     return means[0], means[1]
 
 
-def _sum_squares(
+def _sum_squared_errors_and_values(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> tuple[float, float]:
     """Return the sums of the squared errors and of the squared values, both standardized."""

@@ -33,7 +33,7 @@ from refold.files.tables import (
 from refold.sequences._encoding import RowNamer, resolve_column_types
 from refold.sequences._schema import check_unique_names
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import integers_from_text, match_mask
+from refold.sequences._tables import integers_from_text_if_exact, match_mask
 from refold.sequences.types import CATEGORICAL
 
 _CATEGORICAL = CATEGORICAL.name
@@ -109,7 +109,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     has_floats = any(map(pa.types.is_floating, table.schema.types))
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
-        cells[options.id] = integers_from_text(cells[options.id])
+        cells[options.id] = integers_from_text_if_exact(cells[options.id])
     if is_wide and categorical:
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.

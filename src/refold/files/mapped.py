@@ -44,11 +44,11 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     arrays_from_arrow,
     check_has_ids,
-    declared_types,
+    choose_column_types,
     factorize,
     has_lists,
-    schema_metadata,
-    stored_schema,
+    schema_from_metadata,
+    schema_to_metadata,
     to_raw_column,
 )
 from refold.sequences._times import add_time_gap_column
@@ -119,7 +119,7 @@ def _convert_blocks(
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
     block_ids, block_offsets, first_row_names = [], [0], []
     for chunk in _read_whole_sequences(large_table):
-        block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
+        block = _sequences_from_chunk(large_table, chunk, options, schema_to_metadata(schema))
         first_sequence = block_offsets[-1]
         block_offsets.append(first_sequence + len(block))
         if options.id is None:
@@ -202,8 +202,8 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
         to_raw_column(pa.chunked_array([], type_), name).dtype
         for type_, name in zip(arrow_types, features, strict=True)
     ]
-    stored = stored_schema(large_table.schema.metadata)
-    types = declared_types(features, arrow_types, options.column_types, stored)
+    stored = schema_from_metadata(large_table.schema.metadata)
+    types = choose_column_types(features, arrow_types, options.column_types, stored)
     distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
     # if all values are missing, the sequence has one step, which is NaN
     num_steps = max([*map(len, distinct_values), int(has_steps)])

@@ -32,7 +32,7 @@ from refold.files.tables import (
 from refold.sequences._encoding import resolve_column_types
 from refold.sequences._schema import Column, Schema, check_unique_names, merge_columns
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import pandas_index_columns, schema_metadata, stored_schema
+from refold.sequences._tables import pandas_index_columns, schema_from_metadata, schema_to_metadata
 
 # Approximate memory of a chunk of rows. Larger chunks take more memory, and smaller ones take more
 # time for each row.
@@ -221,7 +221,7 @@ def _merge_schemas(
                 "folder need the same. Write it again, move it elsewhere, or choose the columns "
                 f"with {argument('columns=')}."
             ) from error
-    refold_schemas = [schema for file in schemas if (schema := stored_schema(file.metadata))]
+    refold_schemas = [schema for file in schemas if (schema := schema_from_metadata(file.metadata))]
     if not refold_schemas:
         return merged
     features = file_options[0].features
@@ -237,7 +237,7 @@ def _merge_schemas(
     union = tuple(map(merge_columns, columns.values()))
     is_one_layout = len({schema.layout for schema in refold_schemas}) == 1
     schema = Schema(union, refold_schemas[0].layout if is_one_layout else "array")
-    return merged.with_metadata(schema_metadata(schema))
+    return merged.with_metadata(schema_to_metadata(schema))
 
 
 def _list_parquet_files(root: Path) -> list[Path]:

@@ -37,11 +37,11 @@ from refold.sequences._tables import (
     check_id_is_no_feature,
     check_id_type,
     factorize,
+    find_time_index_name,
     has_lists,
     has_nested_lists,
     pandas_index_columns,
     table_from_arrays,
-    time_index_column,
     to_raw_column,
 )
 from refold.sequences._times import check_has_times
@@ -118,7 +118,7 @@ def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptio
                 f"adapt with {argument(window=100)}."
             )
         time = _find_column(options.time, "time", columns, file_name)
-        time = time or time_index_column(index_columns, field_of)  # an index of dates
+        time = time or find_time_index_name(index_columns, field_of)  # an index of dates
     for option in LONG_TABLE_OPTION_NAMES:
         if option != "time" and getattr(options, option):  # all others need a time column
             check_has_times(time, argument(f"{option}="))

@@ -18,7 +18,7 @@ from refold.sequences._encoding import ColumnTypes, RowNamer
 from refold.sequences._lists import arrays_from_list
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import integers_from_text
+from refold.sequences._tables import integers_from_text_if_exact
 
 # All tags that a header may have.
 _HEADER_TAGS = (
@@ -64,7 +64,7 @@ def read_ts_labels(
     """Return the labels of the cases, in a table of one column."""
     check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
-    return pa.table({"label": integers_from_text(labels)})
+    return pa.table({"label": integers_from_text_if_exact(labels)})
 
 
 def _read_cases(data: bytes, file_name: str) -> list[Case]:

@@ -25,7 +25,7 @@ from refold.model._inputs import SequencesLike, describe_training_sequences
 from refold.network.packed.batches import one_hot
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
-from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded, split_at
+from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded_finite, split_at
 
 # Maximum number of forecast errors that a calibration stores: 16 MiB in the file of the model.
 _MAX_RESIDUALS = 1 << 21
@@ -261,11 +261,11 @@ def forecast_next_steps(
     # but the forecast decoder was not trained on them: with them, its errors were 6 to 22 % larger.
     scaled = scaler.transform(sequences)
     codes = network.encode(scaled, verbose=verbose)
-    with np.errstate(over="ignore"):  # `check_decoded` refuses infinite values below
+    with np.errstate(over="ignore"):  # `check_decoded_finite` refuses infinite values below
         recent = recent_values(scaled, network.specification)
     outputs = network.forecast(codes, recent)
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
-    check_decoded(np.isfinite(outputs), offsets)
+    check_decoded_finite(np.isfinite(outputs), offsets)
     predicted = Sequences(network.head.likeliest_values(outputs), offsets, schema=sequences.schema)
     return scaler.inverse_transform(predicted, None).with_ids(sequences.ids)
 

@@ -24,6 +24,7 @@ from refold.sequences import (
     Sequences,
     Windows,
     as_sequences,
+    compute_window_positions,
     cut_windows,
     default_window_step,
     fingerprints,
@@ -35,7 +36,6 @@ from refold.sequences import (
     read_for,
     series_from_table,
     uncut_windows,
-    window_positions,
 )
 
 
@@ -110,7 +110,7 @@ def cut_into_windows(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
-    positions = window_positions(series.lengths, window_lengths, step)
+    positions = compute_window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
 
 

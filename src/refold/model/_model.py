@@ -97,10 +97,10 @@ from refold.sequences import (
     Sequences,
     Windows,
     as_sequences,
-    check_decoded,
+    check_decoded_finite,
+    check_model_hash,
     default_names,
     default_window_step,
-    describe_model_mismatch,
     fingerprints,
     is_frame,
     stored_model_hash,
@@ -917,7 +917,7 @@ class Model:
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes; if a pandas frame has the hash of a model, check that it is this model."""
         if (stored_hash := stored_model_hash(codes)) is not None:
-            describe_model_mismatch(stored_hash, self, "The table")
+            check_model_hash(stored_hash, self, "The table")
         try:
             with np.errstate(over="ignore"):  # too large numbers become infinite: refused below
                 array = np.asarray(codes, dtype=np.float32)
@@ -1061,7 +1061,7 @@ class Model:
         """Decode latent codes to scaled sequences; raise a DataError if a value is not finite."""
         offsets = offsets_from_lengths(lengths)
         outputs = self.network.decode(latent_codes, offsets, sampling=sampling, verbose=verbose)
-        check_decoded(np.isfinite(outputs), offsets)
+        check_decoded_finite(np.isfinite(outputs), offsets)
         return Sequences(self.network.head.likeliest_values(outputs), offsets, schema=self.schema)
 
     def _decode_and_clip(

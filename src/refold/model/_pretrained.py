@@ -59,8 +59,8 @@ def with_columns(
     for column in schema.columns:
         if column.column_type.has_categories:
             raise DataError(
-                f"Column {column.name!r} holds {column.contents}, and this model reads numbers. "
-                "Leave it out, or fit a model to the data."
+                f"Column {column.name!r} holds {column.contents_description}, and this model reads "
+                "numbers. Leave it out, or fit a model to the data."
             )
     columns = tuple(Column(column.name, NUMERIC.name) for column in schema.columns)
     num_columns = len(columns)

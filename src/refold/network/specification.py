@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.kernels import random_convolutions
-from refold.sequences.types import number_mask
+from refold.sequences.types import make_quantity_mask
 
 # Minimum standard deviation of the training lengths, in steps; if all are equal, it would be 0.
 _MIN_LENGTH_STD = 0.1
@@ -193,7 +193,7 @@ class Specification:
         """Number of steps that the linear path has weights for; None without a linear path."""
         linear_path = self.linear_path
         if linear_path is None:
-            linear_path = bool(number_mask(self.column_types).any())
+            linear_path = bool(make_quantity_mask(self.column_types).any())
         limit = max_linear_steps(self.input_width, self.latent_dim)
         return min(self.max_steps, limit) if linear_path else None
 
@@ -212,7 +212,7 @@ class Specification:
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
         # a column is numeric or if it reads recent values.
-        if self.recent_steps or number_mask(self.column_types).any():
+        if self.recent_steps or make_quantity_mask(self.column_types).any():
             limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
         sizes = num_inputs, self.forecast_steps, 1, linear_steps  # without patches

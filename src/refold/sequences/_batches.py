@@ -14,18 +14,18 @@ from refold.sequences._sequences import Sequences
 
 # Maximum number of buckets, because each one is compiled.
 _MAX_BUCKETS = 8
-# Tolerated ratio of padding to real steps. Padding costs little where a kernel skips it, and a
-# lower ratio needs more buckets.
+# Maximum ratio of padding to real steps. A lower ratio needs more buckets, and padding costs little
+# where the LSTM skips padded steps.
 _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
-_MIN_BUCKET_BATCHES = 8
+_MIN_BATCHES_PER_BUCKET = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
-_MIN_SAVED_STEPS = 1 << 16
+_MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
 # Maximum number of candidates for the padded lengths. The time of the search grows with its square.
 _MAX_LENGTH_CANDIDATES = 128
-# Number of batches of a run if there is only one bucket.
+# Number of batches of a run, a `BatchRun` of one bucket, if there is only one bucket.
 _BATCHES_PER_RUN = 64
 # Number of batches of a run if there are several buckets. Shorter runs mix the buckets.
 _BATCHES_PER_SHORT_RUN = 8
@@ -74,12 +74,14 @@ class Batches:
         has_partitions = partition_offsets is not None
         self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BUCKET_BATCHES)))
+        max_buckets = len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET)
+        max_buckets = max(1, min(_MAX_BUCKETS, max_buckets))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()
-        has_one_bucket = len(padded_lengths) == 1
-        self._batches_per_run = _BATCHES_PER_RUN if has_one_bucket else _BATCHES_PER_SHORT_RUN
+        self._batches_per_run = (
+            _BATCHES_PER_SHORT_RUN if len(padded_lengths) > 1 else _BATCHES_PER_RUN
+        )
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
             bucket_lengths = lengths[self._bucket_indices == i]
@@ -91,7 +93,7 @@ class Batches:
             buckets.append(Bucket(int(padded_length), size))
         self.buckets = tuple(buckets)  # in ascending order of length
 
-    def num_batches(self, indices: np.ndarray) -> int:
+    def count_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
         return sum(run.num_batches for run in self.iter_runs(indices))
 
@@ -100,7 +102,7 @@ class Batches:
     ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
-        # of an epoch, has its own order.
+        # of an epoch, has its own order. A shard is a part of the data that training loads at once.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
         bucket_indices = self._bucket_indices[indices]  # both (len(indices),)
         partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
@@ -143,9 +145,9 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     )
     candidate_indices = np.searchsorted(candidates, lengths)
     counts = np.bincount(candidate_indices, minlength=len(candidates))
-    counts = np.concatenate([[0], np.cumsum(counts)])  # number of sequences before each candidate
+    num_before = np.concatenate([[0], np.cumsum(counts)])  # sequences before each candidate
     # cost[i, j]: number of steps, with padding, of a bucket of the candidates i to j
-    cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
+    cost = (num_before[None, 1:] - num_before[:-1, None]) * candidates[None, :].astype(np.float64)
     max_cost = lengths.sum() * (1.0 + _MAX_PADDING_RATIO)
     # best_cost[j]: minimum cost of the candidates 0 to j. last_starts: for each number of buckets
     # after one, the first candidate of the last bucket, (len(candidates),).
@@ -157,7 +159,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
         # The cost is negative if i is after j, which is no bucket.
         last_cost = np.where(cost >= 0, cost, np.inf)
         total_cost = np.concatenate([[0.0], best_cost[:-1]])[:, None] + last_cost
-        if best_cost[-1] - total_cost[:, -1].min() < _MIN_SAVED_STEPS:
+        if best_cost[-1] - total_cost[:, -1].min() < _MIN_STEPS_SAVED_BY_BUCKET:
             break
         last_starts.append(total_cost.argmin(axis=0))
         best_cost = total_cost.min(axis=0)
@@ -165,7 +167,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     padded_lengths, end = [longest], len(candidates) - 1
     for starts in reversed(last_starts):
         end = int(starts[end]) - 1
-        if end < 0:
+        if end < 0:  # this bucket begins with the first candidate
             break
         padded_lengths.append(int(candidates[end]))
     return padded_lengths[::-1]

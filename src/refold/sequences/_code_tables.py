@@ -66,7 +66,7 @@ def codes_to_arrow(
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    metadata = None if model is None else {MODEL_HASH_KEY: _fitted_model(model).hash}
+    metadata = None if model is None else {MODEL_HASH_KEY: _get_fitted_model(model).hash}
     return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
@@ -108,7 +108,7 @@ def codes_from_arrow(
            [ 2. , -1. ]], dtype=float32)
     """
     if model is not None:
-        warn(describe_model_mismatch(stored_model_hash(table), model, "This table"))
+        warn(check_model_hash(stored_model_hash(table), model, "This table"))
     arrow_table = to_arrow_table(table)
     column = arrow_table.get(code, "code")
     item_type = column.type.value_type if has_lists(column) else pa.null()
@@ -154,8 +154,9 @@ def stored_model_hash(table: Any) -> str | None:
     return None if stored is None else str(stored)
 
 
-def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -> str | None:
-    """Refuse codes of another model; return a warning about ``subject`` if no hash is stored."""
+def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str | None:
+    """Raise ``DataError`` for codes of another model; return a warning if no hash is stored."""
+    # subject: first words of the messages, such as "This table"
     if stored_hash is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",
@@ -165,7 +166,7 @@ def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -
             f"{subject} does not tell the model of its codes, so they may be those of another "
             f"model. {fix}"
         )
-    fitted = _fitted_model(model)
+    fitted = _get_fitted_model(model)
     if not fitted.has_hash(stored_hash):
         model_hash = fitted.hash
         # A pretrained model has the hash of its weights, and after that the hash of the column
@@ -183,7 +184,7 @@ def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -
     return None
 
 
-def _fitted_model(model: Any) -> Any:
+def _get_fitted_model(model: Any) -> Any:
     """Return the model of a fitted estimator, or the argument if it is a model."""
     # getattr with a default would hide the error of an estimator that is not fitted
     return model.model_ if hasattr(type(model), "model_") else model

@@ -21,13 +21,13 @@ from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    find_id_and_time,
+    find_id_and_time_names,
+    find_time_index_name,
     has_lists,
     has_nested_lists,
     is_table,
     is_text_type,
     resize_column,
-    time_index_column,
     to_arrow_table,
 )
 from refold.sequences.types import NUMERIC
@@ -47,8 +47,8 @@ def as_sequences(
     x : Sequences, list, array or table
         A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
         `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`, or a table
-        with one row per step as in `Sequences.from_table`. Its columns of ids and times have the
-        names that the schema remembers, or ``"id"`` and ``"time"``.
+        with one row per step as in `Sequences.from_table`. In a table, the columns of ids and times
+        have the names that the schema remembers, or ``"id"`` and ``"time"``.
     column_types : str, list of str or dict, optional
         Type of all columns, of each column, or of the named columns; the rest are inferred.
     names : list of str, optional
@@ -86,7 +86,7 @@ def as_sequences(
         reads_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
     if reads_table:
         table = to_arrow_table(x)
-        id_and_time = find_id_and_time(table, schema)
+        id_and_time = find_id_and_time_names(table, schema)
         if id_and_time is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in table.columns else None
@@ -136,7 +136,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         time_name = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
     user_columns = to_arrow_table(user_table)
-    columns, id_and_time = user_columns.columns, find_id_and_time(user_columns, schema)
+    columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
@@ -151,7 +151,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         table = sequences.to_arrow(id_name)
     else:  # each row is a step
         if time_name not in columns:
-            time_name = time_index_column(user_columns.index_columns, columns) or "time"
+            time_name = find_time_index_name(user_columns.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time_name)
         if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
@@ -243,15 +243,14 @@ def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndar
 
 def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
-    return sequences.align(replace(sequences.schema, missing=check_missing(markers)))
+    return sequences.align(replace(sequences.schema, missing=check_missing_markers(markers)))
 
 
-def check_missing(markers: Any) -> tuple[float, ...]:
+def check_missing_markers(markers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
     is_list = isinstance(markers, list | tuple | set | np.ndarray)
     numbers = list(markers) if is_list else [markers]
     expected = "a finite number or a list of them, such as [-99999], or None"
-    check(
-        "missing_values", markers, Rule(expected, lambda _: all(map(number_rule().allows, numbers)))
-    )
+    are_numbers = all(map(number_rule().allows, numbers))
+    check("missing_values", markers, Rule(expected, lambda _: are_numbers))
     return tuple(map(float, numbers))

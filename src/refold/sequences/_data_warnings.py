@@ -1,6 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns the warnings. `find_key_columns` finds columns that look like ids or times.
+`data_warnings` returns them. `guess_id_and_time_columns` finds columns that look like ids or times.
 """
 
 import re
@@ -36,15 +36,15 @@ _MAX_STRAY_PADDING_SHARE = 0.01
 # column, because the regular values have no range.
 
 # Number of distinct values that are stored at each end of a column, as candidates for suspects.
-_NUM_EXTREMES = 8
+_EXTREMES_PER_END = 8
 # Maximum number of suspects at each end of a column; more are no exceptions.
 _MAX_SUSPECTS_PER_END = 3
 # Minimum number of regular values next to a missing-value marker. Markers need little evidence.
-_MIN_REGULAR_WITH_MARKER = 5
+_MIN_REGULAR_VALUES_FOR_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
-_MIN_REGULAR_WITH_OUTLIER = 100
+_MIN_REGULAR_VALUES_FOR_OUTLIER = 100
 # Minimum number of distinct regular values next to an outlier; fewer may be labels or states.
-_MIN_DISTINCT_REGULAR = 8
+_MIN_DISTINCT_REGULAR_VALUES = 8
 # Minimum gap next to a missing-value marker, in ranges of the regular values.
 _MIN_MARKER_GAP = 10.0
 # Minimum gap next to an outlier, in ranges of the regular values.
@@ -52,13 +52,13 @@ _MIN_OUTLIER_GAP = 100.0
 # Maximum share of all values that are one outlier: a more frequent one may be a signal that is on.
 _MAX_OUTLIER_SHARE = 0.01
 # Markers made of repeated digits: 999, -9999, 999.9, -8888.
-_REPEATED_DIGITS = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
+_MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
 # Maximum values of integer types, and the magnitude of minimum ones. They are markers, too.
 _INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
-_MIN_EXPONENT_NOTATION = 1e15
+_MIN_MAGNITUDE_WITH_EXPONENT = 1e15
 
 
 def data_warnings(source: Sequences) -> list[str]:
@@ -85,11 +85,11 @@ missing_values=[-99999]."]
             f"the column of sequence ids with {argument('id=')}, or pass "
             f"{argument(layout='wide')} if a row is a whole sequence."
         )
-    messages += [*_padding_warnings(source), *_suspect_warnings(source)]
+    messages += [*_describe_padding(source), *_describe_suspects(source)]
     return [Message(message) for message in messages]
 
 
-def find_key_columns(sequences: Sequences) -> dict[str, str]:
+def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, steps = sequence_and_step_indices(sequences)
     is_change = steps[1:] > 0  # False where the next row begins another sequence
@@ -111,7 +111,7 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
     return key_columns
 
 
-def _padding_warnings(sequences: Sequences) -> list[str]:
+def _describe_padding(sequences: Sequences) -> list[str]:
     """Return one warning if sequences of equal length end or begin with steps of zeros, or none."""
     num_steps = int(sequences.lengths.max(initial=0))
     if num_steps < 2 or (sequences.lengths != num_steps).any():
@@ -158,7 +158,7 @@ class _Suspect(NamedTuple):
     max_regular: float
 
 
-def _suspect_warnings(sequences: Sequences) -> list[str]:
+def _describe_suspects(sequences: Sequences) -> list[str]:
     """Return one warning for each marker or outlier, which names all columns that hold it."""
     extremes = {int(i): _Extremes() for i in np.flatnonzero(sequences.schema.numeric)}
     for block in sequences.blocks():
@@ -196,22 +196,22 @@ class _Extremes:
 
     def __init__(self) -> None:
         self.num_values = 0
-        # The distinct values in ascending order, and how often each occurs. Of more than
-        # 2 * _NUM_EXTREMES distinct values, only the first and last _NUM_EXTREMES are here.
+        # The distinct values in ascending order, and how often each occurs. If there are more than
+        # twice _EXTREMES_PER_END, only that number at each end is stored.
         self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
         self.num_values += len(values)
-        if len(self.values) == 2 * _NUM_EXTREMES:
+        if len(self.values) == 2 * _EXTREMES_PER_END:
             # the values between the two ends are no extremes, and need not be sorted
-            low, high = self.values[_NUM_EXTREMES - 1 : _NUM_EXTREMES + 1]
+            low, high = self.values[_EXTREMES_PER_END - 1 : _EXTREMES_PER_END + 1]
             values = values[(values <= low) | (values >= high)]
         distinct, counts = np.unique(values, return_counts=True)
         merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
         counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
-        middle = slice(_NUM_EXTREMES, max(_NUM_EXTREMES, len(merged) - _NUM_EXTREMES))
+        middle = slice(_EXTREMES_PER_END, max(_EXTREMES_PER_END, len(merged) - _EXTREMES_PER_END))
         self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
 
@@ -220,8 +220,8 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
     values, counts = extremes.values, extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
     # These are the values between the suspects at the two ends.
-    num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
-    for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
+    counts_per_end = range(_MAX_SUSPECTS_PER_END + 1)
+    for num_low, num_high in sorted(product(counts_per_end, repeat=2), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)
         num_distinct = len(values[regular])
         if not num_distinct:
@@ -242,17 +242,18 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     gap = max(low - suspect.value, suspect.value - high)
     # In a constant column the range is 0, and a multiple of its value takes the place of the range.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
-    has_repeated_digits = _REPEATED_DIGITS.fullmatch(_format_number(suspect.value))
+    has_repeated_digits = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
-        return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * value_range
+        return num_regular >= _MIN_REGULAR_VALUES_FOR_MARKER and gap > _MIN_MARKER_GAP * value_range
+    if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_REGULAR_VALUES:
+        return False
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    has_enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
-    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * value_range
+    return is_rare and gap > _MIN_OUTLIER_GAP * value_range
 
 
 def _format_number(value: float) -> str:
     """Return a number as text: as an integer, or with the digits of float32 if these suffice."""
-    if abs(value) < _MIN_EXPONENT_NOTATION and float(value).is_integer():
+    if abs(value) < _MIN_MAGNITUDE_WITH_EXPONENT and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):
         single = np.float32(value)

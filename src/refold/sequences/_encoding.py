@@ -138,7 +138,7 @@ def encode_columns(
     for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
         # raw values may be numbers, booleans, text or a mix of Python objects
         if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
-            raw_values, type_name = _parse_objects(raw_values, name, type_name, locate)
+            raw_values, type_name = _objects_to_text_or_numbers(raw_values, name, type_name, locate)
         if raw_values.dtype.kind == "O":  # still objects, so it is text
             type_name = CATEGORICAL.name
         elif raw_values.dtype.kind not in "biuf":
@@ -176,7 +176,7 @@ def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | 
     for column, type_name in zip(columns, type_names, strict=True):
         if type_name is not None or not column.categories or column.has_integer_categories:
             continue
-        numbers = [_parse_number(category) for category in column.categories]
+        numbers = [_to_float_or_none(category) for category in column.categories]
         if all(number is not None and math.isfinite(number) for number in numbers):
             messages.append(
                 f"Column {column.name!r} holds numbers written as text and is treated as "
@@ -198,28 +198,28 @@ def is_missing(value: object) -> bool:
     return isinstance(value, Real | Decimal) and value != value
 
 
-def _parse_objects(
-    raw_values: np.ndarray, name: str, column_type: str | None, locate: Locator
+def _objects_to_text_or_numbers(
+    raw_values: np.ndarray, name: str, type_name: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
-    """Return objects (num_steps,) as an array of text or of numbers, and the column type."""
+    """Return objects (num_steps,) as an array of text or numbers, and the name of its type."""
     objects = raw_values.tolist()
-    may_be_text = column_type is None or COLUMN_TYPES[column_type].has_categories
+    may_be_text = type_name is None or COLUMN_TYPES[type_name].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
-        return raw_values.astype(object, copy=False), column_type
+        return raw_values.astype(object, copy=False), type_name
     objects = [None if is_missing(value) else value for value in objects]
     observed = [value for value in objects if value is not None]
     if objects and not observed:
-        return np.full(len(objects), np.nan, np.float32), column_type
+        return np.full(len(objects), np.nan, np.float32), type_name
     num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
-    if may_be_text and num_texts and (column_type is not None or num_texts == len(observed)):
-        return object_array(None if v is None else str(v) for v in objects), column_type
-    if column_type is None and {type(value) for value in observed} <= {bool, np.bool_}:
-        column_type = BINARY.name
+    if may_be_text and num_texts and (type_name is not None or num_texts == len(observed)):
+        return make_object_array(None if v is None else str(v) for v in objects), type_name
+    if type_name is None and {type(value) for value in observed} <= {bool, np.bool_}:
+        type_name = BINARY.name
     # text such as "1.5" becomes a number only if the user requested numbers
-    may_parse_text = column_type is not None
+    may_parse_text = type_name is not None
     numbers = [
-        math.nan if value is None else _parse_number(value, parse_text=may_parse_text)
+        math.nan if value is None else _to_float_or_none(value, parse_text=may_parse_text)
         for value in objects
     ]
     if None in numbers:
@@ -230,10 +230,10 @@ def _parse_objects(
             f"Got {got} at {locate(i, name)}, where a number is expected. Use None for a missing "
             f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
         )
-    return np.array(numbers, float), column_type
+    return np.array(numbers, float), type_name
 
 
-def _parse_number(value: Any, *, parse_text: bool = True) -> float | None:
+def _to_float_or_none(value: Any, *, parse_text: bool = True) -> float | None:
     """Return a number, or text that holds one, as a float; blank text is NaN, all else None."""
     if isinstance(value, str):
         if not parse_text:
@@ -302,9 +302,8 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
         )
     for i in schema.categorical:
         indices, n = values[:, i], len(schema.columns[i].categories)
-        is_wrong = (
-            (indices < 0) | (indices > n) | (indices != np.floor(indices)) & ~np.isnan(indices)
-        )
+        has_fraction = (indices != np.floor(indices)) & ~np.isnan(indices)
+        is_wrong = (indices < 0) | (indices > n) | has_fraction
         advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
         refuse_where(is_wrong, indices, schema.names[i], locate, advice)
 
@@ -319,7 +318,7 @@ def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
         )
 
 
-def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
+def check_decoded_finite(is_finite: np.ndarray, offsets: np.ndarray) -> None:
     """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
     if not is_finite.all():
         location = StepLocator(offsets)(int(np.argmin(is_finite.all(axis=1))))
@@ -329,7 +328,7 @@ def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
         )
 
 
-def object_array(values: Iterable[Any]) -> np.ndarray:
+def make_object_array(values: Iterable[Any]) -> np.ndarray:
     """Return values as a one-dimensional array of objects, even if the values are lists."""
     # NumPy would make an array of more dimensions from lists of equal length
     values = list(values)

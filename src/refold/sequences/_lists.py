@@ -23,8 +23,8 @@ from refold.sequences._encoding import (
     check_ids,
     encode_columns,
     is_missing,
+    make_object_array,
     name_sequence,
-    object_array,
     resolve_column_types,
 )
 from refold.sequences._schema import Layout, default_names
@@ -51,7 +51,7 @@ def arrays_from_list(
     ids = check_ids(ids, len(items))
     # each (length,) or (length, features)
     arrays = [_convert_sequence(item, i, ids) for i, item in enumerate(items)]
-    table_names = _check_same_features(items, arrays, ids)
+    table_names = _get_common_column_names(items, arrays, ids)
     # without empty lists, which fit any number of features
     with_features = [array for array in arrays if array.ndim == 2 or array.size]
     raw_values = np.concatenate(with_features or [np.zeros(0, np.float32)])
@@ -86,19 +86,19 @@ def arrays_from_list(
 def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(sequence, str):  # each character is a step
-        return object_array(sequence)
+        return make_object_array(sequence)
     sequence = fill_masked_entries(sequence)
     is_array = hasattr(sequence, "__array__")
     is_list = hasattr(sequence, "__len__") and not isinstance(sequence, bytes | Mapping | set)
     # NumPy would turn numbers beside text into text
     if is_list and not is_array and any(isinstance(value, str) for value in sequence):
-        return object_array(sequence)
+        return make_object_array(sequence)
     try:
         array = np.asarray(sequence)
         if array.dtype.kind in "US":  # text; its width may differ between sequences
             array = np.asarray(sequence, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
-        array = object_array(sequence)
+        array = make_object_array(sequence)
     # the entries of a list with steps of differing numbers of features are lists
     steps = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
@@ -116,7 +116,7 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
     )
 
 
-def _check_same_features(
+def _get_common_column_names(
     sequences: list[Any], arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
     """Return the column names if the items are tables; raise if their forms or columns differ."""

@@ -18,7 +18,7 @@ from refold.sequences._encoding import (
     MAX_FLOAT32,
     StepLocator,
     check_codes_finite,
-    check_decoded,
+    check_decoded_finite,
     check_values,
 )
 from refold.sequences._schema import Schema, join_names
@@ -36,17 +36,17 @@ CLIP_RULE = Rule(
 )
 
 # Keys of the arrays of a scaler in a model file.
-_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
+_SCALER_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
+_SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
 _MIN_STD_TO_MEDIAN_STD = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
-MIN_STD_TO_DISTANCE = 8 * np.finfo(np.float32).eps
+MIN_STD_TO_MEAN_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_MAX_ROUNDING_ERROR = 10 * np.finfo(np.float64).eps
+_MAX_ROUNDING_ERROR_TO_MEAN = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -77,7 +77,7 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {key: np.asarray(state[key], np.float64) for key in _ARRAY_KEYS}
+        arrays = {key: np.asarray(state[key], np.float64) for key in _SCALER_ARRAY_KEYS}
         self.is_numeric_ = arrays["numeric"] = arrays["numeric"].astype(bool)  # (F,)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.data_min_, self.data_max_ = arrays["least"], arrays["greatest"]
@@ -129,20 +129,19 @@ class Scaler:
                 warn(f"Constant in the training data, and scaled by 1: column {join_names(names)}.")
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
-        statistics = np.zeros(0), np.zeros(0), np.zeros(0)
-        if mode == "sequence":
-            statistics = _fit_statistics(sequences)
+        is_by_sequence = mode == "sequence"
+        statistics = _fit_sequence_statistics(sequences) if is_by_sequence else [np.zeros(0)] * 3
         arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
-        state = dict(zip(_ARRAY_KEYS, arrays, strict=True))
+        state = dict(zip(_SCALER_ARRAY_KEYS, arrays, strict=True))
         return cls({"mode": mode, "dtype": sequences.dtype.name, **state})
 
     @property
     def num_statistics(self) -> int:
-        """Number of `statistics` per sequence: 2 per numeric feature, or 0."""
+        """Number of `statistics` per sequence: 2 per numeric column, or 0 if not by sequence."""
         return len(self.statistics_mean_)
 
     def check(self, sequences: Sequences) -> None:
-        """Check that float32 can hold the scaled values of sequences."""
+        """Raise ``DataError`` if float32 cannot hold the scaled values of sequences."""
         self._check_columns(sequences)
         # float32 also has to hold the values as they are
         max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
@@ -171,8 +170,8 @@ class Scaler:
         ----------
         sequences : Sequences
             Scaled sequences.
-        statistics : array of shape (n, 2 F), optional
-            Output of `statistics` for them; required if the mode is "sequence".
+        statistics : array of shape (n, 2 K), optional
+            What `statistics` returned for the sequences; required if the mode is "sequence".
         """
         self._check_columns(sequences)
         if self.mode == "sequence":
@@ -190,7 +189,7 @@ class Scaler:
             if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
                 values[:, i] = column.column_type.to_nearest_valid(values[:, i])
         # a comparison that is True for NaN, which marks missing entries
-        check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
+        check_decoded_finite(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
     def clip(self, sequences: Sequences, *, clip: bool | str = True) -> Sequences:
@@ -219,16 +218,17 @@ class Scaler:
 
         Returns
         -------
-        array of float32 of shape (n, 2 F)
-            Means of the numeric features, then log standard deviations. Always finite, of order
+        array of float32 of shape (n, 2 K)
+            Means of the K numeric columns, then log standard deviations. Always finite, of order
             1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
         """
         self._check_columns(sequences)
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
+        # the first K statistics are means, so their means are means over the training sequences
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.min_std_, MIN_STD_TO_DISTANCE * distance)
+        min_std = np.maximum(self.min_std_, MIN_STD_TO_MEAN_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
@@ -280,7 +280,7 @@ class Scaler:
             )
 
 
-def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit_sequence_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and scale (2 K,) of the statistics of sequences, and the minimum std (K,)."""
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
@@ -379,7 +379,7 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares_sum, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -392,7 +392,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     differences[~is_observed] = 0.0
     std = np.sqrt(sum_by_sequence(np.square(differences), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(std <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, std)
+    return mean, np.where(std <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(mean), 0.0, std)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:

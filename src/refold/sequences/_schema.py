@@ -20,7 +20,7 @@ from refold.sequences.types import (
     UNKNOWN,
     ColumnType,
     Locator,
-    number_mask,
+    make_quantity_mask,
 )
 
 Layout = Literal["array", "series", "tokens", "characters", "words"]
@@ -29,7 +29,7 @@ REPLACEMENT_CHARACTER = "\ufffd"
 # Maximum number of names or categories in a message, so that it stays short.
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
-_NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
+_COLUMN_NAME_RULE = Rule("text that is not empty", lambda x: isinstance(x, str) and x != "")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Column:
     categories: tuple[str, ...] | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check("name", self.name, _NAME_RULE)
+        check("name", self.name, _COLUMN_NAME_RULE)
         check_column_type(self.type)
         object.__setattr__(self, "categories", tuple(self.categories))
         if not self.categories:
@@ -96,7 +96,7 @@ class Column:
         return values
 
     @property
-    def contents(self) -> str:
+    def contents_description(self) -> str:
         """Description of the values for messages: ``numeric values`` or ``text categories``."""
         if self.column_type.has_categories:
             return "integer categories" if self.has_integer_categories else "text categories"
@@ -124,7 +124,7 @@ class Schema:
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
     duplicates : str or None, default=None
-        Row of a repeated time that the user chose to keep. Comparisons ignore it.
+        The user's choice for rows of equal times, such as ``"first"``. Comparisons ignore it.
     is_wide : bool, default=False
         Whether the file was a wide table, a row for each sequence. Comparisons ignore it.
     step_columns : tuple of str, optional
@@ -178,7 +178,7 @@ class Schema:
     @cached_property
     def numeric(self) -> np.ndarray:
         """Mask of the columns of quantities, bool array of shape (F,)."""
-        return number_mask(column.type for column in self.columns)
+        return make_quantity_mask(column.type for column in self.columns)
 
     @cached_property
     def centered(self) -> np.ndarray:
@@ -212,10 +212,8 @@ class Schema:
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         for key in _OPTIONAL_FIELDS:
-            if value := getattr(self, key):
-                state[key] = (
-                    list(value) if isinstance(value, tuple) else value
-                )  # JSON has no tuples
+            if value := getattr(self, key):  # JSON has no tuples
+                state[key] = list(value) if isinstance(value, tuple) else value
         return state
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
@@ -315,7 +313,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     categories: set[Any] = {category for column in columns for category in column.categories}
     # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
-        contents = " in one set and ".join(sorted({column.contents for column in columns}))
+        contents = " in one set and ".join(sorted({c.contents_description for c in columns}))
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
         raise SchemaError(
             f"Column {first.name!r} holds {contents} in another. Pass {fix} to choose."
@@ -324,7 +322,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
 
 
 def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
-    """Return a column (num_steps,) with categories in place of their indices."""
+    """Return the values (num_steps,) of a column with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
     # the last of the decoded values stands for missing
@@ -375,15 +373,15 @@ def align_values(
                 f"{fitted_schema.num_columns}. Choose the same ones with {argument('columns=')}."
             )
     aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
-    unseen: list[str] = []  # descriptions of unseen categories
+    unseen: list[str] = []  # descriptions of categories that training did not see
     for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
         data_values, data_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], lines = _translate_categories(data_values, data_column, column, locate)
-            unseen += lines
+            aligned[:, i], texts = _translate_categories(data_values, data_column, column, locate)
+            unseen += texts
             continue
         if data_column.column_type.has_categories and not data_column.has_integer_categories:
-            raise _column_mismatch(data_column, column)
+            raise _make_mismatch_error(data_column, column)
         numbers = indices_to_categories(data_values, data_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
@@ -391,20 +389,20 @@ def align_values(
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers
-        column.column_type.check(aligned[:, i], column.name, locate)
+        column.column_type.check_values(aligned[:, i], column.name, locate)
     if unseen:
         warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
     return aligned
 
 
 def _translate_categories(
-    values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
+    column_values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
-    """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
-    indices, categories, fitted = values, data_column.categories, fitted_column.categories
+    """Return indices (num_steps,) of fitted categories, and texts about unseen categories."""
+    indices, categories, fitted = column_values, data_column.categories, fitted_column.categories
     if not data_column.column_type.has_categories:
         # numbers in the data, which were categories in training
-        indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
+        indices, categories = CATEGORICAL.encode(column_values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
         texts, fitted = tuple(map(str, categories)), tuple(map(str, fitted))
@@ -417,7 +415,7 @@ def _translate_categories(
             )
         categories = texts
         if set(categories).isdisjoint(fitted):
-            raise _column_mismatch(data_column, fitted_column)
+            raise _make_mismatch_error(data_column, fitted_column)
     index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
     # fitted index of each category of the data, then of an unknown and of a missing category
     translation = [index_of.get(category, unknown) for category in categories]
@@ -435,9 +433,9 @@ def _translate_categories(
     return np.array(translation)[indices], descriptions
 
 
-def _column_mismatch(data_column: Column, fitted_column: Column) -> SchemaError:
+def _make_mismatch_error(data_column: Column, fitted_column: Column) -> SchemaError:
     """Return the error about a column with other contents than the fitted one."""
     return SchemaError(
-        f"Column {data_column.name!r} holds {data_column.contents}, but the model was fitted on "
-        f"{fitted_column.contents}. Convert the column."
+        f"Column {data_column.name!r} holds {data_column.contents_description}, but the model was "
+        f"fitted on {fitted_column.contents_description}. Convert the column."
     )

@@ -50,19 +50,19 @@ from refold.sequences._tables import (
     arrays_from_arrow,
     arrays_from_table,
     column_to_arrow,
+    find_time_index_name,
     ids_to_arrow,
-    schema_metadata,
+    schema_to_metadata,
     table_from_arrays,
-    time_index_column,
     to_arrow_table,
 )
 from refold.sequences._times import future_times
 
-# Approximate memory of the values of a block as float32. Smaller blocks need less memory; larger
-# blocks have less overhead.
+# Approximate bytes of the values of one of the `Sequences.blocks`, as float32. Smaller blocks need
+# less memory; larger blocks have less overhead.
 BLOCK_BYTES = 12 << 20
 # Number of pieces of a mapped file that are copied before the memory of the file is released. The
-# system loads some neighbors of each piece, too.
+# system also loads the neighbors of each piece, so all pieces together could load the whole file.
 _PIECES_PER_COPY = 1 << 9
 # Maximum number of ids among which an error looks for the nearest to an unknown one, which is slow.
 _MAX_IDS_COMPARED = 1 << 16
@@ -109,7 +109,7 @@ class Sequences:
     """
 
     # Lengths are data and are never guessed from values. Lists in Arrow have the same layout: the
-    # entries of all lists, and the offset where each list starts.
+    # entries of all lists, and the offset where each list starts. So `to_arrow` needs no loop.
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
@@ -301,7 +301,8 @@ class Sequences:
         (array([0.1, 0.2]), ['a', 'b'])
         """
         table = to_arrow_table(table)
-        time = time_index_column(table.index_columns, table.columns) if time is None else str(time)
+        index_name = find_time_index_name(table.index_columns, table.columns)
+        time = index_name if time is None else str(time)
         arrays = arrays_from_table(
             table,
             id,
@@ -316,8 +317,9 @@ class Sequences:
         check_not_empty(len(arrays.ids), "row", "in the table")
         # Arrow's name for a pandas index without a name
         time_name = None if str(time).startswith("__index_level_") else time
-        options = id, time_name, time_format, None, None if duplicates == "error" else duplicates
-        return cls.from_checked(*arrays).with_schema(arrays.schema.with_read_options(*options))
+        kept = None if duplicates == "error" else duplicates  # the row of equal times that is kept
+        schema = arrays.schema.with_read_options(id, time_name, time_format, duplicates=kept)
+        return cls.from_checked(*arrays).with_schema(schema)
 
     @classmethod
     def from_arrow(
@@ -425,7 +427,7 @@ class Sequences:
     def block_offsets(self) -> np.ndarray:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
-        # counts as one step.
+        # counts as one step, so that a block has a limited number of sequences.
         bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
         # end_bytes[i]: bytes of the sequences up to sequence i
         end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
@@ -447,9 +449,7 @@ class Sequences:
         rows = slice(int(self.offsets[start]), int(self.offsets[stop]))
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
         times = None if self.times is None else self.times[rows]
-        arrays = SequenceArrays(
-            self.values[rows], offsets, self.ids[start:stop], self.schema, times
-        )
+        arrays = self.values[rows], offsets, self.ids[start:stop], self.schema, times
         return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
@@ -458,7 +458,7 @@ class Sequences:
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
-        row_bytes = self.values.strides[0]
+        row_bytes = self.values.strides[0]  # a row has the values of a step
         # NumPy maps the file from a multiple of the granularity on, so the array begins this number
         # of bytes after the start of the mapping. The system takes whole pages.
         first_byte = array.offset % mmap.ALLOCATIONGRANULARITY
@@ -493,9 +493,10 @@ class Sequences:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
+        # a slice or a tuple holds no ids, and is no array
         keys: np.ndarray = np.zeros(0) if isinstance(key, slice | tuple) else np.asarray(key)
         if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
-            keys = keys.astype(str)
+            keys = keys.astype(str)  # an index of pandas has text as objects
         if keys.dtype.kind == "U":  # ids, which become indices
             index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
             if len(index_of) < len(self):
@@ -520,13 +521,12 @@ class Sequences:
     def __repr__(self) -> str:
         if not len(self):
             return f"Sequences(n=0, columns={self.schema.num_columns})"
-        lengths = self.lengths
-        length_range = f"lengths={lengths.min()} to {lengths.max()}"
-        return f"Sequences(n={len(self)}, {length_range}, {describe_column_types(self.schema)})"
+        lengths, types = self.lengths, describe_column_types(self.schema)
+        return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {types})"
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids
-        rows = [("columns", describe_columns(self.schema))]
+        rows = [("columns", describe_columns(self.schema))]  # rows without text are not shown
         if len(self):
             summary = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
             rows.insert(0, ("lengths", summary))
@@ -594,7 +594,7 @@ class Sequences:
         for i, column in enumerate(self.schema.columns):
             steps = column_to_arrow(self.values[:, i], column)
             columns[column.name] = list_type.from_arrays(offsets, steps)
-        return pa.table(columns, metadata=schema_metadata(self.schema))
+        return pa.table(columns, metadata=schema_to_metadata(self.schema))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -613,6 +613,7 @@ class Sequences:
                     "only. Leave the column out, or convert it to numbers."
                 )
             numbers[:, i] = indices_to_categories(self.values[:, i], column)
+        # `split` returns one case at least, also if there are no sequences
         cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 

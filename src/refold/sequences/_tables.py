@@ -28,9 +28,9 @@ from refold.sequences._encoding import (
     encode_columns,
     is_missing,
     is_text_type,
+    make_object_array,
     name_sequence,
     numeric_text_warnings,
-    object_array,
     resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list
@@ -70,14 +70,14 @@ class ArrowColumns(NamedTuple):
             )
         return self.columns[name]
 
-    def ids(self, name: str) -> Any:
+    def get_ids(self, name: str) -> Any:
         """Return the column of ids; raise ``SchemaError`` if it is absent or cannot hold ids."""
         column = self.get(name, "id")
         check_id_type(column.type, name)
         return column
 
 
-def time_index_column(index_names: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+def find_time_index_name(index_names: Iterable[str], columns: Mapping[str, Any]) -> str | None:
     """Return the name of the pandas index that holds times, if its column is in the table."""
     names = (name for name in index_names if name in columns)
     return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
@@ -93,7 +93,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     if isinstance(table, ArrowColumns):
         return table
     if isinstance(table, Mapping):
-        return ArrowColumns(_read_columns(table, list(table)))
+        return ArrowColumns(_to_arrow_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -102,30 +102,30 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     # a pandas frame with a column of the name "dtype" has this attribute, too
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
-        return ArrowColumns({"x0": _read_column(table, "x0")})
+        return ArrowColumns({"x0": _to_arrow_column(table, "x0")})
     # record batches of Arrow have `columns`, too, which are not names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # a pandas column holds objects of several types; the error of _read_column names it
-        return ArrowColumns(_read_columns(table, list(table.columns)))
+        # a pandas column holds objects of several types; the error of _to_arrow_column names it
+        return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
-    return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
+    return ArrowColumns(columns, pandas_index_columns(metadata), schema_from_metadata(metadata))
 
 
-def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
-    """Return columns as Arrow columns; raise if they differ in the number of rows."""
-    columns = {str(name): _read_column(table[name], name) for name in names}
+def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
+    """Return columns as Arrow columns; raise ``DataError`` if their numbers of rows differ."""
+    columns = {str(name): _to_arrow_column(table[name], name) for name in names}
     for name, column in columns.items():
         num_rows, noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
         check_counts_match(len(column), f"rows of column {name!r}", num_rows, noun)
     return columns
 
 
-def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
+def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
     """Return a column of Arrow, pandas or polars, an array or a list as an Arrow column."""
     try:
         if is_table(column):
@@ -143,12 +143,12 @@ def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
         ) from error
 
 
-def schema_metadata(schema: Schema) -> dict[bytes, bytes]:
+def schema_to_metadata(schema: Schema) -> dict[bytes, bytes]:
     """Return the metadata of a table that store a schema, so that reading restores the schema."""
     return {SCHEMA_METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
 
-def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
+def schema_from_metadata(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
     """Return the schema that Refold stored in the metadata, if there is one."""
     stored = (metadata or {}).get(SCHEMA_METADATA_KEY)
     if stored is None:
@@ -171,7 +171,7 @@ def pandas_index_columns(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Columns
 
 
-def declared_types(
+def choose_column_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
@@ -193,7 +193,7 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
     column = decode_dictionary(column)
     arrow_type = column.type
     if is_text_type(arrow_type):
-        return object_array(column.to_pylist())
+        return make_object_array(column.to_pylist())
     if pa.types.is_null(arrow_type):
         return np.full(len(column), np.nan, dtype=np.float32)
     if pa.types.is_boolean(arrow_type):
@@ -284,7 +284,7 @@ def decode_dictionary(column: Any) -> Any:
     return pa.chunked_array(chunks, new_type)
 
 
-def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def integers_from_text_if_exact(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
     is_integer = match_mask(cells.drop_null(), _INTEGER_PATTERN)
@@ -317,7 +317,7 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 # Long tables
 
 
-def find_id_and_time(
+def find_id_and_time_names(
     table: ArrowColumns, schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
@@ -327,7 +327,7 @@ def find_id_and_time(
     time_names = ("time",) if schema is None else (schema.time_name, "time")
     id_name = next((name for name in id_names if name in columns), None)
     time_name = next((name for name in time_names if name in columns), None)
-    time_name = time_name or time_index_column(table.index_columns, columns)
+    time_name = time_name or find_time_index_name(table.index_columns, columns)
     if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
@@ -341,9 +341,9 @@ def find_id_and_time(
     return id_name, time_name
 
 
-def resize_column(table: ArrowColumns, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+def resize_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
     """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
-    ids = table.columns.get(id)
+    ids = table.columns.get(id_name)
     # index of the sequence of each row, (num_rows,)
     id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
     order = np.argsort(id_indices, kind="stable")  # rows by sequence
@@ -377,7 +377,7 @@ def arrays_from_table(
         table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
     id_name = "id" if id is None else str(id)
     time_name = None if time is None else str(time)
-    id_column = table.ids(id_name)
+    id_column = table.get_ids(id_name)
     check_has_ids(id_column, id_name, row_namer)
     id_indices, distinct_ids = factorize(id_column)  # row i has the id ids[id_indices[i]]
     ids = check_ids(distinct_ids, len(distinct_ids))
@@ -391,8 +391,8 @@ def arrays_from_table(
     for option, is_used in options.items():
         if is_used:
             check_has_times(time, option)
-    # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
-    # because rows with the same time become one step.
+    # order: rows by sequence and step. step_starts: indices in `order` of the first row of each
+    # step, because rows with the same time become one step.
     time_column, ticks = None, np.zeros(0)
     if time_name is None:
         # ids are numbered in the order of their first rows, so a smaller number means a repeated id
@@ -405,37 +405,37 @@ def arrays_from_table(
                 f"{previous_id!r}. Sort the table, or name the column that orders the steps with "
                 f"{argument('time=')}."
             )
-        order = starts = np.arange(len(id_indices))
+        order = step_starts = np.arange(len(id_indices))
     else:
         time_column = decode_dictionary(table.get(time_name, "time"))
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
-        order, starts = _order_by_time(
-            id_indices, ids, time_column, ticks, time_name, row_namer, sort, duplicates
+        order, step_starts = _order_by_time(
+            id_indices, ids, time_column, ticks, time_name, row_namer, duplicates, sort=sort
         )
     if columns is None:
         keys = [id_name] if time_name is None else [id_name, time_name]
         names = [name for name in table.columns if name not in {*keys, *table.index_columns}]
         check_not_empty(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
-        names = _to_names(columns)
+        names = _to_name_list(columns)
         check_id_is_no_feature(names, id_name)
     offsets = offsets_from_lengths(np.bincount(id_indices[order], minlength=len(ids)))
     # messages name the sequence and the step, or for a file the row
     locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
     features = [table.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = declared_types(names, arrow_types, column_types, table.stored_schema)
+    types = choose_column_types(names, arrow_types, column_types, table.stored_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
     arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
-    if len(starts) < len(order):
-        arrays = _merge_repeated_times(arrays, starts)
+    if len(step_starts) < len(order):
+        arrays = _merge_repeated_times(arrays, step_starts)
     if time_column is None:
         return arrays
-    step_rows = order[starts]  # first row of each step
+    step_rows = order[step_starts]  # first row of each step
     values, schema = arrays.values, arrays.schema
     if add_time_gaps:
         gaps = compute_time_gaps(ticks[step_rows], arrays.offsets, time_column.type)
@@ -445,18 +445,18 @@ def arrays_from_table(
     return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times)
 
 
-def _merge_repeated_times(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
+def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> SequenceArrays:
     """Return one step per time: means of the numbers of its rows, and the first of other values."""
-    # values: (num_rows, F). The step i has the rows from starts[i] up to starts[i + 1].
-    values = arrays.values[starts]
+    # values: (num_rows, F). The step i has the rows from step_starts[i] up to step_starts[i + 1].
+    values = arrays.values[step_starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
             is_observed = ~np.isnan(arrays.values[:, i])
             numbers = np.where(is_observed, arrays.values[:, i], 0).astype(np.float64)
-            counts = np.add.reduceat(is_observed.astype(np.float64), starts)
-            means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
+            counts = np.add.reduceat(is_observed.astype(np.float64), step_starts)
+            means = np.add.reduceat(numbers, step_starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return arrays._replace(values=values, offsets=np.searchsorted(starts, arrays.offsets))
+    return arrays._replace(values=values, offsets=np.searchsorted(step_starts, arrays.offsets))
 
 
 def table_from_arrays(
@@ -491,11 +491,11 @@ def table_from_arrays(
         steps = {name: column.take(step_indices) for name, column in steps.items()}
     sequence_indices = pa.array(np.repeat(np.arange(len(lengths)), lengths))
     columns = {id: ids_to_arrow(ids).take(sequence_indices), **steps}
-    return pa.table(columns, metadata=schema_metadata(schema))
+    return pa.table(columns, metadata=schema_to_metadata(schema))
 
 
-def _to_names(names: Sequence[str]) -> list[str]:
-    # a single name is allowed, too
+def _to_name_list(names: Sequence[str]) -> list[str]:
+    # users may pass a single name as a str
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
@@ -506,8 +506,9 @@ def _order_by_time(
     ticks: np.ndarray,  # the times as numbers, (num_rows,)
     time_name: str,
     row_namer: RowNamer,
-    sort: bool,  # noqa: FBT001
     duplicates: str,
+    *,
+    sort: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
     order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
@@ -557,9 +558,9 @@ def arrays_from_arrow(
     table = to_arrow_table(table)
     if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
-    id_list = None if id is None else table.ids(str(id)).to_pylist()
+    id_list = None if id is None else table.get_ids(str(id)).to_pylist()
     if columns is not None:
-        names = _to_names(columns)
+        names = _to_name_list(columns)
     else:
         names = [name for name, column in table.columns.items() if has_lists(column)]
         if not names:  # a column of text besides the ids has the characters of the sequences
@@ -614,7 +615,7 @@ def arrays_from_arrow(
                 )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
-    types = declared_types(names, [column.type for column in entries], column_types, stored)
+    types = choose_column_types(names, [column.type for column in entries], column_types, stored)
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )

@@ -23,7 +23,7 @@ from refold.sequences._schema import Column, Schema, check_unique_names
 # Name of the column of gaps.
 TIME_GAP_COLUMN = "time_gap"
 # Arrow stores times as integers, which we call ticks. Ticks per second, by the unit of the times.
-_TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_TICKS_PER_SECOND_BY_UNIT = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 # Seconds of a day. The ticks of Arrow's dates are days.
 _SECONDS_PER_DAY = 86_400
 # Patterns of common dates that Arrow does not parse, and what replaces them.
@@ -37,7 +37,7 @@ _DATE_REPLACEMENTS = (
     (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),  # 12:00 +02
 )
 # Puts a date in front of a time of day, which Arrow cannot parse alone.
-_CLOCK_REPLACEMENTS = ((r"^", "1970-01-01T"),)
+_TIME_OF_DAY_REPLACEMENTS = ((r"^", "1970-01-01T"),)
 # Patterns of an offset from UTC at the end of a time, and the name of its time zone.
 _ZONE_REPLACEMENTS = (
     (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
@@ -45,11 +45,12 @@ _ZONE_REPLACEMENTS = (
 )
 
 
-def check_has_times(time_name: str | None, option: str = argument(time_gaps=True)) -> None:
-    """Raise ``SchemaError`` if an option needs a column of times and there is none."""
+def check_has_times(time_name: str | None, option_text: str) -> None:
+    """Raise ``SchemaError``, which names an option, if there is no column of times for it."""
     if time_name is None:
         raise SchemaError(
-            f"{option} needs a long table with a column of times. Name it with {argument('time=')}."
+            f"{option_text} needs a long table with a column of times. Name it with "
+            f"{argument('time=')}."
         )
 
 
@@ -68,15 +69,15 @@ def parse_times(
             "as text. Leave it out."
         )
     # large_string, because Arrow cannot parse dates in string views
-    text = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
+    cells = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
     if time_format is not None:
         options = StrptimeOptions(time_format, "us", error_is_null=True)
-        times = call_function("strptime", [text], options)
-        if times.null_count == text.null_count:  # Arrow parsed all cells
-            return _restore_time_zone(times, text)
+        times = call_function("strptime", [cells], options)
+        if times.null_count == cells.null_count:  # Arrow parsed all cells
+            return _restore_time_zone(times, cells)
         # Python is slower and parses more formats, such as those with fractions of seconds
         values = []
-        for row, cell in enumerate(text.to_pylist()):
+        for row, cell in enumerate(cells.to_pylist()):
             try:
                 values.append(None if cell is None else datetime.strptime(cell, time_format))
             except ValueError as error:
@@ -84,30 +85,30 @@ def parse_times(
                     f"Column {name!r} cannot order the steps: {row_namer(row)} holds {cell!r} "
                     f"({error}). Correct it, or {argument('time_format=')}."
                 ) from error
-        return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
-    # the first cell tells what all cells hold
-    first = text.drop_null()[:1]
-    is_number = _try_cast(first, pa.float64()) is not None
-    clock = _replace_patterns(first, _CLOCK_REPLACEMENTS)
-    is_clock = not is_number and _try_cast(clock, pa.timestamp("ns")) is not None
+        return _restore_time_zone(pa.chunked_array([pa.array(values)]), cells)
+    # The first cell that is not missing tells what all cells hold. If others differ, no cast below
+    # succeeds, and an error names the first that is wrong.
+    first = cells.drop_null()[:1]
+    is_number = _cast_or_none(first, pa.float64()) is not None
+    time_of_day = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
+    is_time_of_day = not is_number and _cast_or_none(time_of_day, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
-    elif is_clock:
-        text = _replace_patterns(text, _CLOCK_REPLACEMENTS)
+    elif is_time_of_day:
+        cells = _replace_patterns(cells, _TIME_OF_DAY_REPLACEMENTS)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         # Arrow casts text with a zone only to a type with a zone
         date = _replace_patterns(first, _DATE_REPLACEMENTS)
-        has_zone = _try_cast(date, pa.timestamp("ns")) is None
-        zone = "UTC" if has_zone else None
+        zone = "UTC" if _cast_or_none(date, pa.timestamp("ns")) is None else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
-    times = _try_cast(text, *types)
+    times = _cast_or_none(cells, *types)
     if times is None and not is_number:
-        text = _replace_patterns(text, _DATE_REPLACEMENTS)
-        times = _try_cast(text, *types)
+        cells = _replace_patterns(cells, _DATE_REPLACEMENTS)
+        times = _cast_or_none(cells, *types)
     if times is None:
-        wrong = (row for row in range(len(text)) if _try_cast(text[row : row + 1], *types) is None)
+        wrong = (i for i in range(len(cells)) if _cast_or_none(cells[i : i + 1], *types) is None)
         # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
         raise DataError(
@@ -116,30 +117,32 @@ def parse_times(
             f"such as 2024-05-31 12:00; name another form with {argument('time_format=')}, as "
             "'%d.%m.%Y %H:%M'."
         )
-    return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
+    if is_time_of_day:
+        return times.cast(pa.time64(times.type.unit))
+    return _restore_time_zone(times, cells)
 
 
-def _try_cast(text: Any, *types: pa.DataType) -> Any:
-    """Return text as the first of these types to which Arrow can cast all cells, or None."""
+def _cast_or_none(cells: Any, *types: pa.DataType) -> Any:
+    """Return cells of text as the first of these types to which Arrow can cast them, or None."""
     for type_ in types:
         with contextlib.suppress(pa.ArrowInvalid):
-            return text.cast(type_)
+            return cells.cast(type_)
     return None
 
 
-def _replace_patterns(text: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
-    """Return text with each pattern replaced, one after another."""
+def _replace_patterns(cells: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
+    """Return cells of text with each pattern replaced, one after another."""
     for pattern, replacement in replacements:
         options = ReplaceSubstringOptions(pattern, replacement)
-        text = call_function("replace_substring_regex", [text], options)
-    return text
+        cells = call_function("replace_substring_regex", [cells], options)
+    return cells
 
 
-def _restore_time_zone(times: Any, text: Any) -> Any:
-    """Return times in the zone of their text if all cells have the same one; else in UTC."""
+def _restore_time_zone(times: Any, cells: Any) -> Any:
+    """Return times in the time zone that all cells of their text name, or else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _replace_patterns(text, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    zones = _replace_patterns(cells, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
@@ -188,11 +191,11 @@ def _ticks_per_second(time_type: pa.DataType) -> float:
     if pa.types.is_date32(time_type):
         return 1 / _SECONDS_PER_DAY
     if pa.types.is_date64(time_type):
-        return _TICKS_PER_SECOND["ms"]
-    return _TICKS_PER_SECOND[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
+        return _TICKS_PER_SECOND_BY_UNIT["ms"]
+    return _TICKS_PER_SECOND_BY_UNIT[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
 
 
-def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
+def compute_median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     """Return the median gap of each sequence (n,), NaN for fewer than two steps."""
     gaps = compute_time_gaps(_times_to_ticks(times).to_numpy(), offsets, times.type)
     # without the first step of each sequence, which has no previous step
@@ -215,7 +218,7 @@ def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarr
         ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
     ticks = ticks[sequence_indices] + gaps[sequence_indices] * steps
     if pa.types.is_time(time_type):  # a time of day begins again at midnight
-        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[time_type.unit])
+        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND_BY_UNIT[time_type.unit])
     if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):
         ticks = ticks.astype(np.int32)
     times = pa.array(ticks, mask=is_unknown)
@@ -256,5 +259,5 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     check("steps", steps, integer_rule(0))
     if not len(times):
         return pa.nulls(steps, times.type)
-    gaps = median_gaps(times, np.array([0, len(times)]))
+    gaps = compute_median_gaps(times, np.array([0, len(times)]))
     return extrapolate_times(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -165,16 +165,16 @@ def cut_windows(sequences: Sequences, window_length: int | np.ndarray, stride: i
     lengths = sequences.lengths
     if (lengths <= window_length).all():
         return uncut_windows(sequences)
-    series, starts, window_lengths = window_positions(lengths, window_length, stride)
+    series, starts, window_lengths = compute_window_positions(lengths, window_length, stride)
     cut = sequences.cut_pieces(series, starts, window_lengths)
     is_whole = (window_lengths == lengths[series]).tolist()
     ends = (starts + window_lengths).tolist()
-    ids = window_ids(cut.ids.tolist(), starts.tolist(), ends, is_whole)
+    ids = make_window_ids(cut.ids.tolist(), starts.tolist(), ends, is_whole)
     cut = cut.with_ids(np.array(ids, dtype=str))
     return Windows(cut, series, starts, lengths, sequences.ids)
 
 
-def window_ids(
+def make_window_ids(
     series_ids: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
 ) -> list[Any]:
     """Return the ids of windows, such as a[0:100]; a window that is a whole series has its id."""
@@ -203,7 +203,7 @@ class WindowPositions(NamedTuple):
     lengths: np.ndarray
 
 
-def window_positions(
+def compute_window_positions(
     series_lengths: np.ndarray, window_length: int | np.ndarray, stride: int
 ) -> WindowPositions:
     """Return where to cut windows of one length, or of a length for each series (n_series,)."""

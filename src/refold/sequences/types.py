@@ -88,17 +88,17 @@ class ColumnType(ABC):
         self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
     ) -> tuple[np.ndarray, tuple]:
         """Return raw values (num_steps,) as floats, and the categories: these, or new ones."""
-        values = raw_values.astype(self.dtype(raw_values.dtype, 0), copy=False)
-        self.check(values, column_name, locate)
+        values = raw_values.astype(self.encoded_dtype(raw_values.dtype, 0), copy=False)
+        self.check_values(values, column_name, locate)
         return values, ()
 
-    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return the dtype in which `encode` returns raw values of this dtype."""
         # float32 is exact for booleans, integers of at most 16 bits, and itself
         is_small = raw_dtype.itemsize <= {"b": 1, "i": 2, "u": 2, "f": 4}.get(raw_dtype.kind, 0)
         return np.dtype(np.float32 if is_small else np.float64)
 
-    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:  # noqa: B027
+    def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:  # noqa: B027
         """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
     def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
@@ -181,8 +181,8 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `invert_link`. Its errors on held-out sequences were 4 to 80 %
-    # larger on four kinds of simulated counts.
+    # A softplus link would need no `invert_link`. But its errors on held-out sequences
+    # were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
     is_centered = False
@@ -190,7 +190,7 @@ class Count(Numeric):
     loss_is_squared = False
     generality = 1
 
-    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
+    def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is negative or has a fraction."""
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
             is_wrong = (values < 0) | (values % 1 > 0)
@@ -242,12 +242,13 @@ class Binary(ColumnType):
         is_one = raw_values == 1
         return bool(is_one.any() and (is_zero | is_one | np.isnan(raw_values)).all())
 
-    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 for integers of any size, because only 0 and 1 are allowed."""
-        has_integers = raw_dtype.kind in "biu"
-        return np.dtype(np.float32) if has_integers else super().dtype(raw_dtype, num_categories)
+        if raw_dtype.kind in "biu":
+            return np.dtype(np.float32)
+        return super().encoded_dtype(raw_dtype, num_categories)
 
-    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
+    def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
         refuse_where((values < 0) | (values > 1), values, column_name, locate, advice)
@@ -302,11 +303,11 @@ class Categorical(ColumnType):
         # a decoded sequence may hold the text "<unknown>", which means an unknown category
         index_of.setdefault(UNKNOWN, len(categories))
         index_of[None] = math.nan
-        dtype = self.dtype(raw_values.dtype, len(categories))
+        dtype = self.encoded_dtype(raw_values.dtype, len(categories))
         indices = (index_of[token] for token in tokens)
         return np.fromiter(indices, dtype=dtype, count=len(tokens)), categories
 
-    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
         return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
@@ -348,9 +349,8 @@ def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> l
 
 
 NUMERIC, BINARY, CATEGORICAL = Numeric(), Binary(), Categorical()
-# To add a column type, write its class and add it here.
-_TYPES: tuple[ColumnType, ...] = (NUMERIC, BINARY, CATEGORICAL, Count())
-COLUMN_TYPES = {type_.name: type_ for type_ in _TYPES}
+# All column types by name. To add a type, write its class and add it here.
+COLUMN_TYPES: dict[str, ColumnType] = {t.name: t for t in (NUMERIC, BINARY, CATEGORICAL, Count())}
 
 
 class ColumnOutputs(NamedTuple):
@@ -372,6 +372,6 @@ def column_outputs(
         start = stop
 
 
-def number_mask(type_names: Iterable[str]) -> np.ndarray:
+def make_quantity_mask(type_names: Iterable[str]) -> np.ndarray:
     """Return the mask of columns that hold quantities, bool array of shape (F,)."""
     return np.array([COLUMN_TYPES[name].is_number for name in type_names], dtype=bool)

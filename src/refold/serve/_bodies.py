@@ -17,8 +17,8 @@ from pyarrow.compute import call_function
 from refold.sequences import (
     MODEL_HASH_KEY,
     Sequences,
+    check_model_hash,
     codes_from_arrow,
-    describe_model_mismatch,
     stored_model_hash,
 )
 from refold.serve._operations import (
@@ -166,7 +166,7 @@ def parse_table(
         inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
     if has_codes:
         # raises an error for codes of another model, and returns a warning if no hash is stored
-        warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
+        warning = check_model_hash(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise make_request_error("The column 'id' holds lists. Expected text or integers.")

@@ -34,9 +34,9 @@ from refold.sequences import (
     Sequences,
     Windows,
     codes_to_arrow,
+    compute_window_positions,
     default_window_step,
     uncut_windows,
-    window_positions,
 )
 from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
@@ -487,7 +487,7 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
         return uncut_windows(series)
     # The limits of the sequences were checked before. Overlapping windows have more steps.
     step = model.step or default_window_step(model.window)
-    positions = window_positions(series.lengths, model.window, step)
+    positions = compute_window_positions(series.lengths, model.window, step)
     check_limit("sequences", len(positions.starts), batcher.settings)
     check_limit("steps", int(positions.lengths.sum()), batcher.settings)
     return await batcher.run_in_background(lambda: model.windows(series))

@@ -20,7 +20,7 @@ from refold.arguments import Corruption
 from refold.errors import DataError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches, Sequences, input_and_target, sum_by_sequence
-from refold.sequences.types import COLUMN_TYPES, number_mask
+from refold.sequences.types import COLUMN_TYPES, make_quantity_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
 
@@ -166,7 +166,7 @@ class FitData:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
         # the sum over the epochs of a pass, which visits each sequence once
         num_batches = sum(
-            batches.num_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
+            batches.count_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
             for blocks in self.shard_blocks(seed, epoch)
         )
@@ -298,7 +298,7 @@ class InputLayout(NamedTuple):
         specification, names = network.specification, network.specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
         unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
-        is_numeric, has_flags = number_mask(names), specification.observed_flags
+        is_numeric, has_flags = make_quantity_mask(names), specification.observed_flags
         return cls(unknown_ids, is_numeric, has_flags, network.reads_padding)
 
 

@@ -31,8 +31,8 @@ from refold.sequences import (
     Windows,
     check_float32_range,
     data_warnings,
-    find_key_columns,
     fingerprints,
+    guess_id_and_time_columns,
     map_blocks,
     mark_missing,
     uncut_windows,
@@ -80,7 +80,7 @@ def open_training_data(
     # all columns of a table in a list become features, also ids and times
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
-    if is_table and (keys := find_key_columns(sequences)):
+    if is_table and (keys := guess_id_and_time_columns(sequences)):
         columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
         warn(
             f"All columns of the tables are features, also {columns}. Drop them, or pass one table "

@@ -12,7 +12,7 @@ import numpy as np
 
 from refold.network.onnx.graph import Graph, Value, greatest_length, real_step_mask
 from refold.network.specification import Specification
-from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
+from refold.sequences import MIN_STD_TO_MEAN_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, column_outputs
 
 # Minimum number of float32 numbers from the mean to one standard deviation above the mean. If there
@@ -249,7 +249,8 @@ def _scale_by_sequence(
     # The standard deviation has a lower limit, so that a constant sequence can be divided by it.
     # Far from the usual means, the limit grows with the distance, because rounding errors do.
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
-    min_std = graph("Max", scaler.min_std_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
+    min_std = graph("Mul", distance, np.float64(MIN_STD_TO_MEAN_DISTANCE))
+    min_std = graph("Max", scaler.min_std_, min_std)
     log_std = graph("Log", graph("Max", std, min_std))
     mean_and_log_std = graph("Concat", mean, log_std, axis=2)
     centered = graph("Sub", mean_and_log_std, scaler.statistics_mean_)

@@ -14,7 +14,7 @@ import numpy as np
 from refold.kernels import packed
 from refold.network.specification import Specification, length_std, log_length_scales
 from refold.sequences import check_codes_finite
-from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, number_mask
+from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, make_quantity_mask
 
 # Minimum temperature of samples. A lower one gives the same samples, but scores beyond float32.
 _MIN_TEMPERATURE = 1e-30
@@ -68,7 +68,7 @@ class PackedHead:
             column.output_slice.stop - column.output_slice.start for column in self.columns
         ]
         self.num_outputs = sum(self.widths)
-        self.numeric_mask = number_mask(column_types)
+        self.numeric_mask = make_quantity_mask(column_types)
         self._all_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from refold.network.keras.build import Network
 from refold.network.packed.encoder import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
-from refold.sequences.types import column_outputs, number_mask
+from refold.sequences.types import column_outputs, make_quantity_mask
 from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
@@ -112,7 +112,7 @@ def set_linear_initialization(
     lstm_code: Any = models.encoder.get_layer("code")  # what the LSTMs add to the linear code
     decoder_layer: Any = models.decoder.get_layer("linear_steps")
     head: Any = models.decoder.get_layer("head")
-    numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
+    numeric = np.flatnonzero(make_quantity_mask(specification.column_types)).tolist()
     widths, num_columns = _output_widths(specification), len(specification.column_types)
     code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
@@ -213,7 +213,7 @@ def _output_widths(specification: Specification) -> np.ndarray:
 
 def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     """Return whether to fit joint components of numeric and token columns."""
-    is_numeric = number_mask(specification.column_types)
+    is_numeric = make_quantity_mask(specification.column_types)
     is_mixed = bool(is_numeric.any() and not is_numeric.all())
     return is_mixed and num_steps * int(_output_widths(specification).sum()) <= _MAX_JOINT_VALUES
 

@@ -28,7 +28,7 @@ from refold.network.keras.layer import seeded
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
 from refold.sequences import BatchRun
-from refold.sequences.types import number_mask
+from refold.sequences.types import make_quantity_mask
 from refold.training._processes import Processes, draw_for_global_batch, sum_over_processes
 from refold.training._shards import Batch, DeviceData, InputLayout, corrupt, cut_batch
 
@@ -478,7 +478,7 @@ def numeric_output_mask(network: Network) -> np.ndarray:
     """Return whether each output of a step is a numeric column, bool (n_outputs,)."""
     specification = network.specification
     widths = [num_categories or 1 for num_categories in specification.num_categories]
-    return np.repeat(number_mask(specification.column_types), widths)
+    return np.repeat(make_quantity_mask(specification.column_types), widths)
 
 
 class JoinedWeights:

@@ -279,7 +279,7 @@ class Training:
         if refit:
             # The length of the refit is a number of updates, so its last epoch may be incomplete. A
             # pass over all sequences has `num_batches` updates, and may be several epochs.
-            num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
+            num_batches = max(1, self._batches.count_batches(np.arange(phase_data.num_sequences)))
             epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
             num_epochs = max(1, -(-progress.refit_num_updates * epochs_per_pass // num_batches))
             self._progress_bar.begin("refit on all: epoch", num_epochs)
