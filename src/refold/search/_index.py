@@ -182,9 +182,9 @@ class IndexFile:
 
 
 class Nearest(NamedTuple):
-    """Nearest rows of one query, in order of distance."""
+    """Indices of the nearest rows of one query, in order of distance."""
 
-    rows: np.ndarray  # (n_hits,)
+    indices: np.ndarray  # (n_hits,)
     distances: np.ndarray  # (n_hits,)
 
 
@@ -214,7 +214,7 @@ def nearest(
     Examples
     --------
     >>> line = np.arange(5, dtype=np.float32)[:, None]
-    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
+    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].indices.tolist()
     [3, 4]
     """
     # Every distance is computed, by a matrix product, which takes 6 to 25 ms for 1,000,000 codes.
@@ -602,7 +602,7 @@ class Index:
         # The arrays below have the shape (n_queries, n_results). An array of no results would have
         # another shape, so it is set.
         shape = len(results), min(k + 1, len(candidates))
-        near_rows = candidates[np.array([result.rows for result in results], int).reshape(shape)]
+        near_rows = candidates[np.array([result.indices for result in results], int).reshape(shape)]
         distances = np.array([result.distances for result in results], float).reshape(shape)
         is_hit = np.ones(shape, bool) if query_rows is None else near_rows != query_rows[:, None]
         ranks = np.cumsum(is_hit, axis=1)
