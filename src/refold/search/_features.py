@@ -145,9 +145,8 @@ class SearchFeatures:
         factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
         # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
-        standardized = (
-            np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE) * weights
-        )
+        standardized = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
+        standardized *= weights
         donor_rows = linspace_indices(len(standardized), _MAX_DONORS)
         standardized = _impute_missing_features(standardized, standardized[donor_rows])
         # the axes include the weights, because a call multiplies them by features without weights
@@ -196,9 +195,8 @@ class SearchFeatures:
             )
             for dilation, kernels in _assign_kernels_to_dilations(self._dilations)
         ]
-        shares, positions, runs = (
-            np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)
-        )
+        groups = [np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)]
+        shares, positions, runs = groups
         amplitudes = self._compute_band_amplitudes(step_values, offsets)
         averages = self._compute_segment_averages(step_values, offsets)
         if is_missing_column.any():  # features that read a missing column are NaN
