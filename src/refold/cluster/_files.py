@@ -129,6 +129,7 @@ def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: 
         except RefoldError as error:
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            # a missing file or right and invalid data cause the same error at each attempt
             is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
             wait_seconds = None if is_final else next(wait_times, None)
             if wait_seconds is None:
@@ -375,7 +376,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
     # a part of a long table must start where a sequence starts
     if id_column is not None:
         sequence_starts = _find_sequence_starts(files, id_column, file_ends)
-        # each start of a part moves to the next start of a sequence, and equal starts become one
+        # each start of a part moves to the next start of a sequence, and equal starts are merged
         next_starts = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
         step_counts = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
@@ -412,6 +413,7 @@ def _find_sequence_starts(
     spans = table.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
+    # the error names the first of these ids
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
         file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
         file = files[file_index]
@@ -456,7 +458,10 @@ class TableSlice(NamedTuple):
 def read_slices(
     part_plan: PartPlan, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
 ) -> Iterator[TableSlice]:
-    """Yield complete sequences of a part; the ids separate the sequences of a long table."""
+    """Yield complete sequences of a part.
+
+    The ids separate the sequences of a long table. Without ``id_name``, each row is a sequence.
+    """
     incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
     for row_range in part_plan.row_ranges:
         location = find_location(row_range.file_name)

@@ -352,7 +352,9 @@ class Run:
 
     version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
-    settings: dict[str, Any]  # arguments that only this operation has, such as dtype or alpha
+    operation_settings: dict[
+        str, Any
+    ]  # arguments that only this operation has, such as dtype or alpha
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
@@ -386,7 +388,7 @@ def _run_operation(
     paths: Paths,
     output: str | os.PathLike[str],
     table_options: TableOptions,
-    settings: dict[str, Any],
+    operation_settings: dict[str, Any],
     on: str,
     num_workers: int | None,
     part_steps: int | None,
@@ -404,8 +406,8 @@ def _run_operation(
         )
     path_list = [absolute_path(path) for path in path_list]
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
-    if settings["latent_steps"] is not None:
-        model = model.with_latent_steps(settings["latent_steps"])
+    if operation_settings["latent_steps"] is not None:
+        model = model.with_latent_steps(operation_settings["latent_steps"])
     if model.any_columns:
         raise ParameterError(
             "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
@@ -427,7 +429,7 @@ def _run_operation(
     run = Run(
         version=refold.__version__,
         operation=operation,
-        settings=settings | {"latent_steps": model.latent_steps},
+        operation_settings=operation_settings | {"latent_steps": model.latent_steps},
         id_name="id" if id_name in reserved_names else str(id_name),
         output=absolute_path(output),
         model_hash=hashlib.sha256(model_bytes).hexdigest(),
@@ -500,7 +502,7 @@ def plan_run(
         "version": run.version,
         "operation": run.operation,
         "model": run.model_hash,
-        **run.settings,
+        **run.operation_settings,
         "id_name": run.id_name,
         **asdict(options),
         "part_steps": part_steps,
@@ -656,7 +658,7 @@ def _compute_slice_tables(
                 yield from _compute_slice_tables(model, run, part_plan, half, summary)
             return
         if isinstance(error, SchemaError) and first_row == part_plan.first_row:
-            # an error of the columns already in the first sequence concerns all sequences
+            # if the columns of the first sequence are wrong, they are wrong for all sequences
             raise type(error)(f"{file_name}: {error.message.marked}") from error
         summary.num_failed += 1
         if len(summary.failures) < MAX_LISTED_FAILURES:
@@ -672,7 +674,7 @@ def _compute_slice_tables(
 
 def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
     """Return a table of results with a row for each sequence or window."""
-    settings, ids = run.settings, sequences.ids
+    settings, ids = run.operation_settings, sequences.ids
     with packed.limited_threads(1):  # Ray reserves one CPU for a worker
         if run.operation == "encode":
             windows = model.windows(sequences)
