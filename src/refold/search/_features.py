@@ -92,8 +92,8 @@ class SearchFeatures:
     # of what distinguishes classes, so the features are computed from the sequence and not from its
     # code (benchmarks/results/search.md).
 
-    # The names of the arrays are keys in the file of an index, so they stay as they are: "stretches"
-    # for segments of time, and "of_column" for the columns of channels.
+    # The names of the arrays are keys in the file of an index, so they stay as they are:
+    # "stretches" are segments of time, and "of_column" has the columns of the channels.
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
         self._convolutions = RandomConvolutions(
