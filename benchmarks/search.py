@@ -254,7 +254,7 @@ def measure_method(
 def measure_speed(number: str) -> dict[str, Speed]:
     """Measure all methods among a number of codes; those that are not installed are left out."""
     rows, queries = draw(int(number))
-    true = [set(hits.rows.tolist()) for hits in nearest(rows, queries, HITS)]  # exact
+    true = [set(hits.indices.tolist()) for hits in nearest(rows, queries, HITS)]  # exact
     model = fitted(load_labelled("GunPoint").train, 0)
     methods: dict[str, Callable[[np.ndarray], Any]] = {
         "**Refold (exact)**": partial(refold_index, model),

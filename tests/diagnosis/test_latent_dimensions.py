@@ -41,7 +41,7 @@ def test_steps_that_are_added_or_lost_are_changes(fitted, monkeypatch):
     step = scaler.mean_ + scaler.scale_  # its square is 1 in the units of the errors
     monkeypatch.setattr(
         _latent_dimensions,
-        "_decode_codes",
+        "_decode_without_warnings",
         lambda _, codes: [np.tile(step, (int(length), 1)) for length in codes[:, 0]],
     )
     effect = latent_dimensions(model, np.array([[4, 0, 0, 0], [6, 0, 0, 0]])).effect

@@ -211,8 +211,8 @@ def test_many_rows_at_the_same_distance_come_in_order(offset):
     rows = np.repeat(rows, 40, axis=0)[rng.permutation(20_000)]
     for near, query in zip(nearest(rows, rows[:9], 50), rows[:9], strict=True):
         distances = np.linalg.norm(rows - query, axis=1)
-        assert near.rows.tolist() == np.argsort(distances, kind="stable")[:50].tolist()
-        assert near.distances.tolist() == distances[near.rows].tolist()
+        assert near.indices.tolist() == np.argsort(distances, kind="stable")[:50].tolist()
+        assert near.distances.tolist() == distances[near.indices].tolist()
 
 
 def test_hits_are_drawn_with_their_query(ae, sequences, shared_index_path):

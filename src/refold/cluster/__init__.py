@@ -1,4 +1,7 @@
-"""Data larger than one machine: work on a Ray cluster. Needs the extra ``ray``."""
+"""Encode, detect and train on a Ray cluster, for data larger than one machine.
+
+This package needs the extra ``ray``.
+"""
 
 from refold.cluster._run import Failure as Failure
 from refold.cluster._run import RunSummary as RunSummary

@@ -1,4 +1,4 @@
-"""Parquet files in any store, by path or URL, and how they are divided into parts.
+"""Find Parquet files in any store, by path or URL, and divide them into parts.
 
 ``read_footers`` reads the footers of the files of a run. ``plan_parts`` divides the files into
 parts between sequences. ``read_slices`` reads the sequences of a part in a worker.
@@ -37,7 +37,7 @@ from refold.errors import (
 )
 from refold.sequences import Schema, TableOptions, has_default_names, resolve_table_options
 
-# Seconds between attempts to reach a store. They grow to give the store time to recover.
+# Seconds between attempts to reach a store. They increase, so that the store has time to recover.
 RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Files with other names are not read.
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -52,7 +52,8 @@ MIN_PART_STEPS = 500_000
 MAX_PART_STEPS = 20_000_000
 # Maximum number of parts in a row group. Each of the parts decodes the group from its start.
 MAX_PARTS_PER_ROW_GROUP = 8
-# Bytes that are read from a column chunk at a time. More need more memory, fewer more requests.
+# Bytes that are read from a column chunk at a time. More bytes need more memory, and fewer bytes
+# need more requests.
 _READ_BUFFER_BYTES = 1 << 20
 # Number of files that are opened at the same time, because a store may take long to answer.
 _MAX_OPEN_FILES = 16
@@ -70,14 +71,13 @@ class Location:
 
     file_system: Any  # pyarrow.fs.FileSystem
     path: str  # in the file system
-    # The name, prefix + path + query, is a path or a URL that another process can open.
-    prefix: str = ""  # such as "s3://"
-    query: str = ""  # such as "?region=eu-west-1"
+    url_prefix: str = ""  # such as "s3://"; empty for a local path
+    url_query: str = ""  # such as "?region=eu-west-1"
 
     @property
-    def name(self) -> str:
-        """Path or URL, as a user writes it."""
-        return f"{self.prefix}{self.path}{self.query}"
+    def path_or_url(self) -> str:
+        """The path or URL, which another process can open, too."""
+        return f"{self.url_prefix}{self.path}{self.url_query}"
 
     def get_info(self) -> Any:
         """Return size, time and type; the type is NotFound if nothing is there."""
@@ -99,7 +99,7 @@ def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
 def find_location(path_or_url: str) -> Location:
     """Return the location of an absolute path or a URL."""
     scheme, separator, _ = path_or_url.partition("://")
-    if not separator:
+    if not separator:  # a path
         return Location(fs.LocalFileSystem(), path_or_url)
     url_without_query, question_mark, query = path_or_url.partition("?")
     try:
@@ -119,7 +119,8 @@ def find_location(path_or_url: str) -> Location:
 def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: Any) -> Any:
     """Return the result of a task or its error; try again if a store cannot be reached.
 
-    An error is returned because Ray would wrap a raised one. The text names the files of the task.
+    Errors are returned, because Ray would wrap an error that is raised. ``location_text`` names the
+    files of the task in error messages.
     """
     wait_times = iter(RETRY_WAIT_SECONDS)
     while True:
@@ -128,6 +129,7 @@ def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: 
         except RefoldError as error:
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            # a missing file or right and invalid data cause the same error at each attempt
             is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
             wait_seconds = None if is_final else next(wait_times, None)
             if wait_seconds is None:
@@ -180,8 +182,8 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
     """Open a file for writing that appears in its store only when it is complete."""
     folder, _, name = location.path.rpartition("/")
     target = location
-    # An object store needs no temporary name: an upload appears only when it is complete.
-    if location.prefix.partition(":")[0] not in _OBJECT_STORE_SCHEMES:
+    # An object store needs no temporary name, because an upload appears only when it is complete.
+    if location.url_prefix.partition(":")[0] not in _OBJECT_STORE_SCHEMES:
         target = replace(location, path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
@@ -191,7 +193,7 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
             with location.file_system.open_output_stream(target.path) as stream:
                 shutil.copyfileobj(temporary_file, stream, 1 << 20)
             if target.get_info().size != num_bytes:
-                raise OSError(f"only a part of it arrived at {target.name}")
+                raise OSError(f"only a part of it arrived at {target.path_or_url}")
             if target != location:
                 location.file_system.move(target.path, location.path)
         except BaseException:
@@ -209,9 +211,9 @@ class RowRange(NamedTuple):
 
     file_name: str  # path or URL
     file_stamp: FileStamp
-    rows_before: int  # number of rows of the files before this one
-    start: int  # first row, counted in the file
-    stop: int
+    num_rows_before: int  # number of rows of the files before this one
+    first_row: int  # counted in the file
+    stop_row: int  # the row after the last one
 
 
 # Ray Data (2.60) was tried instead of these parts, with these problems:
@@ -224,10 +226,10 @@ class PartPlan(NamedTuple):
     """Which sequences one task computes and writes as one part."""
 
     part_index: int  # position among all parts, from 0
-    start: int  # first row, counted over all files
-    stop: int
+    first_row: int  # counted over all files
+    stop_row: int  # the row after the last one
     num_steps: int  # approximate
-    row_ranges: list[RowRange]  # the rows in their files; several if they are in several files
+    row_ranges: list[RowRange]  # the same rows, counted in each file that has some of them
 
 
 class SourceFile(NamedTuple):
@@ -236,7 +238,7 @@ class SourceFile(NamedTuple):
     name: str  # path or URL
     file_stamp: FileStamp
     num_rows: int
-    row_groups: list[tuple[int, int]]  # numbers of rows and of steps of each row group
+    row_group_counts: list[tuple[int, int]]  # numbers of rows and of steps of each row group
     id_type: str  # "integers", "text" or "row numbers"
     row_noun: str  # what a row is: a "sequence", with lists, or a "step"
 
@@ -247,14 +249,17 @@ def read_footers(
     table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
 ) -> tuple[list[SourceFile], TableOptions, int]:
-    """Return files of one layout, options with the column roles, and the steps of a part."""
-    # pairs of a location and a stamp
-    locations = [file for path_or_url in paths for file in find_parquet_files(path_or_url)]
-    first_schema = _read_footer(locations[0][0])[0]
-    resolved = _resolve_options(model_schema, first_schema, locations[0][0].name, table_options)
-    read_file = functools.partial(_read_source_file, options=resolved)
+    """Return the files, the options with the roles of the columns, and the steps of a part.
+
+    All files must have the same layout.
+    """
+    stamped_locations = [file for path in paths for file in find_parquet_files(path)]
+    location, _ = stamped_locations[0]  # all files have the layout of the first one
+    file_schema, _ = _read_footer(location)
+    options = _complete_options(table_options, model_schema, file_schema, location.path_or_url)
+    read_file = functools.partial(_read_source_file, options=options)
     with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
-        files = list(threads.map(read_file, *zip(*locations, strict=True)))
+        files = list(threads.map(read_file, *zip(*stamped_locations, strict=True)))
     first_file = files[0]
     for file in files:
         if (file.row_noun, file.id_type) != (first_file.row_noun, first_file.id_type):
@@ -265,12 +270,12 @@ def read_footers(
             )
     if not any(file.num_rows for file in files):
         raise FileFormatError(
-            f"{first_file.name} has columns ({', '.join(first_schema.names)}), but no rows."
+            f"{first_file.name} has columns ({', '.join(file_schema.names)}), but no rows."
         )
     if part_steps is None:
-        num_steps = sum(group_steps for file in files for _, group_steps in file.row_groups)
+        num_steps = sum(group_steps for file in files for _, group_steps in file.row_group_counts)
         part_steps = min(max(num_steps // TARGET_NUM_PARTS, MIN_PART_STEPS), MAX_PART_STEPS)
-    return files, resolved, part_steps
+    return files, options, part_steps
 
 
 def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
@@ -280,17 +285,17 @@ def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
             return file.schema_arrow, file.metadata
     except pa.ArrowInvalid as error:
         raise FileFormatError(
-            f"{location.name} cannot be read: {first_line(error)}. Write it again."
+            f"{location.path_or_url} cannot be read: {first_line(error)}. Write it again."
         ) from error
 
 
-def _resolve_options(
-    model_schema: Schema, file_schema: pa.Schema, file_name: str, options: TableOptions
+def _complete_options(
+    options: TableOptions, model_schema: Schema, file_schema: pa.Schema, file_name: str
 ) -> TableOptions:
-    """Return the options of the user, completed with the column roles of the training data."""
+    """Complete options of a user with the roles of the columns (id, time) in the training data."""
     names, columns, time_gaps = file_schema.names, list(model_schema.names), options.time_gaps
-    # the last column of the training data may be time gaps, which are computed from the times if
-    # the file has no column of them
+    # The last column of the training data may hold time gaps. If the file has no column of time
+    # gaps, they are computed from the times.
     if model_schema.time_gaps and (time_gaps or columns[-1] not in names):
         time_gaps = True
         columns.pop()
@@ -324,7 +329,8 @@ def _resolve_options(
 def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
-    layout = resolve_table_options(schema, location.name, options)
+    file_name, num_rows = location.path_or_url, metadata.num_rows
+    layout = resolve_table_options(schema, file_name, options)
     id_type = "row numbers"
     if layout.id is not None:
         data_type = schema.field(layout.id).type
@@ -332,20 +338,20 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
         id_type = "integers" if pa.types.is_integer(data_type) else "text"
     # In a file with lists, the column chunk of a feature has a path such as x0.list.element, and
     # its number of values is the number of steps. In a long table, a row is a step.
-    prefix = f"{layout.features[0]}."
-    row_groups = []
+    feature_prefix = f"{layout.features[0]}."
+    row_group_counts = []
     for group_index in range(metadata.num_row_groups):
         group = metadata.row_group(group_index)
         chunks = [group.column(i) for i in range(group.num_columns)]
-        counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(prefix)]
-        row_groups.append((group.num_rows, max([*counts, group.num_rows])))
+        counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(feature_prefix)]
+        row_group_counts.append((group.num_rows, max([*counts, group.num_rows])))
     row_noun = "sequence" if layout.layout == "list" else "step"
-    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
+    return SourceFile(file_name, stamp, num_rows, row_group_counts, id_type, row_noun)
 
 
 def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
     """Divide the files into parts, between sequences; without id column, a row is a sequence."""
-    # rows are counted over all files: a file has the rows from rows_before to file_ends
+    # Rows are counted over all files. A file has the rows from `rows_before` to `file_ends`.
     file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]
     # Ranges of rows with about `part_steps` steps: the first row and the number of steps of each.
@@ -355,7 +361,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
     for file, before in zip(files, rows_before, strict=True):
         range_start = group_start = before
         range_steps = 0
-        for num_rows, num_steps in file.row_groups:
+        for num_rows, num_steps in file.row_group_counts:
             num_cuts = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
             for i in range(num_cuts):
                 range_steps += num_steps // num_cuts
@@ -370,7 +376,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
     # a part of a long table must start where a sequence starts
     if id_column is not None:
         sequence_starts = _find_sequence_starts(files, id_column, file_ends)
-        # each start of a part moves to the next start of a sequence, and equal starts become one
+        # each start of a part moves to the next start of a sequence, and equal starts are merged
         next_starts = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
         step_counts = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
@@ -407,6 +413,7 @@ def _find_sequence_starts(
     spans = table.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
+    # the error names the first of these ids
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
         file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
         file = files[file_index]
@@ -425,7 +432,7 @@ def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
-    """Return the rows whose id differs from that before; ``previous_id`` precedes the first row."""
+    """Return the rows whose id differs from the id before; ``previous_id`` is before the first."""
     previous_ids = pa.chunked_array([previous_id, *ids.slice(0, len(ids) - 1).chunks])
     is_change = call_function("not_equal", [ids, previous_ids])
     return np.flatnonzero(is_change.fill_null(True).to_numpy())  # noqa: FBT003
@@ -435,7 +442,7 @@ class TableSlice(NamedTuple):
     """Some sequences of a part, as a table."""
 
     table: pa.Table
-    offsets: np.ndarray  # (n_sequences + 1,): first rows in the table, and its number of rows
+    offsets: np.ndarray  # (n_sequences + 1,): first row of each sequence, and number of rows
     first_row: int  # first row of the table, counted over all files
 
     def select(self, first_sequence: int, stop_sequence: int) -> "TableSlice":
@@ -451,14 +458,17 @@ class TableSlice(NamedTuple):
 def read_slices(
     part_plan: PartPlan, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
 ) -> Iterator[TableSlice]:
-    """Yield complete sequences of a part; the ids separate the sequences of a long table."""
+    """Yield complete sequences of a part.
+
+    The ids separate the sequences of a long table. Without ``id_name``, each row is a sequence.
+    """
     incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
     for row_range in part_plan.row_ranges:
         location = find_location(row_range.file_name)
         for row, table in read_rows(
-            location, column_names, max_rows, row_range.start, row_range.stop
+            location, column_names, max_rows, row_range.first_row, row_range.stop_row
         ):
-            first_row = row_range.rows_before + row
+            first_row = row_range.num_rows_before + row
             if id_name is None:  # each row is a sequence
                 yield TableSlice(table, np.arange(len(table) + 1), first_row)
                 continue

@@ -1,4 +1,4 @@
-"""Ray: a connection to a cluster, or a cluster on this machine, and calls of functions on it."""
+"""Connect to a Ray cluster, or start one on this machine, and call functions on it."""
 
 import contextlib
 import itertools
@@ -46,12 +46,12 @@ def connect(
     """Connect to a cluster inside a ``with`` block; the address is the ``on`` of `encode`."""
     ray = import_ray()
     check("on", address, _ADDRESS_RULE)
-    # an existing connection of the process is used, and stays open
+    # if the process is connected already, this connection is used, and stays open
     if ray.is_initialized():
         yield
         return
     ray_options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    # explicit also for a local cluster, because Ray would take the address in RAY_ADDRESS
+    # also set for a local cluster, because Ray would take the address in RAY_ADDRESS without it
     ray_options["address"] = address
     if address == LOCAL_ADDRESS:
         ray_options |= {"include_dashboard": False, "num_cpus": num_cpus}
@@ -84,8 +84,7 @@ def check_address_answers(address: str) -> None:
     if not host or not port.isdecimal():
         return  # Ray finds such an address itself, or reports an error
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_MAX_CONNECT_SECONDS):
-            pass
+        socket.create_connection((host.strip("[]"), int(port)), _MAX_CONNECT_SECONDS).close()
     except OSError as error:
         raise _make_no_answer_error(address, error) from error
 
@@ -112,8 +111,8 @@ def run_on_cluster(
     pending_arguments, running_calls = iter(call_arguments), []
     try:
         while True:
-            # Twice as many calls as CPUs: no CPU waits for this process, and the waiting calls make
-            # a cluster with autoscaling grow.
+            # By default, there are twice as many calls as CPUs. No CPU waits for this process then,
+            # and a cluster with autoscaling grows, because some calls wait.
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
             num_new_calls = max(0, (max_running_calls or 2 * num_cpus) - len(running_calls))
             running_calls += [

@@ -123,15 +123,16 @@ class RunSummary:
     output : str
         The output folder.
     num_sequences, num_failed : int
-        Rows of all parts, also of an earlier run; and sequences that could not be computed, and
-        are in no part.
+        ``num_sequences`` is the number of rows of all parts, also of parts of an earlier run.
+        ``num_failed`` sequences could not be computed, and are in no part.
     row : {"sequence", "window"}
         What a row is.
     failures : list of Failure
         Up to 100 sequences that could not be computed. The file ``_failures.jsonl`` in the output
         folder lists up to 100 of each part.
     num_parts, num_there : int
-        Number of parts, which are files, and of those that an earlier run wrote.
+        ``num_parts`` is the number of parts, which are files. An earlier run wrote ``num_there`` of
+        them.
     num_steps : int
         Steps that this run computed.
     seconds : float
@@ -198,10 +199,10 @@ def encode(
 ) -> RunSummary:
     """Encode the sequences of Parquet files on a Ray cluster, and write the codes as Parquet files.
 
-    Each worker reads a range of rows, encodes it and writes one part, whose name and content depend
-    on the range alone. A part appears complete or not at all. If a worker dies, another one takes
-    its range, and if the run ends early, the same call completes what is missing. The codes are
-    those of one machine to the bit.
+    Each worker reads a range of rows, encodes it and writes one part. The name and the content of
+    the part depend on the range alone. A part appears complete or not at all. If a worker dies,
+    another worker takes its range. If the run ends early, the same call completes what is missing.
+    The codes are equal to the bit to codes of one machine.
 
     Parameters
     ----------
@@ -248,9 +249,8 @@ def encode(
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    return _run_operation(
-        "encode", model, source, output, options, settings, on, num_workers, part_steps, verbose
-    )
+    run_arguments = on, num_workers, part_steps, verbose
+    return _run_operation("encode", model, source, output, options, settings, *run_arguments)
 
 
 def reconstruct(
@@ -295,18 +295,8 @@ def reconstruct(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     check("clip", clip, CLIP_RULE)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    return _run_operation(
-        "reconstruct",
-        model,
-        source,
-        output,
-        options,
-        settings,
-        on,
-        num_workers,
-        part_steps,
-        verbose,
-    )
+    run_arguments = on, num_workers, part_steps, verbose
+    return _run_operation("reconstruct", model, source, output, options, settings, *run_arguments)
 
 
 def detect(
@@ -352,9 +342,8 @@ def detect(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     alpha = check_fraction("alpha", alpha, "rate of false alarms")
     settings = {"alpha": alpha, "latent_steps": None}
-    return _run_operation(
-        "detect", model, source, output, options, settings, on, num_workers, part_steps, verbose
-    )
+    run_arguments = on, num_workers, part_steps, verbose
+    return _run_operation("detect", model, source, output, options, settings, *run_arguments)
 
 
 @dataclass(frozen=True)
@@ -363,11 +352,13 @@ class Run:
 
     version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
-    settings: dict[str, Any]  # arguments of the operation alone, such as dtype or alpha
+    operation_settings: dict[
+        str, Any
+    ]  # arguments that only this operation has, such as dtype or alpha
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
-    options: TableOptions  # options of the user; `plan_run` adds the roles of the columns
+    table_options: TableOptions  # of the user; `plan_run` adds the roles of the columns
     # `plan_run` sets the fields below
     manifest_hash: str = ""
     has_lists: bool = True  # a row is a sequence with lists, not a step
@@ -397,7 +388,7 @@ def _run_operation(
     paths: Paths,
     output: str | os.PathLike[str],
     table_options: TableOptions,
-    settings: dict[str, Any],
+    operation_settings: dict[str, Any],
     on: str,
     num_workers: int | None,
     part_steps: int | None,
@@ -415,8 +406,8 @@ def _run_operation(
         )
     path_list = [absolute_path(path) for path in path_list]
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
-    if settings["latent_steps"] is not None:
-        model = model.with_latent_steps(settings["latent_steps"])
+    if operation_settings["latent_steps"] is not None:
+        model = model.with_latent_steps(operation_settings["latent_steps"])
     if model.any_columns:
         raise ParameterError(
             "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
@@ -429,20 +420,22 @@ def _run_operation(
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
         )
-    model_bytes, reserved_names = dumps(model), {"code", None, *model.schema.names}
+    model_bytes = dumps(model)
+    # other columns of the parts have these names; without a column of ids, its name is None
+    reserved_names = {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
     id_name = table_options.id or model.schema.id_name
     run = Run(
         version=refold.__version__,
         operation=operation,
-        settings=settings | {"latent_steps": model.latent_steps},
+        operation_settings=operation_settings | {"latent_steps": model.latent_steps},
         id_name="id" if id_name in reserved_names else str(id_name),
         output=absolute_path(output),
         model_hash=hashlib.sha256(model_bytes).hexdigest(),
-        options=replace(table_options, as_series=has_windows),
+        table_options=replace(table_options, as_series=has_windows),
     )
-    _make_empty_table(model, run)  # raises errors that each worker would raise
+    _make_empty_result_table(model, run)  # called for its errors, which each worker would raise
     num_cpus = num_workers if on == LOCAL_ADDRESS else None
     with (
         connect(on, num_cpus=num_cpus, object_store_memory=_OBJECT_STORE_BYTES),
@@ -471,7 +464,7 @@ def _run_operation(
             failure_call = run.output, write_failures, run, failures
             [_] = run_on_cluster(call_with_retries, [failure_call])
         seconds = time.monotonic() - start_time  # without the time to stop a local cluster
-    # of warnings that differ in numbers only, the last one is enough
+    # of several warnings that differ only in numbers, only the last one is shown
     texts = [summary.warning for summary in summaries if summary.warning]
     for text in {re.sub(r"\d+", "0", text): text for text in texts}.values():
         warn(text)
@@ -502,24 +495,24 @@ def plan_run(
     run: Run, paths: list[str], part_steps: int | None, model_schema: Schema, model_bytes: bytes
 ) -> tuple[Run, list[PartPlan]]:
     """Open the source, prepare the output folder, and return the completed run and its parts."""
-    _check_version(run.version)
-    files, options, part_steps = read_footers(paths, model_schema, run.options, part_steps)
-    # everything that determines the content of the parts, as JSON values
+    _check_refold_version(run.version)
+    files, options, part_steps = read_footers(paths, model_schema, run.table_options, part_steps)
+    # all settings that determine the content of the parts, as JSON values
     manifest = {
         "version": run.version,
         "operation": run.operation,
         "model": run.model_hash,
-        **run.settings,
+        **run.operation_settings,
         "id_name": run.id_name,
         **asdict(options),
         "part_steps": part_steps,
         "files": [[file.name, file.file_stamp, file.num_rows] for file in files],
     }
     manifest_text = json.dumps(manifest, indent=1)
-    _prepare_output(find_location(run.output), manifest_text, model_bytes)
+    _prepare_output_folder(find_location(run.output), manifest_text, model_bytes)
     planned_run = replace(
         run,
-        options=options,
+        table_options=options,
         manifest_hash=hashlib.sha256(manifest_text.encode()).hexdigest(),
         has_lists=files[0].row_noun == "sequence",
         has_text_ids=files[0].id_type == "text",
@@ -528,8 +521,8 @@ def plan_run(
     return planned_run, plan_parts(files, id_column, part_steps)
 
 
-def _check_version(version: str) -> None:
-    """Raise ``ParameterError`` if this machine has another version of Refold."""
+def _check_refold_version(version: str) -> None:
+    """Raise ``ParameterError`` if this machine has another version of Refold than ``version``."""
     if refold.__version__ != version:
         raise ParameterError(
             f"A worker has Refold {refold.__version__}, and this process has {version}. "
@@ -537,13 +530,13 @@ def _check_version(version: str) -> None:
         )
 
 
-def _prepare_output(folder: Location, manifest_text: str, model_bytes: bytes) -> None:
+def _prepare_output_folder(folder: Location, manifest_text: str, model_bytes: bytes) -> None:
     """Write the manifest and the model to the output folder; refuse the folder of another run."""
     output_type = folder.get_info().type
     if output_type == fs.FileType.File:
         raise ParameterError(
-            f"The output {folder.name} is a file. A cluster writes a folder of parts; name a new "
-            "folder."
+            f"The output {folder.path_or_url} is a file. A cluster writes a folder of parts; "
+            "name a new folder."
         )
     if output_type == fs.FileType.NotFound:
         folder.file_system.create_dir(folder.path, recursive=True)
@@ -553,8 +546,8 @@ def _prepare_output(folder: Location, manifest_text: str, model_bytes: bytes) ->
     foreign_names = [name for name in names if not name.startswith((".", "_"))]
     if MANIFEST_FILE not in names and foreign_names:
         raise ParameterError(
-            f"The output folder {folder.name} holds {foreign_names[0]!r}, and has no manifest "
-            f"{MANIFEST_FILE} of a run. Name a new folder."
+            f"The output folder {folder.path_or_url} holds {foreign_names[0]!r}, and has no "
+            f"manifest {MANIFEST_FILE} of a run. Name a new folder."
         )
     # the text is parsed, because JSON has lists where the values of a run have tuples
     manifest = stored_manifest = json.loads(manifest_text)
@@ -574,8 +567,8 @@ def _prepare_output(folder: Location, manifest_text: str, model_bytes: bytes) ->
             new_names = [file[0] for file in value if file not in (stored_value or ())]
             difference = f"other source files{''.join(f', not {name}' for name in new_names[:1])}"
         raise ParameterError(
-            f"The output folder {folder.name} holds parts of a run with {difference}. Name a new "
-            "folder, or repeat that run."
+            f"The output folder {folder.path_or_url} holds parts of a run with {difference}. "
+            "Name a new folder, or repeat that run."
         )
     for name, content in ((MANIFEST_FILE, manifest_text.encode()), (MODEL_FILE, model_bytes)):
         if name not in names:
@@ -592,7 +585,7 @@ def _read_bytes(location: Location) -> bytes:
 # worker died, therefore has the same bytes again.
 def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
     """Return what is known about a part, and write its file if a complete one does not exist."""
-    _check_version(run.version)
+    _check_refold_version(run.version)
     location = find_location(run.output).child(f"part-{part_plan.part_index:08d}.parquet")
     # a file that does not exist, or that a store shows before it is complete, has no metadata
     metadata = {}
@@ -608,21 +601,24 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
 
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always", UserWarning)
-        model = _load_model(run.output, run.model_hash)
+        model = _load_model_of_run(run.output, run.model_hash)
         _check_files_unchanged(part_plan)
         summary = PartSummary(run.manifest_hash, part_plan.part_index)
-        column_names = run.options.used_columns if run.options.columns is not None else None
+        options = run.table_options
+        column_names = options.used_columns if options.columns is not None else None
+        # the steps of a slice, and about as many rows as have these steps
         max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
-        max_rows = max(1, max_steps * (part_plan.stop - part_plan.start) // part_plan.num_steps)
-        id_name = None if run.has_lists else run.options.id
+        num_rows = part_plan.stop_row - part_plan.first_row
+        max_rows = max(1, max_steps * num_rows // part_plan.num_steps)
+        id_name = None if run.has_lists else options.id
         tables = (
             table
             for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
-            for table in _compute_slice(model, run, part_plan, table_slice, summary)
+            for table in _compute_slice_tables(model, run, part_plan, table_slice, summary)
         )
         first_table = next(tables, None)
         if first_table is None:  # all sequences failed, and the file has only columns
-            first_table = _make_empty_table(model, run)
+            first_table = _make_empty_result_table(model, run)
         with open_atomically(location) as stream:
             with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
                 for table in itertools.chain([first_table], tables):
@@ -641,16 +637,16 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
     return summary
 
 
-def _compute_slice(
+def _compute_slice_tables(
     model: Model, run: Run, part_plan: PartPlan, table_slice: TableSlice, summary: PartSummary
 ) -> Iterator[pa.Table]:
     """Yield tables of results; count sequences, steps and failures in the summary."""
     first_row = table_slice.first_row  # counted over all files
-    row_range = next(r for r in reversed(part_plan.row_ranges) if r.rows_before <= first_row)
+    row_range = next(r for r in reversed(part_plan.row_ranges) if r.num_rows_before <= first_row)
     file_name = row_range.file_name
     try:
-        sequences = sequences_from_table(table_slice.table, file_name, run.options)
-        if run.options.id is None:
+        sequences = sequences_from_table(table_slice.table, file_name, run.table_options)
+        if run.table_options.id is None:
             # the same ids as on one machine: row numbers over all files
             sequences = sequences.with_ids(np.arange(len(sequences)) + first_row)
         results = _compute_results(model, run, sequences)
@@ -659,14 +655,14 @@ def _compute_slice(
             middle = len(table_slice) // 2
             for start, stop in ((0, middle), (middle, len(table_slice))):
                 half = table_slice.select(start, stop)
-                yield from _compute_slice(model, run, part_plan, half, summary)
+                yield from _compute_slice_tables(model, run, part_plan, half, summary)
             return
-        if isinstance(error, SchemaError) and first_row == part_plan.start:
-            # an error of the columns already in the first sequence concerns all sequences
+        if isinstance(error, SchemaError) and first_row == part_plan.first_row:
+            # if the columns of the first sequence are wrong, they are wrong for all sequences
             raise type(error)(f"{file_name}: {error.message.marked}") from error
         summary.num_failed += 1
         if len(summary.failures) < MAX_LISTED_FAILURES:
-            row_in_file = first_row - row_range.rows_before
+            row_in_file = first_row - row_range.num_rows_before
             summary.failures.append(Failure(file_name, row_in_file, str(error)))
         return
     summary.num_sequences += len(results)
@@ -678,12 +674,13 @@ def _compute_slice(
 
 def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
     """Return a table of results with a row for each sequence or window."""
-    settings, ids = run.settings, sequences.ids
+    settings, ids = run.operation_settings, sequences.ids
     with packed.limited_threads(1):  # Ray reserves one CPU for a worker
         if run.operation == "encode":
             windows = model.windows(sequences)
-            codes, rows = model.encode(windows.sequences), windows if model.window else ids
-            table = codes_to_arrow(codes, rows, settings["dtype"], model=model)
+            codes = model.encode(windows.sequences)
+            windows_or_ids = windows if model.window else ids
+            table = codes_to_arrow(codes, windows_or_ids, settings["dtype"], model=model)
             # rename_columns drops the metadata, so they are set again
             renamed = table.rename_columns([run.id_name, *table.column_names[1:]])
             return renamed.replace_schema_metadata(table.schema.metadata)
@@ -695,8 +692,8 @@ def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
     return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
 
 
-def _make_empty_table(model: Model, run: Run) -> pa.Table:
-    """Return a table without rows that has the columns of a summary."""
+def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
+    """Return a table without rows that has the columns of the results."""
     ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
     values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
     return _compute_results(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
@@ -704,18 +701,18 @@ def _make_empty_table(model: Model, run: Run) -> pa.Table:
 
 # Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
-def _load_model(output_folder: str, model_hash: str) -> Model:
+def _load_model_of_run(output_folder: str, model_hash: str) -> Model:
     return_freed_memory()
     location = find_location(output_folder).child(MODEL_FILE)
     try:
         model_bytes = _read_bytes(location)
     except FileNotFoundError as error:
         raise MissingFileError(
-            f"A worker does not find {location.name}. All machines of the cluster must see the "
-            "output folder under this name; use a shared file system or a URL."
+            f"A worker does not find {location.path_or_url}. All machines of the cluster must see "
+            "the output folder under this name; use a shared file system or a URL."
         ) from error
     if hashlib.sha256(model_bytes).hexdigest() != model_hash:
-        raise ParameterError(f"{location.name} is not the model of this run. Name a new folder.")
+        raise ParameterError(f"{location.path_or_url} is of another run. Name a new folder.")
     with tempfile.TemporaryDirectory() as temporary_folder:
         path = Path(temporary_folder) / MODEL_FILE
         path.write_bytes(model_bytes)

@@ -1,7 +1,7 @@
-"""Training by several processes: `fit` starts the processes on a Ray cluster.
+"""Train one model in several processes. `fit` starts the processes on a Ray cluster.
 
 Other launchers start processes that call `fit_together`. In both cases, each process opens the
-files with ``_open_parts`` and trains with ``_fit_parts``.
+files with ``_open_divided_data`` and trains with ``_fit_on_parts``.
 """
 
 import os
@@ -51,9 +51,9 @@ def fit(
 ) -> "refold.SequenceAutoencoder":
     """Train one model with several processes of a Ray cluster, each on its part of the files.
 
-    The processes take as many sequences of each part in each step, and add up their gradients with
-    JAX. The losses are those of one process with all of these sequences. If a process dies, Ray
-    Train starts all of them again, and they continue from the last checkpoint.
+    In each step, each process takes the same number of sequences from its part, and JAX adds up the
+    gradients. The losses are those of one process with all of these sequences. If a process dies,
+    Ray Train starts all processes again, and they continue from the last checkpoint.
 
     Parameters
     ----------
@@ -61,19 +61,18 @@ def fit(
         Unfitted model with the arguments of the training. It is not changed.
     source : path
         Parquet file, or folder of Parquet files. All machines need it under the same path. If it
-        is larger than memory, each needs disk for a copy as float32, or a cache folder that they
-        share (see `refold.sequences.read`).
+        is larger than memory, each machine needs disk for a copy as float32, or all of them a
+        shared cache folder (see `refold.sequences.read`).
     on : str, default="local"
         Address of the cluster, as ``"ray://host:10001"``; ``"auto"`` for the cluster that this
         machine belongs to; or ``"local"`` for processes on this machine.
     processes : int, default=2
         Number of processes.
     cpus : int, default=1
-        Cores that Ray reserves for each process. It places the processes on machines that have
-        them.
+        Cores that Ray reserves for each process, on any machines that have enough cores.
     checkpoint : path or Checkpoint, optional
-        File for the state of the training, which all machines need under the same path. Without
-        one, a restart begins again.
+        File for the state of the training, which all machines need under the same path. Without a
+        checkpoint, a restart begins again.
     resume : bool, default=False
         Continue from the checkpoint if it exists.
     max_failures : int, default=3
@@ -95,7 +94,7 @@ def fit(
             checkpoint = refold.Checkpoint(checkpoint)
         # the processes may have other working folders
         checkpoint = checkpoint._replace(path=absolute_path(checkpoint.path))
-    settings = {
+    fit_settings = {
         "estimator": pickle.dumps(estimator),
         "source": absolute_path(source),
         "checkpoint": checkpoint,
@@ -106,7 +105,7 @@ def fit(
     with connect(on, num_cpus=processes * check_integer("cpus", cpus)):
         # a task on the cluster, because Ray Train does not run in a client outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
-        call = remote_run.remote(settings, processes, cpus, max_failures, resume=resume)
+        call = remote_run.remote(fit_settings, processes, cpus, max_failures, resume=resume)
         pickled_result = ray.get(call)
     model_or_error = pickle.loads(pickled_result)  # noqa: S301  (from our own process)
     if isinstance(model_or_error, RefoldError):
@@ -134,8 +133,8 @@ def fit_together(
     Each process calls this function with the same arguments, after
     ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
     launchers, such as ``srun``. Each process trains on its range of the sequences. In each step,
-    the processes take as many sequences of each part, and add up their gradients; the losses are
-    those of one process with all of these sequences.
+    each process takes the same number of sequences from each of its parts, and JAX adds up the
+    gradients. The losses are those of one process with all of these sequences.
 
     Parameters
     ----------
@@ -149,8 +148,8 @@ def fit_together(
         Continue from the checkpoint if it exists. The number of parts must be the same; the number
         of processes may be another one.
     num_parts : int, optional
-        Number of parts, a multiple of the number of processes; by default that number. The batches
-        depend on it, and not on the number of processes.
+        Number of parts, a multiple of the number of processes; by default the number of processes.
+        The batches depend on the number of parts, and not on the number of processes.
     id, time, columns, column_types, time_gaps, duplicates, time_format
         As for `refold.sequences.read`.
 
@@ -164,26 +163,26 @@ def fit_together(
     _check_supports_processes(estimator)
     read_options = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     read_options |= {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format}
-    parts = _open_parts(source, num_parts=num_parts, **read_options)
-    return _fit_parts(estimator, parts, checkpoint, resume=resume)
+    parts = _open_divided_data(source, num_parts=num_parts, **read_options)
+    return _fit_on_parts(estimator, parts, checkpoint, resume=resume)
 
 
 def _run_trainer(
-    settings: dict[str, Any], num_processes: int, cpus: int, max_failures: int, *, resume: bool
+    fit_settings: dict[str, Any], num_processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
     """Run Ray Train from a machine of the cluster; return the pickled model or error."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     train = import_ray("ray.train")
     trainers = import_ray("ray.train.v2.api.data_parallel_trainer")
-    if settings["checkpoint"] is not None and not resume:
-        # A process always resumes, because Ray may have started it again. The checkpoint of an
-        # earlier run must therefore not exist.
+    if fit_settings["checkpoint"] is not None and not resume:
+        # A process always resumes, because Ray may have started it again. So it must not find the
+        # checkpoint of an earlier run.
         with suppress(FileNotFoundError):
-            Path(settings["checkpoint"].path).unlink()
+            Path(fit_settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
             _train_in_worker,
-            train_loop_config=settings,
+            train_loop_config=fit_settings,
             scaling_config=train.ScalingConfig(
                 num_workers=num_processes, resources_per_worker={"CPU": cpus}
             ),
@@ -206,7 +205,7 @@ def _run_trainer(
             return pickle.dumps(ClusterError(f"The training failed, {reason}"))
 
 
-def _train_in_worker(settings: dict[str, Any]) -> bytes:
+def _train_in_worker(fit_settings: dict[str, Any]) -> bytes:
     """Connect a process to the others and train; return the pickled model or error."""
     import jax  # not at the top, because no other worker needs it
 
@@ -218,28 +217,28 @@ def _train_in_worker(settings: dict[str, Any]) -> bytes:
         host = import_ray("ray.util").get_node_ip_address()
         address = collective.broadcast_from_rank_zero(f"{host}:{free_socket.getsockname()[1]}")
     jax.distributed.initialize(address, num_processes, process_index)
-    checkpoint = settings["checkpoint"]
-    estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
+    checkpoint = fit_settings["checkpoint"]
+    estimator = pickle.loads(fit_settings["estimator"])  # noqa: S301  (from our own process)
     parts = None
     try:
-        parts = _open_parts(settings["source"], **settings["options"])
-        fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
+        parts = _open_divided_data(fit_settings["source"], **fit_settings["options"])
+        fitted = _fit_on_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
-        # After the files are open, the other processes may be without this error, and wait for this
-        # process. An error that is raised stops them.
+        # Once the files are open, other processes may have no error, and would wait for this
+        # process. An error that is raised makes Ray Train stop them.
         if parts is not None and isinstance(error, FileAccessError | FileFormatError):
             raise
         return pickle.dumps(error)
     return pickle.dumps(fitted)
 
 
-def _open_parts(
+def _open_divided_data(
     path: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
 ) -> Any:
     """Open the files in all processes, or raise the error of any process in all of them."""
     from refold.training import DividedData, Processes  # not at the top, because it imports JAX
 
-    # The error of a process is sent to all of them, because they would wait for this process.
+    # The error of a process is sent to all processes, because they would wait for it otherwise.
     processes, parts, own_error = Processes.connected(), None, None
     try:
         if "://" in str(path):
@@ -256,9 +255,9 @@ def _open_parts(
     return parts
 
 
-def _fit_parts(
+def _fit_on_parts(
     estimator: "refold.SequenceAutoencoder",
-    parts: Any,  # the result of `_open_parts`
+    parts: Any,  # the result of `_open_divided_data`
     checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
     *,
     resume: bool,
@@ -266,7 +265,7 @@ def _fit_parts(
     """Train in this process and all others, each on its parts of the data."""
     processes = parts.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
-    # without a seed, each process would draw another one
+    # the first process draws the seed, because each process would draw another seed
     seed = processes.broadcast_from_first(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
@@ -284,7 +283,7 @@ def _check_supports_processes(estimator: "refold.SequenceAutoencoder") -> None:
     for name, is_unsupported, advice in (
         # random layers of a custom model would draw the same numbers in each process
         ("architecture", is_custom, "a named architecture"),
-        # the size for a share of the variance is chosen by one process, on data in memory
+        # a share of the variance becomes a size in one process, on data in memory
         ("latent_dim", is_variance_share, "a number of latent dimensions"),
         ("time_warp", estimator.time_warp not in ("auto", 0), "0"),
         # the choice of held-out windows depends on all series

@@ -1,4 +1,4 @@
-"""Likely causes of a model that does not learn: checks of the data and of a short fit."""
+"""Find likely causes of a model that does not learn, in the data and in a short fit."""
 
 from refold.diagnosis._data_findings import Finding as Finding
 from refold.diagnosis._data_findings import data_findings as data_findings

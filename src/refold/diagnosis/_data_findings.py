@@ -1,4 +1,4 @@
-"""`data_findings`: checks of data for what often makes a fit poor.
+"""`data_findings` checks data for what often makes a fit poor.
 
 Each private function below is one check, which yields a `Finding` if it applies.
 """
@@ -25,7 +25,7 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Names of all findings, by importance: first those that spoil a fit.
+# Names of all findings, the most important ones first.
 NAMES_BY_IMPORTANCE = (
     "cannot-fit",
     "diverged",
@@ -51,7 +51,7 @@ NAMES_BY_IMPORTANCE = (
 )
 
 
-# The thresholds below are rules of thumb, between problems that are missed and false alarms.
+# The thresholds below are rules of thumb. Stricter ones miss problems, others raise false alarms.
 
 # Checks read a sample of at most this many values, which bounds their time.
 MAX_CHECKED_VALUES = 2_000_000
@@ -61,40 +61,40 @@ _SAMPLE_SEED = 0
 _MIN_SEQUENCES_PER_DIMENSION = 4
 # Window in steps that a message suggests for long sequences.
 _SUGGESTED_WINDOW = 100
-# Duplicates are reported if they are more than this share of the sequences.
+# Duplicates are reported if more than this share of the sequences are copies of others.
 _MAX_DUPLICATE_SHARE = 0.01
 # Repeated ends are reported if at least this share of the sequences has one.
-_MIN_REPEATED_SHARE = 0.2
+_MIN_REPEATED_END_SHARE = 0.2
 # Ids that `refold.sequences.windows` gives, such as "a[0:100]".
 _WINDOW_ID_PATTERN = re.compile(r"(.*)\[(\d+):(\d+)\]")
 # The search for windows that overlap reads this many ids, so it takes little time.
-_MAX_WINDOW_IDS = 20_000
+_MAX_CHECKED_WINDOW_IDS = 20_000
 # At least this many equal steps at the end of a sequence are unlikely to be chance.
-_MIN_RUN_STEPS = 3
-# Each sequence has a standard deviation. Sequences differ in spread if the 0.9 quantile of these is
-# more than this many times the 0.1 quantile.
+_MIN_REPEATED_END_STEPS = 3
+# Sequences differ in spread if the 0.9 quantile of the standard deviations of the sequences is more
+# than this many times the 0.1 quantile.
 _MAX_STD_RATIO = 100.0
-# Sequences differ in level if the standard deviation of their means is more than this many times
-# the median of their standard deviations.
+# Sequences differ in level if the standard deviation of the means of all sequences is more than
+# this many times the median of their standard deviations.
 _MAX_LEVEL_RATIO = 10.0
 # A column has heavy tails if its largest values have at least this share of its variance.
 _TAIL_VARIANCE_SHARE = 0.5
-# Share of the values of a column that counts as the largest values: those farthest from the mean.
+# This share of the values of a column, those farthest from the mean, counts as the largest values.
 _TAIL_VALUE_SHARE = 0.01
-# With fewer values, the share of the tails is too uncertain.
+# Columns with fewer values are not checked for heavy tails, because their largest values are few.
 _MIN_TAIL_VALUES = 200
 # A column with this many categories or more is reported.
 _MAX_CATEGORIES = 1000
-# A column with more than this number of categories is reported if they are rare.
-_MAX_RARE_CATEGORIES = 50
+# A column with more categories than this is reported if its categories are rare.
+_MAX_CATEGORIES_IF_RARE = 50
 # Categories are rare if they occur less often than this on average.
 _MIN_MEAN_OCCURRENCES = 5.0
-# With fewer categories, it may be chance that most of them occur once.
-_MIN_ID_CATEGORIES = 20
-# With fewer changes between neighboring steps, a column may ascend by chance.
-_MIN_CHANGES = 20
-# With fewer sequences, a pattern may be chance.
-_MIN_SEQUENCES = 10
+# If most categories occur once, they look like ids. With fewer categories, this may be chance.
+_MIN_CATEGORIES_LIKE_IDS = 20
+# With fewer changes between neighboring steps, a column may ascend by chance, and is no time.
+_MIN_CHANGES_OF_TIMES = 20
+# With fewer sequences, it may be chance that all of them differ or have a constant column.
+_MIN_SEQUENCES_FOR_PATTERN = 10
 # A message names at most this many columns.
 _MAX_LISTED_COLUMNS = 5
 # Names, in lower case, of columns that hold times.
@@ -122,7 +122,7 @@ class Finding:
     message: str
 
     def __post_init__(self) -> None:
-        # the message may mark arguments, which the command line spells as options
+        # `Message` keeps the marks of arguments, which the command line spells as options
         object.__setattr__(self, "message", Message(self.message))
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ def data_findings(
     Parameters
     ----------
     X : Sequences, list of arrays, array or table
-        Data to check. Of much data, a random sample is checked.
+        Data to check. If there are many values, a random sample is checked.
     latent_dim, scale : int, {"features", "sequence"} or None
         Arguments of the planned fit.
 
@@ -162,10 +162,10 @@ def data_findings(
     sample = draw_sample(sequences)
     findings = [Finding("suspicious-values", message) for message in warning_messages]
     findings += _find_too_few_sequences(sequences, latent_dim)
-    # a warning about padding says the same
+    # a warning about padding says the same as a repeated end
     findings += () if "padded" in warning_text else _find_repeated_ends(sample)
     findings += _find_duplicates(sample)
-    findings += _find_overlapping_windows(sequences.ids[:_MAX_WINDOW_IDS])
+    findings += _find_overlapping_windows(sequences.ids[:_MAX_CHECKED_WINDOW_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
     findings += _check_columns(sample, warning_text)
@@ -200,9 +200,9 @@ def _find_too_few_sequences(sequences: Sequences, latent_dim: int) -> Iterator[F
 
 
 def _find_repeated_ends(sample: Sequences) -> Iterator[Finding]:
-    """Find sequences of equal length with ends that repeat one step, as padding leaves them."""
+    """Find sequences of equal length whose last steps are equal, as in padded sequences."""
     lengths = sample.lengths
-    if lengths.min() != lengths.max() or lengths[0] <= _MIN_RUN_STEPS:
+    if lengths.min() != lengths.max() or lengths[0] <= _MIN_REPEATED_END_STEPS:
         return
     values = sample.values.reshape(len(sample), int(lengths[0]), -1)
     # whether a step equals the last step of its sequence, (n_sequences, n_steps)
@@ -210,16 +210,16 @@ def _find_repeated_ends(sample: Sequences) -> Iterator[Finding]:
     is_repeated = is_equal.all(axis=2)
     # the number of equal steps at the end; 0 if all steps of the sequence are equal
     run_lengths = np.argmin(is_repeated[:, ::-1], axis=1)
-    is_padded = run_lengths >= _MIN_RUN_STEPS
-    # ends of the same length may be a property of the data
+    is_padded = run_lengths >= _MIN_REPEATED_END_STEPS
+    # if all ends have the same length, they may be a property of the data
     has_one_length = len(np.unique(run_lengths[is_padded])) < 2
-    if is_padded.mean() < _MIN_REPEATED_SHARE or has_one_length:
+    if is_padded.mean() < _MIN_REPEATED_END_SHARE or has_one_length:
         return
     yield Finding(
         "repeated-end",
         f"All sequences have {lengths[0]} steps, and {is_padded.sum()} of {len(sample)} end with "
-        f"{_MIN_RUN_STEPS} or more equal steps, as padded ones do. If this is padding, give the "
-        "true lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
+        f"{_MIN_REPEATED_END_STEPS} or more equal steps, as padded ones do. If this is padding, "
+        "give the true lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
     )
 
 
@@ -239,9 +239,9 @@ def _find_duplicates(sample: Sequences) -> Iterator[Finding]:
         )
 
 
-def _find_overlapping_windows(ids: np.ndarray) -> Iterator[Finding]:
+def _find_overlapping_windows(window_ids: np.ndarray) -> Iterator[Finding]:
     """Find windows, by their ids, that share steps with the window before."""
-    matches = [_WINDOW_ID_PATTERN.fullmatch(str(name)) for name in ids.tolist()]
+    matches = [_WINDOW_ID_PATTERN.fullmatch(str(name)) for name in window_ids.tolist()]
     # name of the series, first step and end of each window
     windows = [(match[1], int(match[2]), int(match[3])) for match in matches if match]
     num_shared = sum(
@@ -249,12 +249,12 @@ def _find_overlapping_windows(ids: np.ndarray) -> Iterator[Finding]:
         for (series, _, end), (next_series, next_first, _) in itertools.pairwise(windows)
     )
     # The last window of a series is moved back until it ends with the series, so it may share steps
-    # with the window before. In series of two windows, these are half of all windows.
-    if num_shared > 0.5 * len(ids):
+    # with the window before. If all series have two windows, this is true of half of the windows.
+    if num_shared > 0.5 * len(window_ids):
         _, first_step, end = windows[0]
         yield Finding(
             "overlapping-windows",
-            f"{num_shared} of {len(ids)} windows share steps with the one before, and so do "
+            f"{num_shared} of {len(window_ids)} windows share steps with the one before, and so do "
             "training and validation: held-out errors look too good. For honest errors, give the "
             f"series to the fit, with {argument(window=end - first_step)}: it holds out windows "
             "that share no step with the others.",
@@ -263,14 +263,14 @@ def _find_overlapping_windows(ids: np.ndarray) -> Iterator[Finding]:
 
 def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
     """Find a column whose level or spread differs more between sequences than within them."""
-    # the standard deviation of very short sequences says little
-    measured = sample[np.flatnonzero(sample.lengths > _MIN_RUN_STEPS)]
+    # sequences with a few equal steps would have a small standard deviation by chance
+    measured = sample[np.flatnonzero(sample.lengths > _MIN_REPEATED_END_STEPS)]
     if not len(measured):
         return
     for column, values in zip(sample.schema.columns, measured.values.T, strict=True):
         mean, std = sequence_moments(values[:, None], measured)  # (n_sequences, 1) each
         stds, means = std[std > 0], mean[~np.isnan(mean)]
-        if not column.column_type.is_number or len(stds) < _MIN_SEQUENCES:
+        if not column.column_type.is_number or len(stds) < _MIN_SEQUENCES_FOR_PATTERN:
             continue
         low_std, high_std = np.quantile(stds, [0.1, 0.9])
         differs_in_spread = high_std > _MAX_STD_RATIO * low_std
@@ -288,19 +288,20 @@ def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
     key_types = guess_id_and_time_columns(sample)  # "id" or "time", by the name of the column
     _, steps = sequence_and_step_indices(sample)
-    is_inside = steps[1:] > 0  # False between the last step of a sequence and the next sequence
+    # whether a step and the step before it are in the same sequence, (n_steps - 1,)
+    is_inside = steps[1:] > 0
     # with few sequences, all of them may have a constant column by chance
-    can_be_static = (sample.lengths > 1).sum() >= _MIN_SEQUENCES
+    can_be_static = (sample.lengths > 1).sum() >= _MIN_SEQUENCES_FOR_PATTERN
     constant_names = []
     for column, values in zip(sample.schema.columns, sample.values.T, strict=True):
-        name, observed = column.name, values[~np.isnan(values)].astype(np.float64)
+        name, observed_values = column.name, values[~np.isnan(values)].astype(np.float64)
         # differences of neighboring steps of a sequence that both have a value
         changes = np.diff(values.astype(np.float64))[is_inside]
         changes = changes[~np.isnan(changes)]
         is_static = can_be_static and len(changes) > 0 and not changes.any()
-        if not len(observed):
+        if not len(observed_values):
             continue
-        if observed.min() == observed.max():
+        if observed_values.min() == observed_values.max():
             constant_names.append(name)
         elif is_static and key_types.get(name) == "id":
             yield Finding(
@@ -317,29 +318,30 @@ def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
                 f"{argument('columns=')}.",
             )
         elif column.column_type.has_categories:
-            yield from _find_rare_categories(column, observed)
+            yield from _find_rare_categories(column, observed_values)
         elif column.column_type.is_number:
-            # a time alone is the data, and not a column to leave out
+            # a single column is the data, and cannot be left out
             if sample.schema.num_columns > 1:
-                yield from _find_time_column(name, changes, ascends=key_types.get(name) == "time")
+                is_time = key_types.get(name) == "time"
+                yield from _find_time_column(name, changes, is_ascending=is_time)
             # one message about the values of a column is enough
             if repr(name) not in warning_text:
-                yield from _find_heavy_tails(name, observed)
+                yield from _find_heavy_tails(name, observed_values)
     if constant_names:
         listed_names = [repr(name) for name in constant_names[:_MAX_LISTED_COLUMNS]]
-        others = " and others" if len(constant_names) > _MAX_LISTED_COLUMNS else ""
+        note = " and others" if len(constant_names) > _MAX_LISTED_COLUMNS else ""
         yield Finding(
             "constant-column",
-            f"There is nothing to learn from constant columns: {', '.join(listed_names)}{others}. "
+            f"There is nothing to learn from constant columns: {', '.join(listed_names)}{note}. "
             f"Leave them out with {argument('columns=')}.",
         )
 
 
-def _find_rare_categories(column: Column, observed: np.ndarray) -> Iterator[Finding]:
+def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterator[Finding]:
     """Find too many or too rare categories in the observed values (n,) of a column."""
     name, num_categories = column.name, len(column.categories)
-    mean_occurrences = len(observed) / len(np.unique(observed))
-    if num_categories >= _MIN_ID_CATEGORIES and mean_occurrences < 2:
+    mean_occurrences = len(observed_values) / len(np.unique(observed_values))
+    if num_categories >= _MIN_CATEGORIES_LIKE_IDS and mean_occurrences < 2:
         yield Finding(
             "id-like",
             f"Column {name!r} has {num_categories} categories, and most occur once, as ids do. "
@@ -347,7 +349,7 @@ def _find_rare_categories(column: Column, observed: np.ndarray) -> Iterator[Find
             f"{argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
     elif num_categories >= _MAX_CATEGORIES or (
-        num_categories > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
+        num_categories > _MAX_CATEGORIES_IF_RARE and mean_occurrences < _MIN_MEAN_OCCURRENCES
     ):
         yield Finding(
             "many-categories",
@@ -357,12 +359,15 @@ def _find_rare_categories(column: Column, observed: np.ndarray) -> Iterator[Find
         )
 
 
-def _find_time_column(name: str, changes: np.ndarray, *, ascends: bool) -> Iterator[Finding]:
-    """Find a numeric column that ascends, or that has the name of a time but does not ascend."""
-    if len(changes) < _MIN_CHANGES:
+def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
+    """Find a numeric column that ascends, or that has the name of a time but does not ascend.
+
+    ``changes`` are the differences (n,) of neighboring steps.
+    """
+    if len(changes) < _MIN_CHANGES_OF_TIMES:
         return
     ascending_share = float((changes > 0).mean())
-    # a column that descends as often as it ascends is not the order of the steps
+    # a column that descends as often as it ascends does not hold the times of the steps
     if name.lower() in _TIME_NAMES and 0.5 < ascending_share < 1:
         yield Finding(
             "unsorted-time",
@@ -370,7 +375,7 @@ def _find_time_column(name: str, changes: np.ndarray, *, ascends: bool) -> Itera
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
             + spelled(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
-    elif ascends:
+    elif is_ascending:
         yield Finding(
             "time-like",
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "
@@ -379,16 +384,16 @@ def _find_time_column(name: str, changes: np.ndarray, *, ascends: bool) -> Itera
         )
 
 
-def _find_heavy_tails(name: str, observed: np.ndarray) -> Iterator[Finding]:
+def _find_heavy_tails(name: str, observed_values: np.ndarray) -> Iterator[Finding]:
     """Find observed values (n,) whose variance comes from a small share of the values."""
-    if len(observed) < _MIN_TAIL_VALUES:
+    if len(observed_values) < _MIN_TAIL_VALUES:
         return
-    squares = np.sort(np.square(observed - observed.mean()))
+    squares = np.sort(np.square(observed_values - observed_values.mean()))
     num_tail = max(1, int(_TAIL_VALUE_SHARE * len(squares)))
     share = squares[-num_tail:].sum() / squares.sum()  # of the variance
     if share < _TAIL_VARIANCE_SHARE:
         return
-    transform = "np.log1p(x)" if observed.min() >= 0 else "np.arcsinh(x)"
+    transform = "np.log1p(x)" if observed_values.min() >= 0 else "np.arcsinh(x)"
     yield Finding(
         "heavy-tails",
         f"{_TAIL_VALUE_SHARE:.0%} of the values of column {name!r} hold {share:.0%} of its "

@@ -1,7 +1,8 @@
-"""`diagnose`: checks of data, and of a short fit of a sample of the data.
+"""`diagnose` checks data, and a short fit of a model to a sample of the data.
 
-The short fit is measured on training and on held-out sequences, next to two baselines: a constant
-output and PCA. `check_fit` turns these measurements into findings.
+The errors of the short fit are measured on training and on held-out sequences. They are compared
+with the errors of two baselines: a constant output, and PCA. `check_fit` turns these measurements
+into findings.
 """
 
 import warnings
@@ -25,40 +26,40 @@ from refold.sequences import Sequences
 
 # The short fit gets a sample of this many sequences, so it needs little time and memory.
 _MAX_SAMPLE_SEQUENCES = 2000
-# The sample also has at most this many values, for long sequences with many columns.
+# The sample has fewer sequences if they are long or have many columns: at most this many values.
 _MAX_SAMPLE_VALUES = 2_000_000
 # Errors are measured on this many sequences, which is enough for a rough comparison.
 _MAX_MEASURED_SEQUENCES = 200
 # The short fit ends after this many seconds, unless the estimator has a time budget.
-_MAX_FIT_SECONDS = 30.0
+_MAX_SHORT_FIT_SECONDS = 30.0
 # With fewer sequences, there is no short fit, because too few would be held out.
-_MIN_FIT_SEQUENCES = 10
+_MIN_SHORT_FIT_SEQUENCES = 10
 # Share of the sample that is held out from the short fit.
 _HELD_OUT_SHARE = 0.2
 # The thresholds below are rules of thumb. The first three are ratios of the error of the model to
-# the error of a constant output. From this ratio on, a model is no better than a constant output.
+# the error of a constant output. With this ratio or more, a model counts as no better.
 _USELESS_ERROR_RATIO = 0.95
 # Below this ratio of errors, a model has learned something.
 _LEARNED_ERROR_RATIO = 0.5
 # Below this ratio of errors, more training is not worthwhile.
 _SOLVED_ERROR_RATIO = 0.02
 # A model overfits if its held-out error is more than this many times the training error.
-_OVERFIT_RATIO = 2.0
+_OVERFIT_ERROR_RATIO = 2.0
 # A model overfits only if the held-out error exceeds the training error by more than this, because
 # the ratio of small errors varies by chance.
-_OVERFIT_GAP = 0.05
+_OVERFIT_ERROR_GAP = 0.05
 # Decoded lengths are reported if more than this share of the sequences has a wrong length.
 _MAX_WRONG_LENGTH_SHARE = 0.1
-# A decoded length is wrong if its relative error is larger than this.
+# A decoded length is wrong if it differs from the true length by more than this share of it.
 _LENGTH_TOLERANCE = 0.1
 # A loss is stuck if it falls by a smaller share than this during the whole fit.
 _MIN_LOSS_FALL = 0.02
 # A fit is too short if the loss falls by more than this share in the last quarter of the epochs.
 _MAX_FINAL_LOSS_FALL = 0.05
-# A fit with fewer epochs is too short.
-_MIN_EPOCHS = 4
-# The text of a diagnosis names at most this many findings.
-_MAX_SHOWN_FINDINGS = 3
+# A fit with fewer epochs is too short to judge.
+_MIN_SHORT_FIT_EPOCHS = 4
+# The `repr` of a diagnosis names at most this many findings.
+_MAX_FINDINGS_IN_REPR = 3
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         names = [finding.name for finding in self.findings]
-        shown_names = names[:_MAX_SHOWN_FINDINGS] + ["..."] * (len(names) > _MAX_SHOWN_FINDINGS)
+        shown_names = names[:_MAX_FINDINGS_IN_REPR] + ["..."] * (len(names) > _MAX_FINDINGS_IN_REPR)
         separator = ": " if names else ""
         return f"Diagnosis({pluralize(len(names), 'finding')}{separator}{', '.join(shown_names)})"
 
@@ -170,31 +171,27 @@ def diagnose(
         # an argument below 1 is a share of the variance, so the number of dimensions is not known
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
-        if not short_fit or len(sequences) < _MIN_FIT_SEQUENCES:
+        if not short_fit or len(sequences) < _MIN_SHORT_FIT_SEQUENCES:
             return Diagnosis(findings)
-        return _check_short_fit(sequences, estimator, findings)
+        return _diagnose_short_fit(sequences, estimator, findings)
 
 
-def _check_short_fit(
+def _diagnose_short_fit(
     sequences: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
 ) -> Diagnosis:
-    """Fit a model to a sample of the sequences, and add the findings about the fit."""
+    """Fit a model to a sample of the sequences; add findings about the fit to those of the data."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
-    # so many values that an average sample has at most `_MAX_SAMPLE_SEQUENCES` sequences
+    # with this many values, a sample has about `_MAX_SAMPLE_SEQUENCES` sequences or fewer
     max_values = min(_MAX_SAMPLE_VALUES, int(num_values * _MAX_SAMPLE_SEQUENCES / len(sequences)))
     sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
     train = sample[np.sort(order[num_held_out:])]
     held_out = sample[np.sort(order[:num_held_out])]
-    arguments = estimator.get_params(deep=False) | {
-        "refit": False,
-        "calibration_fraction": 0.0,
-        "verbose": 0,
-        "random_state": seed,
-        "time_budget": estimator.time_budget or _MAX_FIT_SECONDS,
-    }
+    arguments = estimator.get_params(deep=False) | {"refit": False, "calibration_fraction": 0.0}
+    arguments |= {"verbose": 0, "random_state": seed}
+    arguments["time_budget"] = estimator.time_budget or _MAX_SHORT_FIT_SECONDS
     try:
         model = refold.SequenceAutoencoder(**arguments).fit(train).model_
     except (DataError, DivergedError) as error:
@@ -213,8 +210,8 @@ def _check_short_fit(
     constant_values = np.broadcast_to(constants, held_out.values.shape)
     constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
 
-    # PCA needs all sequences in one matrix in memory. The matrix has at most four times as many
-    # values as the sample, but enough rows for the components.
+    # PCA pads all sequences to a matrix in memory. The matrix has at most four times the largest
+    # number of values of the sample, but at least one row for each component.
     latent_dim = model.specification.latent_dim
     pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
     pca_train = train[: max(latent_dim, 4 * _MAX_SAMPLE_VALUES // pca_columns)]
@@ -248,7 +245,7 @@ class FitMeasurements(NamedTuple):
     held_out_fidelity: Fidelity
     training_fidelity: Fidelity
     constant_fidelity: Fidelity  # of a constant output, on the held-out sequences
-    pca_fidelity: Fidelity  # of PCA with as many dimensions, on the held-out sequences
+    pca_fidelity: Fidelity  # of PCA with `latent_dim` components, on the held-out sequences
     wrong_length_share: float  # share of held-out sequences that are decoded to a wrong length
     history: History
     num_training_sequences: int
@@ -265,7 +262,7 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
 
     # why the fit is too short; None if it is long enough
     short_reason, last_quarter = None, max(1, len(losses) // 4)
-    if len(losses) < _MIN_EPOCHS:
+    if len(losses) < _MIN_SHORT_FIT_EPOCHS:
         short_reason = f"had only {pluralize(len(losses), 'epoch')}"
     elif min(losses[-last_quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-last_quarter]):
         short_reason = f"ended after {len(losses)} epochs while the loss still fell"
@@ -275,10 +272,10 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
             f"The short fit {short_reason}, so its errors say little. Give it more time with "
             f"{argument('time_budget')}.",
         )
-    if len(losses) < _MIN_EPOCHS:
+    if len(losses) < _MIN_SHORT_FIT_EPOCHS:
         return
 
-    # a constant error of 0 has no ratio: all held-out sequences are constant
+    # without an error of the constant output, the ratio is not defined: all sequences are constant
     if held_out_error >= _USELESS_ERROR_RATIO * constant_error > 0:
         if short_reason:
             cause = "The fit was too short to say why: give it more time."
@@ -311,8 +308,8 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
             f"{argument(latent_steps=10)}, or use PCA.",
         )
 
-    is_overfit = held_out_error > _OVERFIT_RATIO * training_error
-    if is_overfit and held_out_error - training_error > _OVERFIT_GAP:
+    is_overfit = held_out_error > _OVERFIT_ERROR_RATIO * training_error
+    if is_overfit and held_out_error - training_error > _OVERFIT_ERROR_GAP:
         yield Finding(
             "overfitting",
             f"The error is {format_short(training_error)} on training sequences and "

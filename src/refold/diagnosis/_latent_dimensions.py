@@ -1,4 +1,4 @@
-"""Effect of each latent dimension on the decoded sequence: its size, and a sweep of examples."""
+"""`latent_dimensions` measures the effect of each latent dimension. `sweep` decodes examples."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 _MAX_SAMPLE_CODES = 32
 # Effects are averaged over at least this many codes, because a single one may be unusual.
 _MIN_SAMPLE_CODES = 4
-# Large outputs are decoded for fewer codes, so that at most this many values are in memory. Only
-# `_MIN_SAMPLE_CODES` codes may have more.
+# If sequences are large, there are fewer codes, so that at most this many decoded values are in
+# memory. The decoded values of `_MIN_SAMPLE_CODES` codes may be more.
 _MAX_DECODED_VALUES = 1 << 24
 
 
@@ -36,10 +36,10 @@ class LatentDimensions(NamedTuple):
     deviation : array of shape (width,)
         Standard deviation of each dimension over the codes.
     effect : array of shape (width, n_features)
-        Change of the decoded sequence if the dimension changes by one standard deviation: mean
-        squared change of a numeric column, in the units of the model's errors, or share of changed
-        entries of any other. At a step that is added or lost, a numeric column counts as a change
-        from the training mean, and any other column as changed.
+        Change of the decoded sequence if the dimension changes by one standard deviation. For a
+        numeric column, it is the mean squared change, in the units of the model's errors. For any
+        other column, it is the share of changed entries. At a step that is added or lost, a numeric
+        column counts as a change from the training mean, and any other column as changed.
     """
 
     names: tuple[str, ...]
@@ -88,25 +88,23 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     >>> latent_dimensions(model, model.transform(sines)).effect.shape
     (4, 1)
     """
-    model, codes = model_of(model), _check_codes(codes)
+    model, codes = model_of(model), _check_codes_and_cast(codes)
     num_codes, width = codes.shape
     stds = codes.std(axis=0)
     values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
-    num_sampled = min(
-        num_codes,
-        max(_MIN_SAMPLE_CODES, min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)),
-    )
+    max_sampled = min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)
+    num_sampled = min(num_codes, max(_MIN_SAMPLE_CODES, max_sampled))
     sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)
     sample = codes[np.sort(sampled_rows)]
     # (2 * width, width): each dimension up by its standard deviation, then each dimension down
     shifts = np.concatenate([np.diag(stds), -np.diag(stds)])
     shifted_codes = (sample[None] + shifts[:, None]).reshape(-1, width)
-    decoded = _decode_codes(model, np.concatenate([sample, shifted_codes]))
+    decoded = _decode_without_warnings(model, np.concatenate([sample, shifted_codes]))
     unshifted, effect = decoded[:num_sampled], np.zeros((2 * width, model.schema.num_columns))
     for i in range(2 * width):
         shifted = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
-        # The error ignores extra steps of its second argument. With the longer sequence of each
-        # pair as the first argument, steps that are added count as much as steps that are lost.
+        # `errors_by_feature` ignores extra steps of its second argument. With the longer sequence
+        # of each pair as the first argument, added steps count as much as lost steps.
         pairs = [sorted(pair, key=len) for pair in zip(unshifted, shifted, strict=True)]
         shorter, longer = zip(*pairs, strict=True)
         longer_sequences = Sequences.from_list(longer, schema=model.schema)
@@ -155,7 +153,7 @@ def sweep(
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """
-    model, codes = model_of(model), _check_codes(codes)
+    model, codes = model_of(model), _check_codes_and_cast(codes)
     check("dimension", dimension, integer_rule(0, codes.shape[1] - 1))
     mean, std = codes.mean(axis=0), codes[:, dimension].std()
     if base_code is not None:
@@ -163,19 +161,19 @@ def sweep(
         check_counts_match(len(base_code), "numbers in base_code", len(mean), "numbers in a code")
     swept_codes = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
     swept_codes[:, dimension] = mean[dimension] + np.asarray(deviations) * std
-    return Sequences.from_list(_decode_codes(model, swept_codes), schema=model.schema)
+    return Sequences.from_list(_decode_without_warnings(model, swept_codes), schema=model.schema)
 
 
-def _check_codes(codes: np.ndarray) -> np.ndarray:
+def _check_codes_and_cast(codes: np.ndarray) -> np.ndarray:
     """Return codes (n_sequences, width) as floats, or raise an error for a wrong shape."""
     codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
     check_not_empty(len(codes), "code", "to decode")
     return codes
 
 
-def _decode_codes(model: Model, codes: np.ndarray) -> list[Any]:
+def _decode_without_warnings(model: Model, codes: np.ndarray) -> list[Any]:
     """Decode codes without warnings about lengths."""
     with warnings.catch_warnings():
-        # the changed dimension may hold the length, which then exceeds the lengths in training
+        # a changed dimension may make a decoded length exceed all lengths in the training
         warnings.simplefilter("ignore", UserWarning)
         return model.decode(codes.astype(np.float32))

@@ -376,7 +376,7 @@ class Atlas:
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
         reconstructed = self.model.decode_to_sequences(codes, lengths)
-        nearest_row = int(hits.rows[0])
+        nearest_row = int(hits.indices[0])
         return {
             "at": place.astype(np.float32),
             "code": codes[0],

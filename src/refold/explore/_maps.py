@@ -170,7 +170,7 @@ class NeighborMap(VectorSet):
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
         del row  # a parameter of `PcaMap`; this map has no other components
         [hits] = self.nearest(np.asarray(place)[None], self._num_neighbors + 1)
-        return _weigh_by_distance(hits.distances) @ self._codes[hits.rows]
+        return _weigh_by_distance(hits.distances) @ self._codes[hits.indices]
 
     def project(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes (n, 2): each is the mean of the places of similar codes."""

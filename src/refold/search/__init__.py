@@ -1,4 +1,4 @@
-"""Search among the codes of sequences, and clusters of codes.
+"""Find sequences that are similar to others with an `Index`, and clusters with `cluster`.
 
 An `Index` is an Arrow file on a local disk. `cluster` needs scikit-learn.
 """

@@ -1,4 +1,4 @@
-"""`cluster`: k-means or HDBSCAN on the rows of an index, on sequences or on codes."""
+"""`cluster` finds clusters of sequences, codes or rows of an index, by k-means or HDBSCAN."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,18 +23,19 @@ from refold.search._index import Index
 from refold.search._rows import DISTANCE_RULE, RowSource
 from refold.sequences import vectors_to_arrow
 
-# HDBSCAN measures the density at a row by the distance to its nearest neighbor, because this number
-# of samples includes the row itself. The number was chosen on data sets in benchmarks/search.py.
+# HDBSCAN measures the density at a row by the distance to the sample of this rank. The first sample
+# is the row itself, and the second one its nearest neighbor. The number was chosen on data sets in
+# benchmarks/search.py.
 _HDBSCAN_MIN_SAMPLES = 2
 # Largest number of clusters that k-means chooses by itself, chosen on the same data sets.
 _MAX_CHOSEN_CLUSTERS = 10
 # The number of clusters is chosen on a sample of this many rows, because k-means runs once for each
 # number.
-_MAX_ROWS_TO_CHOOSE_NUMBER = 20_000
+_MAX_ROWS_TO_CHOOSE_NUM_CLUSTERS = 20_000
 # Silhouettes are computed for a sample of this many rows, because each needs the distances to all
 # other rows.
 _MAX_ROWS_FOR_SILHOUETTES = 4000
-_METHOD_RULE = one_of("k-means", "hdbscan")
+_CLUSTER_METHOD_RULE = one_of("k-means", "hdbscan")
 # Label of rows in no cluster, the same as in scikit-learn.
 NOISE_LABEL = -1
 
@@ -196,7 +197,7 @@ def cluster(
     """
     check_training_packages("Finding clusters")
     check_exactly_one("sequences or codes, or an index", codes if X is None else X, index)
-    check("method", method, _METHOD_RULE)
+    check("method", method, _CLUSTER_METHOD_RULE)
     # each method has one argument that the other method lacks
     foreign_name, foreign_value = "min_size", min_size
     if method == "hdbscan":
@@ -218,7 +219,7 @@ def cluster(
             raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        # for another distance than that of the index, vectors are computed from the codes below
+        # if the distance is another one than in the index, vectors are computed from codes below
         if len(rows.codes) and distance in (None, index.distance):
             vectors = rows.vectors
     if vectors is None:
@@ -231,22 +232,22 @@ def cluster(
     if method == "k-means":
         unsorted_labels = _label_by_kmeans(vectors, num_clusters, random_state)
     else:
-        default = max(5, len(vectors) // 100)
-        min_size = default if min_size is None else check_integer("min_size", min_size, minimum=2)
+        min_size = max(5, len(vectors) // 100) if min_size is None else min_size
+        min_size = check_integer("min_size", min_size, minimum=2)
         unsorted_labels = np.full(len(vectors), NOISE_LABEL)
-        if len(vectors) > min_size:  # otherwise HDBSCAN would raise an error
+        if len(vectors) > min_size:  # HDBSCAN raises an error for fewer vectors; all are noise then
             options: dict[str, Any] = {"min_samples": _HDBSCAN_MIN_SAMPLES, "copy": True}
             unsorted_labels = HDBSCAN(min_size, **options).fit_predict(vectors)
 
     # the largest cluster gets the label 0, and so on
     is_clustered = unsorted_labels != NOISE_LABEL
-    found_labels, sizes = np.unique(unsorted_labels[is_clustered], return_counts=True)
+    distinct_labels, sizes = np.unique(unsorted_labels[is_clustered], return_counts=True)
     order = np.argsort(-sizes, kind="stable")
     labels = np.full(len(vectors), NOISE_LABEL)
     distances = np.full(len(vectors), np.nan, np.float32)
     nearest = np.zeros(len(sizes), int)
     centers = np.zeros((len(sizes), row_codes.shape[1]), np.float32)
-    for label, unsorted_label in enumerate(found_labels[order]):
+    for label, unsorted_label in enumerate(distinct_labels[order]):
         members = np.flatnonzero(unsorted_labels == unsorted_label)
         labels[members] = label
         center = vectors[members].mean(axis=0)
@@ -255,7 +256,8 @@ def cluster(
         # distances are between vectors, but only a code can be decoded
         centers[label] = row_codes[members].mean(axis=0)
 
-    silhouettes, silhouette = np.full(len(sizes), np.nan), float("nan")  # of clusters, and of all
+    silhouettes = np.full(len(sizes), np.nan)  # of each cluster
+    silhouette = float("nan")  # of all rows
     sample = np.flatnonzero(is_clustered)
     sample = sample[linspace_indices(len(sample), _MAX_ROWS_FOR_SILHOUETTES)]
     sampled_labels = np.unique(labels[sample])
@@ -266,20 +268,28 @@ def cluster(
         for label in sampled_labels:
             silhouettes[label] = row_silhouettes[labels[sample] == label].mean()
     return Clusters(
-        row_ids, labels, distances, sizes[order], nearest, centers, silhouettes, silhouette, vectors
+        ids=row_ids,
+        labels=labels,
+        distances=distances,
+        sizes=sizes[order],
+        nearest=nearest,
+        centers=centers,
+        silhouettes=silhouettes,
+        silhouette=silhouette,
+        vectors=vectors,
     )
 
 
 def _label_by_kmeans(
     vectors: np.ndarray, num_clusters: int | None, random_state: SeedLike
 ) -> np.ndarray:
-    """Return the k-means cluster (n,) of each vector; None chooses the number of clusters."""
+    """Return the k-means label (n,) of each vector; None chooses the number of clusters."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import davies_bouldin_score
 
     options: dict[str, Any] = {"n_init": 10, "random_state": draw_seed(random_state)}
     if num_clusters is None:
-        sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
+        sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUM_CLUSTERS)]
         # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
         max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
         scores = {

@@ -18,11 +18,10 @@ from refold._support.rules import Rule, check
 from refold.errors import ParameterError, argument
 
 # of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
-_compute: Any = pyarrow.compute
+pc: Any = pyarrow.compute
 
 _CONDITION_RULE = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Error messages show at most this many characters of a token.
-_MAX_SHOWN_CHARACTERS = 40
+_MAX_TOKEN_CHARACTERS_IN_ERRORS = 40
 
 # A token is a match of one of these groups. Spaces between tokens match none and are skipped.
 _TOKEN_PATTERN = re.compile(
@@ -34,19 +33,20 @@ _TOKEN_PATTERN = re.compile(
     |(?P<invalid>\S)""",
     re.VERBOSE,
 )
-_OPERATORS: dict[str, Any] = {
-    "=": _compute.equal,
-    "==": _compute.equal,
-    "<>": _compute.not_equal,
-    "!=": _compute.not_equal,
-    "<": _compute.less,
-    "<=": _compute.less_equal,
-    ">": _compute.greater,
-    ">=": _compute.greater_equal,
+_COMPARISON_FUNCTIONS: dict[str, Any] = {
+    "=": pc.equal,
+    "==": pc.equal,
+    "<>": pc.not_equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
 }
-_LITERAL_WORDS = {"TRUE": True, "FALSE": False, "NULL": None}
+# Literals that are words.
+_LITERALS_BY_WORD = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that name a column only in double quotes.
-_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERAL_WORDS])
+_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERALS_BY_WORD])
 
 # Array of Arrow (n_rows,): whether a condition is true for each row. It is null where that is
 # unknown, as in SQL, for example in a comparison with a missing value.
@@ -59,12 +59,13 @@ def find_matching_rows(
     """Return the indices (n_matches,) of the rows of a table that meet a condition."""
     check("where", condition, _CONDITION_RULE)
     try:
-        truth = _Parser(condition, table, argument_name).parse()
+        truth = _Parser(condition, table, argument_name).evaluate()
     except RecursionError as error:
         raise ParameterError(
             f"{argument_name} has too many levels of parentheses and NOT. Write fewer."
         ) from error
-    return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
+    # as in SQL, a row does not match if its condition is unknown
+    return np.flatnonzero(pc.fill_null(truth, fill_value=False))
 
 
 class _Token(NamedTuple):
@@ -78,11 +79,11 @@ class _Token(NamedTuple):
     def display_text(self) -> str:
         """Return the token as error messages show it."""
         is_end = self.pattern_group == "end"
-        return "the end" if is_end else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
+        return "the end" if is_end else f"{self.text!r:.{_MAX_TOKEN_CHARACTERS_IN_ERRORS}}"
 
 
 class _Column(NamedTuple):
-    """A column that a condition names, with values that can be compared."""
+    """A column that a condition names. Arrow can compare its values with literals."""
 
     display_text: str  # name and type, for error messages
     values: Any  # array of Arrow (n_rows,)
@@ -98,7 +99,7 @@ class _Column(NamedTuple):
             column_values = column_values.cast(pa.float64())
         elif pa.types.is_floating(column_values.type):  # NaN is a missing value
             missing = pa.nulls(1, column_values.type)[0]
-            column_values = _compute.if_else(_compute.is_nan(column_values), missing, column_values)
+            column_values = pc.if_else(pc.is_nan(column_values), missing, column_values)
         elif pa.types.is_timestamp(column_values.type):  # in UTC, as literals are
             column_values = column_values.cast(pa.timestamp("us"), safe=False)
         return cls(display_text, column_values)
@@ -130,8 +131,8 @@ class _Parser:
         ]
         self._tokens.append(_Token("end", "", len(condition)))
 
-    def parse(self) -> TruthArray:
-        """Return whether the condition is true for each row (n_rows,)."""
+    def evaluate(self) -> TruthArray:
+        """Return whether the complete condition is true for each row (n_rows,)."""
         truth = self._evaluate_or()
         if self._next_token.pattern_group != "end":
             self._fail_expecting("AND, OR or the end")
@@ -148,25 +149,25 @@ class _Parser:
         self._token_index += 1
         return self._tokens[self._token_index - 1]
 
-    def _accept(self, keyword: str) -> bool:
-        """Skip the next token if it is this keyword or symbol."""
+    def _skip_if_next(self, keyword: str) -> bool:
+        """Skip the next token if it is this keyword or symbol, and return whether it is."""
         token = self._next_token
         is_keyword = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
         if is_keyword:
             self._take_token()
         return is_keyword
 
-    def _expect(self, keyword: str, description: str | None = None) -> None:
+    def _skip_or_fail(self, keyword: str, expected_text: str | None = None) -> None:
         """Skip the next token, or raise an error if it is not this keyword or symbol."""
-        if not self._accept(keyword):
-            self._fail_expecting(description or keyword)
+        if not self._skip_if_next(keyword):
+            self._fail_expecting(expected_text or keyword)
 
-    def _fail_expecting(self, description: str) -> NoReturn:
+    def _fail_expecting(self, expected_text: str) -> NoReturn:
         """Raise an error that says what is expected instead of the next token."""
         token = self._next_token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
-        self._fail(token, f"Expected {description}. Got {token.display_text}.")
+        self._fail(token, f"Expected {expected_text}. Got {token.display_text}.")
 
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         """Raise an error that says where a token is."""
@@ -179,24 +180,24 @@ class _Parser:
     def _evaluate_or(self) -> TruthArray:
         """Parse and evaluate the rule ``condition``."""
         truth = self._evaluate_and()
-        while self._accept("OR"):
-            truth = _compute.or_kleene(truth, self._evaluate_and())
+        while self._skip_if_next("OR"):
+            truth = pc.or_kleene(truth, self._evaluate_and())
         return truth
 
     def _evaluate_and(self) -> TruthArray:
         """Parse and evaluate the rule ``and``."""
         truth = self._evaluate_not()
-        while self._accept("AND"):
-            truth = _compute.and_kleene(truth, self._evaluate_not())
+        while self._skip_if_next("AND"):
+            truth = pc.and_kleene(truth, self._evaluate_not())
         return truth
 
     def _evaluate_not(self) -> TruthArray:
         """Parse and evaluate the rule ``not``."""
-        if self._accept("NOT"):
-            return _compute.invert(self._evaluate_not())
-        if self._accept("("):
+        if self._skip_if_next("NOT"):
+            return pc.invert(self._evaluate_not())
+        if self._skip_if_next("("):
             truth = self._evaluate_or()
-            self._expect(")", "AND, OR or )")
+            self._skip_or_fail(")", "AND, OR or )")
             return truth
         return self._evaluate_comparison()
 
@@ -211,69 +212,69 @@ class _Parser:
         if name not in names:
             self._fail(
                 token,
-                f"There is no column {name!r:.{_MAX_SHOWN_CHARACTERS}}. "
+                f"There is no column {name!r:.{_MAX_TOKEN_CHARACTERS_IN_ERRORS}}. "
                 f"The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
         self._take_token()
         column = _Column.from_table(self._table, name)
-        if self._accept("IS"):
-            is_negated = self._accept("NOT")
-            self._expect("NULL")
-            is_valid = _compute.is_valid(column.values)
-            return is_valid if is_negated else _compute.invert(is_valid)
-        if self._next_token.text in _OPERATORS:
+        if self._skip_if_next("IS"):
+            is_negated = self._skip_if_next("NOT")
+            self._skip_or_fail("NULL")
+            is_valid = pc.is_valid(column.values)
+            return is_valid if is_negated else pc.invert(is_valid)
+        if self._next_token.text in _COMPARISON_FUNCTIONS:
             return self._compare_with_literal(column, self._take_token().text)
-        is_negated = self._accept("NOT")
-        if self._accept("IN"):
-            self._expect("(")
+        is_negated = self._skip_if_next("NOT")
+        if self._skip_if_next("IN"):
+            self._skip_or_fail("(")
             truth = self._compare_with_literal(column, "=")
-            while self._accept(","):
-                truth = _compute.or_kleene(truth, self._compare_with_literal(column, "="))
-            self._expect(")", "a comma or )")
-        elif self._accept("BETWEEN"):
+            while self._skip_if_next(","):
+                truth = pc.or_kleene(truth, self._compare_with_literal(column, "="))
+            self._skip_or_fail(")", "a comma or )")
+        elif self._skip_if_next("BETWEEN"):
             truth = self._compare_with_literal(column, ">=")
-            self._expect("AND")
-            truth = _compute.and_kleene(truth, self._compare_with_literal(column, "<="))
-        elif self._accept("LIKE"):
+            self._skip_or_fail("AND")
+            truth = pc.and_kleene(truth, self._compare_with_literal(column, "<="))
+        elif self._skip_if_next("LIKE"):
             pattern_token = self._next_token
             if pattern_token.pattern_group != "text":
                 self._fail_expecting("a pattern in single quotes")
             self._take_token()
-            with self._comparison_errors(column, pattern_token):
-                truth = _compute.match_like(column.values, _unquote(pattern_token.text))
+            with self._explain_comparison_errors(column, pattern_token):
+                truth = pc.match_like(column.values, _unquote(pattern_token.text))
         elif pa.types.is_boolean(column.values.type) and not is_negated:
             truth = column.values
         else:
             self._fail_expecting("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
-        return _compute.invert(truth) if is_negated else truth
+        return pc.invert(truth) if is_negated else truth
 
     def _compare_with_literal(self, column: _Column, operator: str) -> TruthArray:
         """Compare a column with the next literal."""
         token, values, data_type = self._next_token, column.values, column.values.type
         literal = self._parse_literal()
-        with self._comparison_errors(column, token):
+        with self._explain_comparison_errors(column, token):
             if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
                 raise TypeError  # a boolean is compared only with booleans
-            # in general, the literal gets the type of the column
+            # The literal gets the type of the column, with the exceptions below.
             if pa.types.is_floating(data_type) and isinstance(literal, int):
-                literal = float(literal)
-            # integers are compared with a fraction as floats
+                literal = float(literal)  # rounded, because Arrow refuses an inexact integer
             elif pa.types.is_integer(data_type) and isinstance(literal, float):
+                # integers are compared with a fraction as floats
                 values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
-            # an integer may be too large for the type of the column, such as int8
             elif pa.types.is_integer(data_type):
+                # an integer may be too large for the type of the column, such as int8
                 data_type = pa.int64()
             # a date keeps its type, because Arrow compares it with times
             scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
-            return _OPERATORS[operator](values, scalar)
+            return _COMPARISON_FUNCTIONS[operator](values, scalar)
 
     @contextmanager
-    def _comparison_errors(self, column: _Column, token: _Token) -> Iterator[None]:
-        """Turn errors of a comparison into one that names the token and the column."""
+    def _explain_comparison_errors(self, column: _Column, token: _Token) -> Iterator[None]:
+        """Turn errors of a comparison into an error that names the token and the column."""
         try:
             yield
-        # text with half of a surrogate pair, which UTF-8 cannot encode, raises a UnicodeError
+        # UTF-8 cannot encode a text such as "\ud800", the first half of a character in UTF-16
         except (pa.ArrowException, TypeError, UnicodeError):
             self._fail(
                 token,
@@ -290,36 +291,37 @@ class _Parser:
             # A float would round integers above 2**53. An integer of 64 bits has at most 19 digits.
             is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", token.text) is not None
             number = int(token.text) if is_integer else float(token.text)
+            # 2003.0 becomes an integer, which is compared exactly with a column of integers
             if isinstance(number, float) and number.is_integer():
                 number = int(number)
             return number if abs(number) < 2**63 else float(number)
         if token.pattern_group == "text":
             return _unquote(self._take_token().text)
-        if token.pattern_group == "word" and word in _LITERAL_WORDS:
+        if token.pattern_group == "word" and word in _LITERALS_BY_WORD:
             self._take_token()
-            return _LITERAL_WORDS[word]
-        if self._accept("DATE"):
-            parse_time, description = date.fromisoformat, "a date such as '2024-05-01'"
-        elif self._accept("TIMESTAMP"):
-            parse_time, description = _parse_utc_time, "a time such as '2024-05-01 12:00:00'"
+            return _LITERALS_BY_WORD[word]
+        if self._skip_if_next("DATE"):
+            parse_time, expected_text = date.fromisoformat, "a date such as '2024-05-01'"
+        elif self._skip_if_next("TIMESTAMP"):
+            parse_time, expected_text = _parse_utc_time, "a time such as '2024-05-01 12:00:00'"
         else:
             self._fail_expecting("a number, text in single quotes or another literal")
         if self._next_token.pattern_group != "text":
-            self._fail_expecting(description)
+            self._fail_expecting(expected_text)
         try:
             time = parse_time(_unquote(self._next_token.text))
         except (ValueError, OverflowError):
-            self._fail_expecting(description)
+            self._fail_expecting(expected_text)
         self._take_token()
         return time
 
 
-def _parse_utc_time(text: str) -> datetime:
+def _parse_utc_time(iso_text: str) -> datetime:
     """Return a time in UTC, without a zone; a text without a zone is in UTC."""
-    time = datetime.fromisoformat(text)
+    time = datetime.fromisoformat(iso_text)
     return (time.astimezone(UTC) if time.tzinfo else time).replace(tzinfo=None)
 
 
-def _unquote(text: str) -> str:
-    """Remove the quotes around a text; two quotes inside of it stand for one."""
-    return text[1:-1].replace(2 * text[0], text[0])
+def _unquote(quoted_text: str) -> str:
+    """Remove the quotes around a text; two quotes inside of the text become a single quote."""
+    return quoted_text[1:-1].replace(2 * quoted_text[0], quoted_text[0])

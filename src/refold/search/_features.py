@@ -1,4 +1,4 @@
-"""`SearchFeatures`: vectors of sequences, which are near each other if the sequences look alike.
+"""`SearchFeatures` computes vectors, which are near each other for sequences that look alike.
 
 `SearchFeatures.fit` draws random convolutions and fits principal components to a sample. A call of
 the fitted object returns the vectors of other sequences.
@@ -20,8 +20,9 @@ from refold.kernels import RandomConvolutions, packed
 
 # Number of random convolutions: 84 patterns of taps, with six dilations.
 _NUM_KERNELS = 504
-# Largest number of dilations, the distances of the taps of a kernel in steps. Each dilation has
-# about as many kernels. With the largest one, a kernel is as long as the longest sequence.
+# Largest number of dilations. A dilation is the distance between neighboring taps of a kernel, in
+# steps. The kernels are divided evenly among the dilations. With the largest dilation, a kernel is
+# as long as the longest sequence.
 _MAX_DILATIONS = 6
 # Kernels of MiniRocket (9, 84), one in each column: three of the nine taps are 2, the rest are -1.
 _KERNEL_TAPS = np.array(
@@ -30,8 +31,8 @@ _KERNEL_TAPS = np.array(
 )
 # Largest number of columns that a kernel reads, as in MiniRocket.
 _MAX_COLUMNS_PER_KERNEL = 9
-# A convolution that is this close to its threshold, in standard deviations, counts as neither above
-# nor below the threshold, so that rounding errors do not matter.
+# A value of a convolution counts as neither above nor below the threshold of its kernel if it is
+# this close, in standard deviations, so that rounding errors do not matter.
 _THRESHOLD_TOLERANCE = 1e-5
 # Thresholds are quantiles of the convolutions of this many sequences.
 _MAX_THRESHOLD_SEQUENCES = 64
@@ -39,15 +40,15 @@ _MAX_THRESHOLD_SEQUENCES = 64
 # time of a fit.
 _MAX_THRESHOLD_STEPS = 512
 # Largest number of segments of time whose averages are features.
-_MAX_SEGMENTS = 32
+_MAX_TIME_SEGMENTS = 32
 # Largest number of frequency bands whose amplitudes are features.
-_MAX_BANDS = 32
-# Largest number of averages of all channels together, and of amplitudes, which bounds the memory of
-# a fit.
+_MAX_FREQUENCY_BANDS = 32
+# Largest number of averages of all channels together, and also of amplitudes. The limit bounds the
+# memory of a fit.
 _MAX_GROUP_FEATURES = 4096
 # Largest number of padded values whose Fourier transform is computed at once, which bounds the
 # memory.
-_MAX_BLOCK_VALUES = 1 << 20
+_MAX_FOURIER_BLOCK_VALUES = 1 << 20
 # A principal component is divided by its standard deviation with this exponent: 0 divides by
 # nothing, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
 _WHITENING_EXPONENT = 0.4
@@ -55,7 +56,7 @@ _WHITENING_EXPONENT = 0.4
 _MIN_STD = 1e-4
 # Standardized features are clipped to this magnitude, so that outliers do not decide distances.
 _MAX_ABS_FEATURE = 4.0
-# Number of sequences of the sample, the donors, from which missing features are imputed.
+# Missing features are imputed from donors: this many sequences of the sample.
 _MAX_DONORS = 512
 # Number of most similar donors that a missing feature is imputed from. With more donors, imputed
 # features resemble those of real sequences less.
@@ -63,18 +64,19 @@ _NUM_NEAREST_DONORS = 4
 # An imputed value is drawn by the cosine of an angle, which is a sum of the other features. If they
 # change by their standard deviation, the angle changes by this number: enough for independent draws
 # of neighbors, and so little that rounding errors do not matter.
-_RADIANS_PER_STD = 30
+_IMPUTATION_RADIANS_PER_STD = 30
 
 
 class FeatureInput(NamedTuple):
     """Scaled sequences, as the channels that a network reads."""
 
-    values: np.ndarray  # (n_steps, n_channels); each category has its own channel
-    offsets: np.ndarray  # (n_sequences + 1,)
-    # what scaling each sequence removes, (n_sequences, n_statistics); NaN where missing
-    statistics: np.ndarray
+    step_values: np.ndarray  # (n_steps, n_channels); each category has its own channel
+    offsets: np.ndarray  # (n_sequences + 1,), first step of each sequence, and the end of the last
+    # (n_sequences, n_statistics): means and standard deviations, if scaling removes these from each
+    # sequence; NaN where missing
+    scaling_statistics: np.ndarray
     # (n_sequences, n_columns): whether a column has so few values that a constant replaces it
-    is_missing: np.ndarray
+    is_missing_column: np.ndarray
 
 
 class SearchFeatures:
@@ -90,6 +92,8 @@ class SearchFeatures:
     # of what distinguishes classes, so the features are computed from the sequence and not from its
     # code (benchmarks/results/search.md).
 
+    # The names of the arrays are keys in the file of an index, so they stay as they are:
+    # "stretches" are segments of time, and "of_column" has the columns of the channels.
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
         self._convolutions = RandomConvolutions(
@@ -98,23 +102,27 @@ class SearchFeatures:
         self._dilations = tuple(self.arrays["dilations"].astype(int).tolist())
         # (n_segments + 1,), first step of each segment of time, and the end of the last segment
         self._segment_edges = self.arrays["stretches"].astype(np.int64)
-        # (n_bands + 1,), first frequency of each band, and the end of the last band
+        # (n_bands + 1,), first frequency of each band, and the end of the last band. A frequency is
+        # an index of the Fourier transform.
         self._band_edges = self.arrays["bands"].astype(np.int64)
         # (n_channels,), index of the column of each channel
         self._column_of_channel = self.arrays["of_column"].astype(np.int64)
 
     @classmethod
     def fit(
-        cls, sample: FeatureInput, channel_counts: Sequence[int], width: int, max_steps: int
+        cls, sample: FeatureInput, channel_counts: Sequence[int], vector_size: int, max_steps: int
     ) -> "SearchFeatures":
-        """Fit ``width`` principal components to sequences of up to ``max_steps`` steps."""
+        """Fit principal components to sequences of up to ``max_steps`` steps.
+
+        ``channel_counts`` has the number of channels of each column.
+        """
         # the kernel with the largest dilation covers all steps
         max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
         max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channel_counts))
-        num_segments = min(max_steps, _MAX_SEGMENTS, max_per_channel)
-        num_bands = min(_MAX_BANDS, max_per_channel)
+        num_segments = min(max_steps, _MAX_TIME_SEGMENTS, max_per_channel)
+        num_bands = min(_MAX_FREQUENCY_BANDS, max_per_channel)
         kernels = _draw_convolutions(sample, channel_counts, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(channel_counts)), channel_counts),
@@ -138,40 +146,45 @@ class SearchFeatures:
         factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
         # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
-        standardized = (
-            np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE) * weights
-        )
+        standardized = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
+        standardized *= weights
         donor_rows = linspace_indices(len(standardized), _MAX_DONORS)
-        standardized = _impute(standardized, standardized[donor_rows])
-        axes = weights[:, None] * _fit_principal_axes(standardized, width)
+        standardized = _impute_missing_features(standardized, standardized[donor_rows])
+        # the axes include the weights, because a call multiplies them by features without weights
+        axes = weights[:, None] * _fit_principal_axes(standardized, vector_size)
         fitted = {"center": center, "factor": factor, "axes": axes}
         fitted |= {"weights": weights, "donors": standardized[donor_rows]}
         return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
 
     @property
-    def width(self) -> int:
-        """Number of dimensions."""
+    def vector_size(self) -> int:
+        """Number of dimensions of the vectors."""
         return self.arrays["axes"].shape[1]
 
-    def __call__(self, sequences: FeatureInput) -> np.ndarray:
-        """Return the vectors (n_sequences, width)."""
-        raw = np.concatenate(self.compute_feature_groups(sequences), axis=1)
+    def __call__(self, feature_input: FeatureInput) -> np.ndarray:
+        """Return the vectors (n_sequences, n_dimensions)."""
+        raw = np.concatenate(self.compute_feature_groups(feature_input), axis=1)
         standardized = (raw - self.arrays["center"]) * self.arrays["factor"]
         standardized = np.clip(standardized, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
-        incomplete_rows = np.flatnonzero(sequences.is_missing.any(axis=1))
+        incomplete_rows = np.flatnonzero(feature_input.is_missing_column.any(axis=1))
         if len(incomplete_rows):
             # the donors have weighted features
             weights, donors = self.arrays["weights"], self.arrays["donors"]
-            imputed = _impute(standardized[incomplete_rows] * weights, donors)
+            imputed = _impute_missing_features(standardized[incomplete_rows] * weights, donors)
             standardized[incomplete_rows] = imputed / weights
         # unlike `@`, this product of a row does not depend on the other rows, to the last bit
         return packed.product(standardized, self.arrays["axes"])
 
-    def compute_feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
-        """Return shares and statistics, positions, runs, amplitudes, averages: (n, ...) each."""
-        values, offsets, statistics, is_missing = sequences
+    def compute_feature_groups(self, feature_input: FeatureInput) -> list[np.ndarray]:
+        """Return five arrays of features, each of the shape (n_sequences, n_features).
+
+        They are shares of steps with the statistics of scaling, positions, runs, amplitudes and
+        averages.
+        """
+        step_values, offsets, scaling_statistics, is_missing_column = feature_input
+        # (n_channels, n_kernels), (9, n_kernels) and (n_kernels,)
         channels, taps, bias = self._convolutions
-        inputs = packed.product(values, channels)  # of each kernel, (n_steps, n_kernels)
+        inputs = packed.product(step_values, channels)  # of each kernel, (n_steps, n_kernels)
         pooled = [  # for each dilation, three arrays (n_sequences, n_kernels)
             packed.pooled_runs(
                 inputs[:, kernels],
@@ -181,56 +194,60 @@ class SearchFeatures:
                 dilation=dilation,
                 rounding_margin=_THRESHOLD_TOLERANCE,
             )
-            for dilation, kernels in _divide_kernels(self._dilations)
+            for dilation, kernels in _assign_kernels_to_dilations(self._dilations)
         ]
-        shares, positions, runs = (
-            np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)
-        )
-        amplitudes = self._compute_amplitudes(values, offsets)
-        averages = self._compute_averages(values, offsets)
-        if is_missing.any():  # features that read a missing column are NaN
-            is_missing_channel = is_missing[:, self._column_of_channel]
+        groups = [np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)]
+        shares, positions, runs = groups
+        amplitudes = self._compute_band_amplitudes(step_values, offsets)
+        averages = self._compute_segment_averages(step_values, offsets)
+        if is_missing_column.any():  # features that read a missing column are NaN
+            is_missing_channel = is_missing_column[:, self._column_of_channel]
             reads_missing = is_missing_channel.astype(np.float32) @ (channels != 0) > 0
             for features in (shares, positions, runs):
                 features[reads_missing] = np.nan
             for features in (amplitudes, averages):
                 num_per_channel = features.shape[1] // is_missing_channel.shape[1]
                 features[np.tile(is_missing_channel, num_per_channel)] = np.nan
-        return [np.concatenate([shares, statistics], axis=1), positions, runs, amplitudes, averages]
+        shares = np.concatenate([shares, scaling_statistics], axis=1)
+        return [shares, positions, runs, amplitudes, averages]
 
-    def _compute_amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return amplitudes (n_sequences, n_bands * n_channels) of sequences padded with zeros."""
-        # steps after the last segment are left out
-        num_steps, num_channels = int(self._segment_edges[-1]), values.shape[1]
+    def _compute_band_amplitudes(self, step_values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return amplitudes (n_sequences, n_bands * n_channels).
+
+        Sequences are padded with zeros. Steps after the last segment of time are left out.
+        """
+        num_steps, num_channels = int(self._segment_edges[-1]), step_values.shape[1]
         lengths = np.minimum(lengths_from_offsets(offsets), num_steps)
         amplitudes = np.zeros((len(lengths), len(self._band_edges) - 1, num_channels), np.float32)
         if not amplitudes.size:  # so many channels that no band is left
             return amplitudes.reshape(len(lengths), -1)
-        block_rows = max(1, _MAX_BLOCK_VALUES // (num_steps * num_channels))
+        block_rows = max(1, _MAX_FOURIER_BLOCK_VALUES // (num_steps * num_channels))
         for first in range(0, len(lengths), block_rows):
             block = slice(first, first + block_rows)
             padded = np.zeros((len(lengths[block]), num_steps, num_channels))
             is_step = np.arange(num_steps) < lengths[block, None]
-            padded[is_step] = values[concatenated_ranges(offsets[:-1][block], lengths[block])]
+            padded[is_step] = step_values[concatenated_ranges(offsets[:-1][block], lengths[block])]
             spectrum = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (n, n_frequencies, n_channels)
             sums = np.add.reduceat(spectrum, self._band_edges[:-1], axis=1)
             amplitudes[block] = np.sqrt(sums / np.diff(self._band_edges)[:, None])
         return amplitudes.reshape(len(lengths), -1)
 
-    def _compute_averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return averages (n_sequences, n_segments * n_channels) of sequences padded with zeros."""
+    def _compute_segment_averages(self, step_values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return averages (n_sequences, n_segments * n_channels).
+
+        Sequences are padded with zeros. Steps after the last segment of time are left out.
+        """
         starts, lengths = offsets[:-1], lengths_from_offsets(offsets)
-        # steps after the last segment are left out
         ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
         counts = np.diff(ends, axis=1)  # (n_sequences, n_segments), of steps
-        rows = concatenated_ranges(starts, counts.sum(axis=1))
-        sums = packed.segment_sum(values[rows], offsets_from_lengths(counts.ravel()))
-        sums = sums.reshape(*counts.shape, values.shape[1])
+        steps = concatenated_ranges(starts, counts.sum(axis=1))
+        sums = packed.segment_sum(step_values[steps], offsets_from_lengths(counts.ravel()))
+        sums = sums.reshape(*counts.shape, step_values.shape[1])
         averages = sums / np.diff(self._segment_edges)[:, None]
         return averages.reshape(len(lengths), -1).astype(np.float32)
 
 
-def _divide_kernels(dilations: Sequence[int]) -> list[tuple[int, slice]]:
+def _assign_kernels_to_dilations(dilations: Sequence[int]) -> list[tuple[int, slice]]:
     """Return each dilation and its range of kernels; all ranges are of similar length."""
     ends = np.linspace(0, _NUM_KERNELS, len(dilations) + 1).round().astype(int)
     return [(dilations[i], slice(*pair)) for i, pair in enumerate(pairwise(ends.tolist()))]
@@ -253,13 +270,13 @@ def _draw_convolutions(
     # the first steps of some sequences
     sampled = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
     lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_THRESHOLD_STEPS)
-    values = sample.values[concatenated_ranges(sample.offsets[sampled], lengths)]
-    offsets, is_missing = offsets_from_lengths(lengths), sample.is_missing[sampled]
+    step_values = sample.step_values[concatenated_ranges(sample.offsets[sampled], lengths)]
+    offsets = offsets_from_lengths(lengths)
     # for each step, its position in its sequence and the length of this sequence, (n_steps,)
     position = concatenated_ranges(np.zeros(len(lengths), int), lengths)
     sequence_length = np.repeat(lengths, lengths)
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
-    for dilation, kernels in _divide_kernels(dilations):
+    for dilation, kernels in _assign_kernels_to_dilations(dilations):
         kernel_indices = range(kernels.start, kernels.stop)
         patterns = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
         kernel_taps = _KERNEL_TAPS[:, patterns]  # (9, n_kernels)
@@ -269,7 +286,7 @@ def _draw_convolutions(
             read_columns = rng.choice(num_columns, num_read, replace=False)
             channels[~np.isin(column_of_channel, read_columns), kernel] = 0
         # convolve the input of each kernel, padded with zeros, (n_steps, n_kernels)
-        inputs = values @ channels[:, kernels]
+        inputs = step_values @ channels[:, kernels]
         convolved = np.zeros_like(inputs)
         for tap, weights in enumerate(kernel_taps):
             shift = (tap - len(kernel_taps) // 2) * int(dilation)
@@ -277,12 +294,15 @@ def _draw_convolutions(
             steps = np.flatnonzero(is_inside)
             convolved[steps] += inputs[steps + shift] * weights
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
+        # scaled kernels have convolutions with a standard deviation of 1
         scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
         taps[:, kernels] = scale * kernel_taps
         for k, kernel in enumerate(kernel_indices):
             # the threshold is a quantile of one of the sequences with the fewest missing columns
-            num_missing = is_missing[:, column_of_channel[channels[:, kernel] != 0]].sum(axis=1)
+            kernel_columns = column_of_channel[channels[:, kernel] != 0]
+            num_missing = sample.is_missing_column[np.ix_(sampled, kernel_columns)].sum(axis=1)
             candidates = np.flatnonzero(num_missing == num_missing.min())
+            # the range of the draw is always the same, so it does not change the draws after it
             sequence = candidates[rng.randint(len(offsets) - 1) % len(candidates)]
             sequence_values = convolved[offsets[sequence] : offsets[sequence + 1], k]
             # the multiples of the golden ratio, modulo 1, fill the range from 0 to 1 evenly
@@ -292,7 +312,7 @@ def _draw_convolutions(
     return RandomConvolutions(channels, taps, bias)
 
 
-def _impute(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
+def _impute_missing_features(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """Return features (n, n_features), with NaN replaced by random draws from donors."""
     # For each row, the donors are ranked by their distance in the features that both have. A
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
@@ -311,14 +331,14 @@ def _impute(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
     # A draw (n_rows, n_nearest_donors) is a pseudorandom function of its row, so it does not depend
     # on other rows. The cosine of a random angle has variance 1/2, hence the square root of 2.
     directions = np.random.RandomState(0).standard_normal((features.shape[1], _NUM_NEAREST_DONORS))
-    draws = np.sqrt(2) * np.cos(_RADIANS_PER_STD * packed.product(filled, directions))
-    for rows in _group_equal_rows(is_missing):  # rows that lack the same features
+    draws = np.sqrt(2) * np.cos(_IMPUTATION_RADIANS_PER_STD * packed.product(filled, directions))
+    for rows in _find_groups_of_equal_rows(is_missing):  # rows that lack the same features
         missing_features = np.flatnonzero(is_missing[rows[0]])
         # features that the same donors have
-        for group in _group_equal_rows(is_observed[:, missing_features].T):
+        for group in _find_groups_of_equal_rows(is_observed[:, missing_features].T):
             imputed_features = missing_features[group]
-            has_features = is_observed[:, imputed_features[0]] & (num_shared[rows[0]] > 0)
-            donor_rows = np.flatnonzero(has_features)
+            is_donor = is_observed[:, imputed_features[0]] & (num_shared[rows[0]] > 0)
+            donor_rows = np.flatnonzero(is_donor)
             order = np.argsort(distances[np.ix_(rows, donor_rows)], axis=1, kind="stable")
             nearest = order[:, :_NUM_NEAREST_DONORS]  # indices of `donor_rows`
             num_nearest = max(1, nearest.shape[1])
@@ -335,31 +355,32 @@ def _impute(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _group_equal_rows(mask: np.ndarray) -> list[np.ndarray]:
+def _find_groups_of_equal_rows(boolean_rows: np.ndarray) -> list[np.ndarray]:
     """Return the indices of each group of equal boolean rows; rows without a True are left out."""
     groups: dict[bytes, list[int]] = {}
-    for i in np.flatnonzero(mask.any(axis=1)).tolist():
-        groups.setdefault(np.packbits(mask[i]).tobytes(), []).append(i)
+    for i in np.flatnonzero(boolean_rows.any(axis=1)).tolist():
+        groups.setdefault(np.packbits(boolean_rows[i]).tobytes(), []).append(i)
     return [np.array(group) for group in groups.values()]
 
 
-def _fit_principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
+def _fit_principal_axes(features: np.ndarray, num_axes: int) -> np.ndarray:
     """Return scaled principal axes (n_features, num_axes) of centered features (n, n_features)."""
-    num_rows = len(rows)
-    # the smaller of the two matrices has the same nonzero eigenvalues
-    is_wide = num_rows < rows.shape[1]
-    eigenvalues, vectors = np.linalg.eigh(rows @ rows.T if is_wide else rows.T @ rows)
+    num_rows, num_features = features.shape
+    # both products have the same nonzero eigenvalues, and the smaller one takes less time
+    is_wide = num_rows < num_features
+    product = features @ features.T if is_wide else features.T @ features
+    eigenvalues, vectors = np.linalg.eigh(product)
     # the largest first
     eigenvalues, vectors = eigenvalues[::-1][:num_axes], vectors[:, ::-1][:, :num_axes]
     is_nonzero = eigenvalues > 1e-9 * max(eigenvalues[0], 1e-12)  # smaller ones are rounding errors
     eigenvalues, vectors = eigenvalues[is_nonzero], vectors[:, is_nonzero]
     if is_wide:
-        vectors = rows.T @ vectors / np.sqrt(eigenvalues)
+        vectors = features.T @ vectors / np.sqrt(eigenvalues)
     # the largest entry of each axis is positive, because the sign of an eigenvector is arbitrary
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    axes = np.zeros((rows.shape[1], num_axes))  # zeros after the last nonzero axis
-    # Many features that vary together make a component large. It is scaled down, because it is not
-    # that much more important.
+    axes = np.zeros((num_features, num_axes))  # zeros after the last nonzero axis
+    # Many features that vary together make a component large. The component is scaled down, because
+    # its importance does not grow with the number of these features.
     stds = np.sqrt(eigenvalues / num_rows)
     axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_WHITENING_EXPONENT
     return axes

@@ -1,4 +1,4 @@
-"""`Index`: codes, ids and metadata in a file, and the search in them; `Hits`: what it returns.
+"""`Index` stores codes, ids and metadata in a file. Its searches return `Hits`.
 
 `IndexFile` reads and writes the file, and `nearest` searches among vectors.
 """
@@ -43,22 +43,23 @@ from refold.search._rows import (
     Metadata,
     RowSource,
     cast_ids,
-    check_metadata,
     check_new_ids,
-    make_rows,
+    make_metadata_table,
+    make_row_table,
 )
 from refold.sequences import Sequences, as_sequences
 
 # of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
-_compute: Any = pyarrow.compute
+pc: Any = pyarrow.compute
 
 # Version of the file format. An index of another version is refused.
-_FORMAT_VERSION = "6"
+_INDEX_FORMAT_VERSION = "6"
 # Number of scores, of pairs of a query and a row, that are computed at once. It bounds the memory
 # to 16 MB.
 _MAX_BLOCK_SCORES = 4_000_000
-# Largest number of rows in a group. A search first computes the smallest score of each group. Large
-# groups are few, but their minima say less about the k smallest scores.
+# Largest number of rows in a group. A search first computes the smallest score of each group. With
+# larger groups, there are fewer minima to sort, but more rows remain for which exact distances are
+# computed.
 _MAX_GROUP_ROWS = 1024
 
 
@@ -93,34 +94,34 @@ class IndexFile:
     # search takes as long to read them. DuckDB, a database with transactions, was not faster.
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(path)
-        self.path = local_path(self.name).absolute()
-        self._rows: IndexRows | None = None
+        self.path_text = os.fspath(path)  # as the caller wrote it
+        self.path = local_path(self.path_text).absolute()
+        self._cached_rows: IndexRows | None = None
         # Time, size and inode of the file when the rows were read. They change with the file.
-        self._file_stamp: tuple[int, int, int] | None = None
+        self._cached_file_stamp: tuple[int, int, int] | None = None
         self._read_lock = threading.Lock()  # threads of a server share the rows
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Lock the index for one writer, or raise an error if another process has the lock."""
         message = (
-            f"Another process is writing to the index {self.name!r}. Wait until it ends, or choose "
-            "another file."
+            f"Another process is writing to the index {self.path_text!r}. Wait until it ends, or "
+            "choose another file."
         )
         return lock_path(self.path, message)
 
-    def write(self, rows: pa.Table, header: IndexHeader) -> None:
+    def write(self, row_table: pa.Table, header: IndexHeader) -> None:
         """Write all rows to a new file, which replaces the old one when it is complete."""
         feature_bytes = io.BytesIO()
         feature_arrays: dict[str, Any] = header.feature_arrays or {}
         np.savez(feature_bytes, **feature_arrays)
         metadata: dict[Any, Any] = {
-            "refold index": _FORMAT_VERSION,
+            "refold index": _INDEX_FORMAT_VERSION,
             "model": header.model_hash,
             "distance": header.distance,
             "features": feature_bytes.getvalue(),
         }
         # one chunk, because readers would have to copy several chunks into one array
-        table = rows.replace_schema_metadata(metadata).combine_chunks()
+        table = row_table.replace_schema_metadata(metadata).combine_chunks()
         with atomic_writer(self.path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
             writer.write_table(table)
 
@@ -129,10 +130,11 @@ class IndexFile:
         with self._open_to_read() as stream:
             metadata = pa.ipc.open_file(stream).schema.metadata or {}
             version = metadata[b"refold index"].decode()
-            if version != _FORMAT_VERSION:
+            if version != _INDEX_FORMAT_VERSION:
                 raise FileFormatError(
-                    f"{self.name!r} has index version {version}, and this Refold reads version "
-                    f"{_FORMAT_VERSION}. Use another version of Refold, or create the index again."
+                    f"{self.path_text!r} has index version {version}, and this Refold reads "
+                    f"version {_INDEX_FORMAT_VERSION}. Use another version of Refold, or create "
+                    "the index again."
                 )
             with np.load(io.BytesIO(metadata[b"features"])) as arrays:
                 feature_arrays = dict(arrays) or None
@@ -144,8 +146,8 @@ class IndexFile:
         with self._read_lock, self._open_to_read() as stream:
             status = os.fstat(stream.fileno())
             file_stamp = status.st_mtime_ns, status.st_size, status.st_ino
-            if self._rows is None or file_stamp != self._file_stamp:
-                self._rows = None  # frees the memory of the old rows before the new ones are read
+            if self._cached_rows is None or file_stamp != self._cached_file_stamp:
+                self._cached_rows = None  # frees the memory before the new rows are read
                 file_table = pa.ipc.open_file(stream).read_all()
                 file_table.validate(full=True)
                 arrays = {}  # the columns of lists, as arrays (n_rows, n_dimensions)
@@ -155,9 +157,9 @@ class IndexFile:
                 codes, vectors = arrays["code"], arrays.get("vector", arrays["code"])
                 table = file_table.drop_columns([*arrays]).replace_schema_metadata()
                 ids, norms = file_table["id"].combine_chunks(), squared_norms(vectors)
-                self._rows = IndexRows(file_table, table, ids, codes, vectors, norms)
-                self._file_stamp = file_stamp
-            return self._rows
+                self._cached_rows = IndexRows(file_table, table, ids, codes, vectors, norms)
+                self._cached_file_stamp = file_stamp
+            return self._cached_rows
 
     @contextmanager
     def _open_to_read(self) -> Iterator[BinaryIO]:
@@ -167,14 +169,14 @@ class IndexFile:
                 yield stream
         except FileNotFoundError as error:
             raise MissingFileError(
-                f"There is no index {self.name!r}. Check the path, or create it with "
+                f"There is no index {self.path_text!r}. Check the path, or create it with "
                 f"{spelled('Index.create', '`refold index`')}."
             ) from error
         except (OSError, pa.ArrowException, KeyError) as error:
             text = " ".join(str(error).split())[:200].rstrip(". ")
             raise FileFormatError(
-                f"{self.name!r} cannot be read as an index ({text}). Check the path, or create the "
-                "index again."
+                f"{self.path_text!r} cannot be read as an index ({text}). Check the path, or "
+                "create the index again."
             ) from error
 
 
@@ -182,9 +184,9 @@ class IndexFile:
 
 
 class Nearest(NamedTuple):
-    """Nearest rows of one query, in order of distance."""
+    """Indices of the nearest rows of one query, in order of distance."""
 
-    rows: np.ndarray  # (n_hits,)
+    indices: np.ndarray  # (n_hits,)
     distances: np.ndarray  # (n_hits,)
 
 
@@ -214,7 +216,7 @@ def nearest(
     Examples
     --------
     >>> line = np.arange(5, dtype=np.float32)[:, None]
-    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
+    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].indices.tolist()
     [3, 4]
     """
     # Every distance is computed, by a matrix product, which takes 6 to 25 ms for 1,000,000 codes.
@@ -248,7 +250,7 @@ def nearest(
             epsilon = np.finfo(query_scores.dtype).eps
             error = vectors.shape[1] * epsilon * (max_squared_norm + query @ query)
             minima = np.minimum.reduceat(query_scores, group_starts)
-            # two scores are compared, and each has a rounding error
+            # twice the error, because two scores are compared, and each has a rounding error
             max_score = np.partition(minima, k - 1)[k - 1] + 2 * error
             rows = np.flatnonzero(~(query_scores > max_score))  # also rows whose score is NaN
             distances = np.linalg.norm(vectors[rows] - query, axis=1)
@@ -361,7 +363,7 @@ class Index:
     def __init__(
         self, model: Model, index_file: IndexFile, header: IndexHeader, verbose: int = 0
     ) -> None:
-        self.path = index_file.name
+        self.path = index_file.path_text
         self.model, self.verbose = model, verbose
         self.distance = header.distance
         self._file, self._header = index_file, header
@@ -412,21 +414,21 @@ class Index:
             if not index_file.path.parent.is_dir():
                 raise MissingFileError(
                     f"There is no folder {str(index_file.path.parent)!r} for the index "
-                    f"{index_file.name!r}. Create it first, or name another."
+                    f"{index_file.path_text!r}. Create it first, or name another."
                 )
             if index_file.path.exists():
                 how_to_add = spelled("Index.open(...).add(...)", "--add or --replace")
                 raise ParameterError(
-                    f"{index_file.name!r} exists already. Add rows to an index with {how_to_add}, "
-                    "or name another file."
+                    f"{index_file.path_text!r} exists already. Add rows to an index with "
+                    f"{how_to_add}, or name another file."
                 )
             row_source = RowSource(model, X, codes, ids, verbose=verbose)
-            metadata_table = check_metadata(metadata, len(row_source))
+            metadata_table = make_metadata_table(metadata, len(row_source))
             row_ids = check_new_ids(row_source.ids)
             features = row_source.fit_features() if distance == "features" else None
             feature_arrays = None if features is None else features.arrays
             header = IndexHeader(row_source.model.hash, distance, feature_arrays)
-            index_file.write(make_rows(row_source, row_ids, features, metadata_table), header)
+            index_file.write(make_row_table(row_source, row_ids, features, metadata_table), header)
         return cls(model, index_file, header, verbose)
 
     @classmethod
@@ -446,7 +448,7 @@ class Index:
         header = index_file.read_header()
         if not model.has_hash(header.model_hash):
             raise ParameterError(
-                f"The index {index_file.name!r} holds codes of another model (hash "
+                f"The index {index_file.path_text!r} holds codes of another model (hash "
                 f"{header.model_hash[:12]}, and this model has {model.hash[:12]}). Open it with "
                 "the model that it was created with, or create another index."
             )
@@ -502,9 +504,9 @@ class Index:
         row_source = self._make_row_source(X, codes, ids)
         with self._file.write_lock():
             rows = self.rows
-            metadata_table = check_metadata(metadata, len(row_source), rows.table.schema)
+            metadata_table = make_metadata_table(metadata, len(row_source), rows.table.schema)
             row_ids = check_new_ids(row_source.ids, rows.ids.type)
-            is_replaced = _compute.is_in(rows.ids, row_ids)
+            is_replaced = pc.is_in(rows.ids, row_ids)
             present_ids = rows.ids.filter(is_replaced)
             if len(present_ids) and not replace:
                 more_ids = f" and {len(present_ids) - 1} more" if len(present_ids) > 1 else ""
@@ -513,8 +515,8 @@ class Index:
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
             # all rows are encoded before any is written, so a run that is killed changes nothing
-            new_rows = make_rows(row_source, row_ids, self._features, metadata_table)
-            unchanged_rows = rows.file_table.filter(_compute.invert(is_replaced))
+            new_rows = make_row_table(row_source, row_ids, self._features, metadata_table)
+            unchanged_rows = rows.file_table.filter(pc.invert(is_replaced))
             self._file.write(pa.concat_tables([unchanged_rows, new_rows]), self._header)
 
     def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
@@ -536,7 +538,7 @@ class Index:
                 is_removed[find_matching_rows(where, rows.table, where_name)] = True
             elif ids is not None:
                 removed_ids = cast_ids(ids, rows.ids.type)
-                is_removed = _compute.is_in(rows.ids, removed_ids).to_numpy(zero_copy_only=False)
+                is_removed = pc.is_in(rows.ids, removed_ids).to_numpy(zero_copy_only=False)
             remaining = rows.file_table.filter(~is_removed)
             self._file.write(remaining, self._header)
             return len(rows.ids) - len(remaining)
@@ -582,11 +584,11 @@ class Index:
             query_codes, query_vectors = row_source.encode(self._features)
         else:
             queried_ids = cast_ids(ids, rows.ids.type)
-            # Both functions build a hash table of the second argument, so this is never all ids of
-            # the index. `is_in` finds the rows, and `index_in` the order of the queried ids.
-            unordered_rows = np.flatnonzero(_compute.is_in(rows.ids, queried_ids))
+            # `is_in` finds the rows, and `index_in` the order of the queried ids. Both build a hash
+            # table of their second argument, which would take long for all ids of the index.
+            unordered_rows = np.flatnonzero(pc.is_in(rows.ids, queried_ids))
             unordered_ids = rows.ids.take(pa.array(unordered_rows))
-            positions = _compute.index_in(queried_ids, unordered_ids)
+            positions = pc.index_in(queried_ids, unordered_ids)
             if positions.null_count:
                 missing_id = queried_ids.filter(positions.is_null())[0].as_py()
                 raise ParameterError(
@@ -596,13 +598,12 @@ class Index:
             query_rows = unordered_rows[positions.to_numpy()]
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
             query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
-        # one result more than k, because the nearest row of a row is itself, which is not a hit
+        # one result more than k, because a row that is searched for finds itself, which is no hit
         norms = rows.squared_norms[selection]
         results = nearest(rows.vectors[selection], query_vectors, k + 1, norms)
-        # The arrays below have the shape (n_queries, n_results). An array of no results would have
-        # another shape, so it is set.
+        # (n_queries, n_results); set below, because arrays without results have another shape
         shape = len(results), min(k + 1, len(candidates))
-        near_rows = candidates[np.array([result.rows for result in results], int).reshape(shape)]
+        near_rows = candidates[np.array([result.indices for result in results], int).reshape(shape)]
         distances = np.array([result.distances for result in results], float).reshape(shape)
         is_hit = np.ones(shape, bool) if query_rows is None else near_rows != query_rows[:, None]
         ranks = np.cumsum(is_hit, axis=1)

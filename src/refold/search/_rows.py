@@ -1,7 +1,7 @@
 """Rows of an index, made from the sequences, codes, ids and metadata that a caller passes.
 
-`RowSource` computes codes and vectors. Other functions check ids and metadata. `make_rows` joins
-all of them to the table that an index stores.
+`RowSource` computes codes and vectors. Other functions check ids and metadata. `make_row_table`
+joins all of them to the table that an index stores.
 """
 
 import math
@@ -25,21 +25,21 @@ from refold.search._features import FeatureInput, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
 # of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
-_compute: Any = pyarrow.compute
+pc: Any = pyarrow.compute
 
 Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
 
 # Columns of an index or of its hits, which metadata cannot have.
-RESERVED_COLUMNS = ("id", "code", "vector", "query", "rank", "distance")
+RESERVED_COLUMN_NAMES = ("id", "code", "vector", "query", "rank", "distance")
 # Rule for the vectors that distances are measured on.
 DISTANCE_RULE = one_of("features", "code")
 # Number of codes that are decoded at once, which bounds the memory.
 _MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
-# Smallest number of sequences for each dimension of the features. If there are fewer sequences,
-# sequences are added that the model keeps from its training.
-_MIN_SAMPLES_PER_DIMENSION = 2
+# Smallest number of sequences for each dimension of the features. If there are fewer sequences, the
+# fit also gets sequences of the training, decoded from the codes that the model keeps.
+_MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
 # Largest number of steps, of all sequences together, that features are fitted to, so that long
 # sequences fit in memory.
 _MAX_SAMPLE_STEPS = 2_000_000
@@ -84,7 +84,7 @@ class RowSource:
     def fit_features(self) -> SearchFeatures:
         """Fit features with as many dimensions as a code to a sample of the rows."""
         model, specification = self.model, self.model.specification
-        min_sequences = _MIN_SAMPLES_PER_DIMENSION * model.code_size
+        min_sequences = _MIN_SAMPLE_SEQUENCES_PER_DIMENSION * model.code_size
         if self._sequences is None:
             sample = self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
         else:
@@ -97,26 +97,26 @@ class RowSource:
             sample = model.align(sample) if self._sequences.is_mapped else sample
         blocks = [*_iterate_feature_inputs(model, sample)]
         if len(self) < min_sequences and model.reference is not None:
-            codes = model.reference.codes  # of sequences from the training
+            codes = model.reference.codes  # of training sequences
             codes = codes[linspace_indices(len(codes), _MAX_SAMPLE_SEQUENCES)]
             blocks += _iterate_feature_inputs(model, codes)
         check_not_empty(len(blocks), "sequence", "to describe")
         # the order of the sequences does not matter for a fit, so the indices are left out
-        inputs = [block_input for _, block_input in blocks]
-        values, offsets, statistics, is_missing = zip(*inputs, strict=True)
+        inputs = [feature_input for _, feature_input in blocks]
+        step_values, offsets, scaling_statistics, is_missing_column = zip(*inputs, strict=True)
         lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
         fit_input = FeatureInput(
-            np.concatenate(values),
+            np.concatenate(step_values),
             offsets_from_lengths(lengths),
-            np.concatenate(statistics),
-            np.concatenate(is_missing),
+            np.concatenate(scaling_statistics),
+            np.concatenate(is_missing_column),
         )
         # a numeric column has one channel, a categorical column one for each category, and then
         # each flag of missing values has one
         channel_counts = [count or 1 for count in specification.num_categories]
-        channel_counts += [1] * (fit_input.values.shape[1] - sum(channel_counts))
-        # A pretrained model has a grid, to which it resamples sequences. It can be much longer than
-        # the sequences here, so their own maximum is used.
+        channel_counts += [1] * (fit_input.step_values.shape[1] - sum(channel_counts))
+        # A model that reads curves resamples each sequence to a grid of `max_steps` steps. The grid
+        # can be much longer than the sequences here, so their own maximum is used.
         max_steps = int(lengths.max()) if specification.reads_curves else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
@@ -126,10 +126,9 @@ class RowSource:
             num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
             blocks: Iterable[Any] = [None] * num_blocks
         else:
-            is_mapped, blocks = (
-                self._sequences.is_mapped,
-                self.model.aligned_blocks(self._sequences),
-            )
+            blocks = self.model.aligned_blocks(self._sequences)
+            # only sequences in a file have several blocks
+            is_mapped = self._sequences.is_mapped
             num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1
         codes, vectors, num_encoded = [], [], 0
         # A single block has the progress bar of the model. Several blocks have the bar below.
@@ -145,9 +144,9 @@ class RowSource:
                 codes.append(block_codes)
                 num_encoded += len(block_codes)
                 if features is not None:
-                    block_vectors = np.empty((len(block_codes), features.width), np.float32)
-                    data = block_codes if sequences is None else sequences
-                    for rows, inputs in _iterate_feature_inputs(self.model, data):
+                    block_vectors = np.empty((len(block_codes), features.vector_size), np.float32)
+                    block_input = block_codes if sequences is None else sequences
+                    for rows, inputs in _iterate_feature_inputs(self.model, block_input):
                         block_vectors[rows] = features(inputs)
                     vectors.append(block_vectors)
         all_codes = np.concatenate(codes)
@@ -155,26 +154,27 @@ class RowSource:
 
 
 def _iterate_feature_inputs(
-    model: Model, data: Sequences | np.ndarray
+    model: Model, sequences_or_codes: Sequences | np.ndarray
 ) -> Iterator[tuple[np.ndarray, FeatureInput]]:
     """Yield blocks of sequences of similar length: their indices (n,), and the input of features.
 
-    The data are sequences, or codes (n_sequences, width of the code) that decode to sequences.
+    Codes (n_sequences, width of the code) are decoded to sequences.
     """
     specification = model.specification
-    if isinstance(data, Sequences):
-        scaled, statistics = model.scaler.transform(data), model.scaler.statistics(data)
+    if isinstance(sequences_or_codes, Sequences):
+        scaled = model.scaler.transform(sequences_or_codes)
+        statistics = model.scaler.statistics(sequences_or_codes)
     else:
         # after its latent dimensions, a code has the statistics that scaling removes
-        statistics = data[:, specification.latent_dim :]
-        scaled = model.decode_to_scaled(data)
+        statistics = sequences_or_codes[:, specification.latent_dim :]
+        scaled = model.decode_to_scaled(sequences_or_codes)
     scaled, is_missing = _fill_gaps(scaled, specification)
     statistics = np.asarray(statistics, np.float32)  # (n_sequences, n_statistics)
     if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
         statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
-    # each column has a flag of missing values, after all columns; it counts as missing where its
-    # column does
+    # After the channels of the columns, each column has a flag: whether a step has a value. A flag
+    # counts as missing if its column does.
     if specification.observed_flags:
         is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
@@ -183,20 +183,24 @@ def _iterate_feature_inputs(
 
 
 def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
-    """Fill gaps with the nearest observed step; also return which columns are missing (n, d)."""
+    """Fill gaps with the nearest observed step.
+
+    Also return whether a column of a sequence counts as missing, (n_sequences, n_columns).
+    """
     is_gap = np.isnan(scaled.values)  # (n_steps, n_columns)
     if not is_gap.any():
         return scaled, np.zeros((len(scaled), is_gap.shape[1]), bool)
     observed_counts = packed.segment_sum((~is_gap).astype(np.float32), scaled.offsets)
     is_missing = observed_counts < _MIN_OBSERVED_SHARE * scaled.lengths[:, None]
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
-    # a missing numeric column becomes 0, and a categorical one the category after the last
+    # A missing categorical column gets the category after its last one. A missing numeric column
+    # becomes 0, because its number of categories is 0.
     values = np.where(is_missing[sequence_of_step], specification.num_categories, scaled.values)
     for column in values.T:
         gap_rows = np.flatnonzero(np.isnan(column))
         observed_rows = np.flatnonzero(~np.isnan(column))
-        # The arrays below have an entry for each gap: an index of `observed_rows`. The observed
-        # steps of its sequence begin at `first`, and end before `end`.
+        # The three arrays below have an entry for each gap: an index of `observed_rows`. The
+        # observed steps of the sequence with the gap begin at `first`, and end before `end`.
         sequence_of_gap = sequence_of_step[gap_rows]
         first = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap])
         end = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap + 1])
@@ -211,18 +215,18 @@ def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequenc
 # Ids and metadata
 
 
-def check_new_ids(ids: np.ndarray, expected_type: pa.DataType | None = None) -> pa.Array:
-    """Return ids as an array, or raise an error if one repeats or the type is not the index's."""
+def check_new_ids(ids: np.ndarray, index_id_type: pa.DataType | None = None) -> pa.Array:
+    """Return ids as an array; raise an error if an id repeats, or has another type than before."""
     array = ids_to_arrow(check_ids(ids, len(ids)))
-    counts = _compute.value_counts(array)  # (n_distinct_ids,), of records of a value and a count
-    repeated = counts.filter(_compute.greater(counts.field("counts"), 1))
+    counts = pc.value_counts(array)  # (n_distinct_ids,), of records of a value and a count
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
         raise DataError(
             f"The id {repeated.field('values')[0].as_py()!r} occurs "
             f"{repeated.field('counts')[0]} times. Give every sequence its own id."
         )
-    if expected_type is not None and array.type != expected_type:
-        is_integer = pa.types.is_integer(expected_type)
+    if index_id_type is not None and array.type != index_id_type:
+        is_integer = pa.types.is_integer(index_id_type)
         raise DataError(
             f"The ids of the index are {'integers' if is_integer else 'text'}, and those of the "
             f"new rows are {'text' if is_integer else 'integers'}. Pass ids of the same type."
@@ -230,21 +234,21 @@ def check_new_ids(ids: np.ndarray, expected_type: pa.DataType | None = None) -> 
     return array
 
 
-def cast_ids(ids: ArrayLike, expected_type: pa.DataType) -> pa.Array:
+def cast_ids(ids: ArrayLike, index_id_type: pa.DataType) -> pa.Array:
     """Return ids, such as "3" or [1, 2], as an array of the type of the index."""
     if isinstance(ids, str | int):
         ids = [ids]
     try:
         # by way of text, because an id of a command is text, and an index may have integers
-        return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(expected_type)
+        return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(index_id_type)
     except (ValueError, TypeError, pa.ArrowException) as error:
-        type_name = "integers" if pa.types.is_integer(expected_type) else "text"
+        type_name = "integers" if pa.types.is_integer(index_id_type) else "text"
         raise DataError(
             f"The ids of the index are {type_name}. Got {np.asarray(ids).ravel()[:1].tolist()}."
         ) from error
 
 
-def check_metadata(
+def make_metadata_table(
     metadata: Metadata | None, num_rows: int, index_schema: pa.Schema | None = None
 ) -> pa.Table:
     """Return metadata as a table, with the columns and types of the index if it has a schema."""
@@ -256,7 +260,7 @@ def check_metadata(
         ) from error
     if index_schema is not None:
         metadata_schema = pa.schema(
-            [field for field in index_schema if field.name not in RESERVED_COLUMNS]
+            [field for field in index_schema if field.name not in RESERVED_COLUMN_NAMES]
         )
         try:
             if set(table.column_names) != set(metadata_schema.names):
@@ -273,19 +277,19 @@ def check_metadata(
                 "types."
             ) from error
     for name in table.column_names:
-        if name in RESERVED_COLUMNS or name.startswith("_"):
+        if name in RESERVED_COLUMN_NAMES or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
     if table.column_names:
         check_counts_match(table.num_rows, "rows of metadata", num_rows, "sequences")
     return table
 
 
-def make_rows(
-    row_source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
+def make_row_table(
+    row_source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata_table: pa.Table
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
     codes, vectors = row_source.encode(features)
-    metadata_columns = {name: metadata[name] for name in metadata.column_names}
+    metadata_columns = {name: metadata_table[name] for name in metadata_table.column_names}
     columns = {"id": ids, **metadata_columns, "code": vectors_to_arrow(codes)}
     if features is not None:  # otherwise the vectors are the codes
         columns["vector"] = vectors_to_arrow(vectors)
