@@ -105,9 +105,8 @@ def test_a_page_computes_what_the_server_does(page):
     data, options = MODEL_CASES["gaps"]
     atlas = Atlas(fitted(data, **options), data)
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
-    atlas._umap_task = BackgroundTask(
-        "UMAP", NeighborMap(places, atlas.codes, atlas.weighted_codes)
-    )
+    neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
+    atlas._umap_task = BackgroundTask("UMAP", neighbor_map)
     load_atlas(page, atlas, umap=True)
     stds = atlas.model.error_scaler.scale_
     questions = [

@@ -226,11 +226,8 @@ def test_the_keyboard_chooses_how_clusters_are_found(open_page, atlas):
 
 def test_a_missing_package_is_named_at_the_switch(open_page, atlas, monkeypatch):
     monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
-    monkeypatch.setattr(
-        atlas,
-        "_umap_task",
-        BackgroundTask("UMAP", lambda: compute_umap_places(atlas.weighted_codes.vectors)),
-    )
+    task = BackgroundTask("UMAP", lambda: compute_umap_places(atlas.weighted_codes.vectors))
+    monkeypatch.setattr(atlas, "_umap_task", task)
     open_page.page.click("[data-map='umap']")
     open_page.wait("#note", "needs the package 'umap-learn'")
     assert "pip install '.[umap]'" in open_page.text("#note")

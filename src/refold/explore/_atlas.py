@@ -141,9 +141,8 @@ class Atlas:
         self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
-            check_counts_match(
-                len(values), f"values of {name!r}", len(windows.lengths), "sequences"
-            )
+            noun = f"values of {name!r}"
+            check_counts_match(len(values), noun, len(windows.lengths), "sequences")
             if model.window is not None:  # each window has the value of its series
                 fields[name] = np.asarray(values)[windows.series]
         self.fields = self._make_fields(fields, num_clusters)

@@ -166,7 +166,7 @@ def _describe_page(
     atlas: Atlas, model_name: str, maps: dict[str, Any], field_descriptions: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what a page needs to know besides arrays, as JSON content."""
-    model, sequences = atlas.model, atlas.sequences
+    model, sequences, schema = atlas.model, atlas.sequences, atlas.sequences.schema
     specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
     if any(isinstance(id_, int) and abs(id_) >= _MAX_SAFE_INTEGER for id_ in ids):
@@ -191,7 +191,7 @@ def _describe_page(
         "custom": None,  # has no meaning on a page, and may be large
     }
     columns = []
-    for column in sequences.schema.columns:
+    for column in schema.columns:
         column_type = column.column_type
         description = {
             "name": column.name,
@@ -227,11 +227,8 @@ def _describe_page(
             # scaling subtracts the shift of a column (its mean, but 0 for counts), and divides by
             # the scale
             "scaler": {key: scaler.to_dict()[key] for key in _SCALER_KEYS}
-            | {"shift": scaler.shift(sequences.schema)},
-            "error_scaler": {
-                "shift": error_scaler.shift(sequences.schema),
-                "scale": error_scaler.scale_,
-            },
+            | {"shift": scaler.shift(schema)},
+            "error_scaler": {"shift": error_scaler.shift(schema), "scale": error_scaler.scale_},
             "columns": columns,
             # of the length that a code predicts for a sequence, which the page shows as a number
             "max_predicted_length": max_length,

@@ -78,10 +78,8 @@ class VectorSet:
         num_vectors = len(vectors)
         if num_vectors < 3:  # too few to say what is far
             return
-        sample_size = min(
-            _MAX_FAR_DISTANCE_SAMPLE,
-            max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
-        )
+        max_size = max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors)
+        sample_size = min(_MAX_FAR_DISTANCE_SAMPLE, max_size)
         sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
         distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, 2)]

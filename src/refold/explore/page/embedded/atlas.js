@@ -25,9 +25,7 @@ export class Atlas {
   async start() {
     this.blocks = await decodeAllBlocks();
     const { about } = this.blocks;
-    this.info = about.info;
-    this.ids = about.info.ids;
-    this.farDistances = about.far_distances;
+    Object.assign(this, { info: about.info, ids: about.info.ids, farDistances: about.far_distances });
     const weights = Object.entries(this.blocks).filter(([name]) => name.startsWith("weights/"));
     this.model = new Model(about.model, Object.fromEntries(weights.map(([name, array]) => [name.slice(8), array])));
     this.width = about.projection.mean.length;

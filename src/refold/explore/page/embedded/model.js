@@ -13,11 +13,8 @@ export class Model {
     const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
     const centered = columns.map((column) => column.centered);
     this.scaler = new Scaler(scaler, numeric, centered);
-    this.errorScaler = new Scaler(
-      { ...description.error_scaler, mode: "features", dtype: "float64" },
-      numeric,
-      centered,
-    );
+    const errorScaler = { ...description.error_scaler, mode: "features", dtype: "float64" };
+    this.errorScaler = new Scaler(errorScaler, numeric, centered);
     this.decoder = new Decoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }

@@ -24,16 +24,14 @@ export class Scaler {
 
   scaled(values, statistics) {
     const [shift, scale] = this.shiftAndScale(statistics);
-    const width = shift.length;
-    return values.map((value, k) => Math.fround((value - shift[k % width]) / scale[k % width]));
+    return values.map((value, k) => Math.fround((value - shift[k % shift.length]) / scale[k % shift.length]));
   }
 
   unscaled(values, statistics) {
     const [shift, scale] = this.shiftAndScale(statistics);
-    const width = shift.length;
     const isSingle = this.scaler.dtype === "float32";
     return values.map((value, k) => {
-      const result = value * scale[k % width] + shift[k % width];
+      const result = value * scale[k % shift.length] + shift[k % shift.length];
       return isSingle ? Math.fround(result) : result;
     });
   }
