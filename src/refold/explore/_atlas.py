@@ -202,10 +202,9 @@ class Atlas:
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
-        schema, lengths = self.sequences.schema, self.sequences.lengths
+        schema, lengths, ids = self.sequences.schema, self.sequences.lengths, self.sequences.ids
         sample = self.codes[linspace_indices(len(self.codes), _MAX_SLIDER_CODES)]
         low, high = np.quantile(sample, _RANGE_QUANTILES, axis=0)
-        ids = self.sequences.ids
         return {
             "count": len(ids),
             "noun": "sequences" if self.model.window is None else "windows",
@@ -245,8 +244,7 @@ class Atlas:
 
     def _require_map(self, name: str) -> PcaMap | NeighborMap:
         """Return a map, or raise an error if it is not ready."""
-        code_map = self.map(name)
-        if code_map is None:
+        if (code_map := self.map(name)) is None:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return code_map
 
@@ -441,13 +439,13 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_coordinates(coordinates: ArrayLike | None, width: int, name: str) -> np.ndarray:
-    """Return a place or a code from a request as an array (width,)."""
+def _check_coordinates(coordinates: ArrayLike | None, count: int, key: str) -> np.ndarray:
+    """Return a place or a code from a request as an array (count,)."""
     try:
         array = np.asarray(coordinates, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)
     # the comparison is false for NaN
-    if array.shape != (width,) or not (np.abs(array) <= _MAX_COORDINATE).all():
-        raise ParameterError(f"{name!r} must be a list of {width} finite numbers.")
+    if array.shape != (count,) or not (np.abs(array) <= _MAX_COORDINATE).all():
+        raise ParameterError(f"{key!r} must be a list of {count} finite numbers.")
     return array

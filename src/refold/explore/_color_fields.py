@@ -26,8 +26,8 @@ _MAX_TEXT_CATEGORIES = 200
 MAX_CLUSTERED_CODES = 5000
 # Name of the category of missing values.
 _MISSING_LABEL = "(none)"
-# Number of sequences whose values are computed at once, which bounds the memory.
-_BLOCK_SEQUENCES = 2048
+# Number of sequences whose values are computed at once. It bounds the memory.
+_SEQUENCES_PER_BLOCK = 2048
 
 
 class ColorField(BackgroundTask):
@@ -82,7 +82,7 @@ class ColorField(BackgroundTask):
 
 def compute_in_blocks(count: int, compute_block: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Call a function for blocks of the indices below ``count``; return all results (count,)."""
-    blocks = np.split(np.arange(count), range(_BLOCK_SEQUENCES, count, _BLOCK_SEQUENCES))
+    blocks = np.split(np.arange(count), range(_SEQUENCES_PER_BLOCK, count, _SEQUENCES_PER_BLOCK))
     return np.concatenate([compute_block(block) for block in blocks], dtype=float)
 
 

@@ -153,13 +153,13 @@ def make_data_blocks(
     yield "about", "json", zlib.compress(to_json(about), 6)
 
 
-def _compress_array(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
+def _compress_array(block_name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     """Return the name, the type and the compressed bytes of an array."""
     # A plane has the first bytes of all numbers, the next plane their second bytes, and so on. This
     # order compresses better, because neighboring numbers often share bytes.
     numbers = np.ascontiguousarray(array).reshape(-1)
     planes = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
-    return name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
+    return block_name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
 
 
 def _describe_page(
@@ -290,9 +290,9 @@ def render_page(entry_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> I
     yield f'<script type="module">{script}</script>\n{end_tag}{rest}'
 
 
-def make_data_element(name: str, dtype_or_json: str, compressed: bytes) -> str:
+def make_data_element(block_name: str, dtype_or_json: str, compressed: bytes) -> str:
     """Return a script element with a block of data, which the browser does not run."""
-    attributes = f'data-name="{html.escape(name)}" data-type="{dtype_or_json}"'
+    attributes = f'data-name="{html.escape(block_name)}" data-type="{dtype_or_json}"'
     content = base64.b64encode(compressed).decode()
     return f'<script type="text/plain" {attributes}>{content}</script>\n'
 

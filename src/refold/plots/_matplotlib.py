@@ -68,14 +68,15 @@ def draw(
 ) -> Axes:
     """Draw a chart on axes, or on a new figure, and return the axes."""
     ax, x_axis, y_axis = get_or_make_axes(ax, figsize=figsize), chart.x_axis, chart.y_axis
+    x_names, y_names = x_axis.tick_names, y_axis.tick_names
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
     ax.set_xlabel(x_axis.title)
     ax.set_ylabel(wrap_title(y_axis.title, ax))
-    if x_axis.ticks:
-        ax.set_xticks(range(len(x_axis.ticks)), map(shorten_name, x_axis.ticks), fontsize="small")
-    if y_axis.ticks:
-        ax.set_yticks(range(len(y_axis.ticks)), map(shorten_name, y_axis.ticks))
+    if x_names:
+        ax.set_xticks(range(len(x_names)), map(shorten_name, x_names), fontsize="small")
+    if y_names:
+        ax.set_yticks(range(len(y_names)), map(shorten_name, y_names))
     if chart.is_horizontal:
         ax.invert_yaxis()  # the first row is at the top
     elif y_axis.starts_at_zero:
@@ -93,8 +94,8 @@ def draw(
         texts = [shorten_name(name) for name in names]
         title = chart.legend_title or None
         ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
-    tidy_axes(ax, grid=chart.grid_axis)
-    if x_axis.ticks or len(y_axis.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
+    tidy_axes(ax, grid_axis=chart.grid_axis)
+    if x_names or len(y_names) > MAX_ROWS_WITHOUT_OVERLAP:
         _prevent_tick_overlap(ax, chart)
     return ax
 
@@ -162,8 +163,8 @@ def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_st
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def tidy_axes(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
-    """Hide the upper and right spines, and draw a faint grid along ``grid``."""
+def tidy_axes(ax: Axes, *, grid_axis: Literal["both", "x", "y"] | None = None) -> None:
+    """Hide the upper and right spines, and draw faint grid lines at the ticks of ``grid_axis``."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_linewidth(0.8)
     ax.tick_params(length=3, width=0.8)
@@ -173,8 +174,8 @@ def tidy_axes(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> Non
             # each tick has its complete number, without an offset or a power at the end of the axis
             formatter.set_useOffset(False)
             formatter.set_scientific(False)
-    if grid is not None:
-        ax.grid(visible=True, axis=grid, color=MUTED_COLOR, alpha=0.25, linewidth=0.7)
+    if grid_axis is not None:
+        ax.grid(visible=True, axis=grid_axis, color=MUTED_COLOR, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
 
 
@@ -206,8 +207,8 @@ def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
     gap = NAME_GAP_POINTS * compute_pixels_per_point(ax)
     for axis, ticks, side in (
-        (ax.xaxis, chart.x_axis.ticks, "width"),
-        (ax.yaxis, chart.y_axis.ticks, "height"),
+        (ax.xaxis, chart.x_axis.tick_names, "width"),
+        (ax.yaxis, chart.y_axis.tick_names, "height"),
     ):
         # all lengths are in pixels, along the axis
         labels = axis.get_ticklabels() if ticks else []

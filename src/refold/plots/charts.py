@@ -104,7 +104,7 @@ class Axis:
     """Title and scale of an axis."""
 
     title: str = ""
-    ticks: Sequence[str] = ()  # names of the positions 0, 1, ...
+    tick_names: Sequence[str] = ()  # names of the positions 0, 1, ...
     has_integer_ticks: bool = False
     starts_at_zero: bool = False
     is_log: bool = False
@@ -197,7 +197,7 @@ def feature_error_bars(
     positions = np.arange(len(feature_names))
     marks = _make_error_marks("bars", errors_by_method, positions, feature_names)
     x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
-    y = Axis(ticks=[str(name) for name in feature_names])
+    y = Axis(tick_names=[str(name) for name in feature_names])
     return Chart(marks, x, y, is_horizontal=True, grid_axis="x")
 
 
@@ -210,7 +210,7 @@ def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: 
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
     marks = _make_error_marks("bars", errors, np.arange(len(notes)), notes)
-    x = Axis("steps in the sequence", ticks=groups.names)
+    x = Axis("steps in the sequence", tick_names=groups.names)
     return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
 
@@ -302,7 +302,7 @@ def latent_effect_bars(
             marks.append(Marks("bars", positions, totals, type_name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
     y = Axis("change per standard deviation", starts_at_zero=True)
-    return Chart(marks, Axis("latent dimension", ticks=ticks), y)
+    return Chart(marks, Axis("latent dimension", tick_names=ticks), y)
 
 
 def describe_dimension(dimensions: LatentDimensions, dimension: int) -> str:
@@ -312,7 +312,7 @@ def describe_dimension(dimensions: LatentDimensions, dimension: int) -> str:
 
 
 def sweep_lines(decoded: Sequences, column: int, standard_deviations: Sequence[float]) -> Chart:
-    """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
+    """Return lines from blue to yellow: the values of one column in the sequences of a sweep."""
     low, high = min(standard_deviations), max(standard_deviations)
     # The color of a line is interpolated between the colors of the scale, separately for red, green
     # and blue (each from 0 to 255).
@@ -447,9 +447,10 @@ def reconstruction_lines(
     return Chart(marks, Axis("step", has_integer_ticks=True), Axis(), grid_axis=None)
 
 
-def _make_column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
+def _make_column_line(sequence: Sequences, column_index: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
-    values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
+    values = sequence.values[:, column_index]
+    label = f"{sequence.schema.names[column_index]}, {method}"
     return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
 
 
@@ -537,12 +538,12 @@ def category_strips(
         mask_rows = [np.zeros(0), *wrong_masks]
         line = _make_run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
         marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # a thin line below the runs
-    y = Axis(ticks=[name for name, _ in named_rows])
+    y = Axis(tick_names=[name for name, _ in named_rows])
     return Chart(marks, Axis("step", has_integer_ticks=True), y, is_horizontal=True, grid_axis=None)
 
 
 def _make_run_marks(
-    rows: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
+    row_values: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
     drawn_values: set[int],
     value_names: Sequence[str],
     legend_name: str,
@@ -550,7 +551,7 @@ def _make_run_marks(
 ) -> Marks:
     """Return the runs of `drawn_values` in all rows, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(rows):
+    for row, values in enumerate(row_values):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
@@ -572,11 +573,11 @@ def pad_and_mark_wrong(
     return np.append(reconstructed, padding), is_wrong
 
 
-def get_value_names(values: np.ndarray, column: Column) -> list[str]:
+def get_value_names(step_values: np.ndarray, column: Column) -> list[str]:
     """Return the name of the value at each step: "·" if it is missing, "–" if there is no step."""
     names = [str(name) for name in column.categories] or list(BINARY_VALUE_NAMES)
     texts = []
-    for value in values.tolist():
+    for value in step_values.tolist():
         if np.isnan(value):
             texts.append("·")
         elif value == NO_STEP_INDEX:

@@ -28,7 +28,7 @@ from refold.sequences import Column, Sequences
 # The limits below keep cards short and the page small.
 
 # Largest number of columns in the table of the data.
-MAX_TABLE_ROWS = 30
+MAX_LISTED_COLUMNS = 30
 # Largest number of categories that a row of the table names.
 MAX_LISTED_CATEGORIES = 8
 # Largest number of features with bars of errors.
@@ -98,7 +98,7 @@ def draw_data(report_data: ReportData) -> list[Card]:
         )
     schema, values = report_data.sequences.schema, report_data.sequences.values
     rows = []
-    for i, column in enumerate(schema.columns[:MAX_TABLE_ROWS]):
+    for i, column in enumerate(schema.columns[:MAX_LISTED_COLUMNS]):
         observed = values[~np.isnan(values[:, i]), i].astype(float)
         if not len(observed):
             text = ""
@@ -115,8 +115,8 @@ def draw_data(report_data: ReportData) -> list[Card]:
         missing_share = 1 - len(observed) / max(1, len(values))
         missing_text = f"{missing_share:.1%}" if missing_share else "none"
         rows.append([column.name, column.type, text, missing_text])
-    if schema.num_columns > MAX_TABLE_ROWS:
-        rows.append([f"and {schema.num_columns - MAX_TABLE_ROWS} more", "", "", ""])
+    if schema.num_columns > MAX_LISTED_COLUMNS:
+        rows.append([f"and {schema.num_columns - MAX_LISTED_COLUMNS} more", "", "", ""])
     views: list[Any] = [Table(["column", "type", "values", "missing"], rows)]
     if low < high:
         views.append(draw(charts.length_histogram(lengths), 240))
@@ -304,7 +304,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
             chart = _make_strip_chart(report_data, column, named_rows, wrong_masks)
             is_cut = len(original.values) > MAX_STRIP_STEPS
-            note = f" (first {MAX_STRIP_STEPS} steps)" * is_cut
+            note = f" (first {MAX_STRIP_STEPS} steps)" if is_cut else ""
             strip_subtitle = f"{schema.names[column]}{note} · {subtitle}"
             panels.append(replace(chart, title=title, subtitle=strip_subtitle))
         views.append(draw(panels, 80 + 165 * len(panels), panel_height=165))
@@ -359,29 +359,29 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
 def _compare_column(
     original: Sequences,
     reconstructions: dict[str, Sequences],
-    column: int,
+    column_index: int,
     max_steps: int | None = None,
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return name, values (n_steps,) and wrong mask of a column: original and reconstructions."""
-    values = original.values[:max_steps, column]
+    values = original.values[:max_steps, column_index]
     rows = [("original", values, np.zeros(len(values), bool))]
     for method, reconstructed in reconstructions.items():
         # PCA returns numbers between categories, so they are rounded
-        column_type = original.schema.columns[column].column_type
-        decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column])
+        column_type = original.schema.columns[column_index].column_type
+        decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column_index])
         rows.append((method, *charts.pad_and_mark_wrong(values, decoded)))
     return rows
 
 
 def _make_strip_chart(
     report_data: ReportData,
-    column: int,
+    column_index: int,
     named_rows: Sequence[tuple[str, np.ndarray]],
     wrong_masks: Sequence[np.ndarray] = (),
 ) -> Chart:
     """Return strips of one column, in the colors that its categories have on the whole page."""
-    categories = report_data.model.schema.columns[column].categories
-    observed = report_data.sequences.values[:, column]
+    categories = report_data.model.schema.columns[column_index].categories
+    observed = report_data.sequences.values[:, column_index]
     return charts.category_strips(named_rows, categories, wrong_masks, observed_indices=observed)
 
 
@@ -400,18 +400,18 @@ def make_token_rows(
 
 
 def _make_tokens(
-    values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
+    step_values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
 ) -> list[Token]:
     """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
     # characters are written without gaps between them
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
-    for step, text in enumerate(charts.get_value_names(values[:MAX_TEXT_STEPS], column)):
+    for step, text in enumerate(charts.get_value_names(step_values[:MAX_TEXT_STEPS], column)):
         tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))
-    if len(values) > MAX_TEXT_STEPS:
-        tokens.append((f" … {len(values) - MAX_TEXT_STEPS} more", False))
+    if len(step_values) > MAX_TEXT_STEPS:
+        tokens.append((f" … {len(step_values) - MAX_TEXT_STEPS} more", False))
     return tokens
 
 

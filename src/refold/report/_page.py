@@ -446,11 +446,11 @@ def _make_axis(
         title = "<br>".join(title_lines)
     options: dict[str, Any] = {"title": {"text": title}}
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
-    if axis.ticks:
-        stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))  # rounded up
+    if axis.tick_names:
+        stride = -(-len(axis.tick_names) // (max_ticks or len(axis.tick_names)))  # rounded up
         max_characters = MAX_NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
-        names = [escape_text(name, max_characters) for name in axis.ticks[::stride]]
-        positions = [*range(0, len(axis.ticks), stride)]
+        names = [escape_text(name, max_characters) for name in axis.tick_names[::stride]]
+        positions = [*range(0, len(axis.tick_names), stride)]
         options |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
     if axis.starts_at_zero:
         options["rangemode"] = "tozero"

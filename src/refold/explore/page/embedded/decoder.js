@@ -21,7 +21,7 @@ export class Decoder {
     for (let i = 1; i <= depth; i++) {
       const kernel = weights[`decoder_${i}/lstm_cell/kernel`];
       const recurrent = weights[`decoder_${i}/lstm_cell/recurrent_kernel`];
-      // the first layer gets its inputs as sums, because they do not change at each step
+      // the first layer has no kernel: `decode` adds up its inputs, of which the code is the same at all steps
       this.initialWeights.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
