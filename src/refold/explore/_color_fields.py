@@ -117,14 +117,14 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
 def _make_category_field(name: str, texts: list[str]) -> ColorField:
     """Return a field of categories: numbers first, then texts, then the one of missing values."""
 
-    def make_sort_key(category: str) -> tuple[int, float, str]:
+    def make_category_sort_key(category: str) -> tuple[int, float, str]:
         """Return a group (0: numbers, 1: texts, 2: missing), and the order inside the group."""
         try:
             return 0, float(category), category
         except ValueError:
             return 1 + (category == _MISSING_LABEL), 0.0, category
 
-    categories = sorted({*texts}, key=make_sort_key)
+    categories = sorted({*texts}, key=make_category_sort_key)
     indices = {text: i for i, text in enumerate(categories)}
     return ColorField(name, np.array([indices[text] for text in texts]), categories=categories)
 
@@ -174,7 +174,7 @@ def make_cluster_field(
         sample = np.ascontiguousarray(weighted_codes[rows])
         sample_norms = refold.search.squared_norms(sample)
 
-        def label_block(indices: np.ndarray) -> np.ndarray:
+        def label_codes(indices: np.ndarray) -> np.ndarray:
             """Return the labels of codes; outside of the sample, that of the nearest code in it."""
             block_labels = all_labels[indices]
             outside = np.flatnonzero(block_labels < 0)
@@ -185,7 +185,7 @@ def make_cluster_field(
                 block_labels[outside] = labels[distances.argmin(axis=1)]
             return block_labels
 
-        return compute_in_blocks(len(codes), label_block)
+        return compute_in_blocks(len(codes), label_codes)
 
     description = "sequences that decode to similar sequences"
     field = ColorField("cluster", find_clusters, description=description, categories=[])

@@ -130,7 +130,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             return _make_response(b"There is no such file.", "text/plain", status=404)
         return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
-    def get_points(request: Request, _: bytes) -> Response | None:
+    def get_places(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
         if code_map is None:
             return None
@@ -184,7 +184,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         make_route("/", get_file),
         make_route("/page/{name}", get_file),
         make_route("/explore/atlas", lambda *_: atlas.describe() | {"model": model_name}),
-        make_route("/explore/points", get_points),
+        make_route("/explore/points", get_places),
         make_route("/explore/fields", lambda *_: [field.describe() for field in atlas.fields]),
         make_route("/explore/fields/{name:path}", get_field),
         make_route(

@@ -84,9 +84,10 @@ class Marks:
     """Lines, points, bars or runs that share a name, a color and a style."""
 
     mark_type: Literal["lines", "points", "bars", "runs"]
-    # (n_points,); for bars, also horizontal ones, their positions; for runs, both ends (n_runs, 2)
+    # of points and lines, coordinates (n_points,); of bars, positions, also if they are horizontal;
+    # of runs, both ends (n_runs, 2)
     x: Any
-    y: Any  # (n_points,); for bars, their lengths; for runs, the indices of their rows
+    y: Any  # of points and lines, coordinates; of bars, lengths; of runs, indices of the rows
     name: str = ""  # entry in the legend
     color: Any = ACCENT_COLOR  # a color, or numbers on a color scale, (n_points,)
     # a key of `LINE_STYLES` or `POINT_STYLES` in plots/_matplotlib.py and in report/_page.py
@@ -455,17 +456,17 @@ def _make_column_line(sequence: Sequences, column_index: int, method: str, **opt
 
 
 def sort_columns_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
-    """Return the numeric columns, largest variance first."""
+    """Return the numeric columns of values (n_steps, n_columns), largest variance first."""
     numeric = np.flatnonzero(schema.numeric)
     if not len(values):
         return numeric.tolist()
     observed = np.ma.masked_invalid(values[:, numeric])
-    spread = observed.std(axis=0).filled(0.0)  # a column that is never observed has none
+    spread = observed.std(axis=0).filled(0.0)  # 0 for a column that is never observed
     return numeric[np.argsort(-spread, kind="stable")].tolist()
 
 
 def choose_column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
-    """Return a color for each column of all groups."""
+    """Return a color by column, for the columns of all groups."""
     columns = [column for group in groups for column in group]
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
 

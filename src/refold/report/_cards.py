@@ -41,11 +41,11 @@ ERROR_MEANINGS = {
     "missing.",
 }
 # Largest number of numeric columns of a reconstruction, on all its axes.
-MAX_LINE_COLUMNS = 12
+MAX_NUMERIC_COLUMNS = 12
 # Largest number of lines on an axis of a reconstruction that are visible before a click.
 MAX_VISIBLE_LINES = 3
-# Largest number of columns of categories of a reconstruction.
-MAX_TEXT_COLUMNS = 8
+# Largest number of binary and categorical columns of a reconstruction, as strips or text.
+MAX_OTHER_COLUMNS = 8
 # Largest number of steps of a sequence that is shown as text.
 MAX_TEXT_STEPS = 160
 # Largest number of steps of a sequence that is shown as a colored strip.
@@ -67,7 +67,7 @@ class ReportData:
     model: Model
     sequences: Sequences  # a sample, with the columns of the model
     all_lengths: np.ndarray  # of all sequences, also those that are not in the sample
-    # The fields below are of the sample.
+    # the fields below are of the sample
     codes: np.ndarray  # (n_sequences, code_size)
     # by method: "Refold" and, if it could be fitted, "PCA"
     reconstructions: dict[str, Sequences]
@@ -203,7 +203,7 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             "original do not count here."
         )
         return [Card("Errors", caption, ())]
-    # each card has a view of the numeric columns and one of the others, if there are such columns
+    # each card has a view of the numeric columns and a view of the other columns, if there are any
     masks = {"numeric": schema.numeric, "categorical": ~schema.numeric}
     columns = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
     meaning = " ".join(ERROR_MEANINGS[column_type] for column_type in columns)
@@ -266,7 +266,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
         # the columns on each axis, largest variance first
         groups = charts.group_columns_by_range(schema, low, high)
-        max_lines = MAX_LINE_COLUMNS // len(groups)
+        max_lines = MAX_NUMERIC_COLUMNS // len(groups)
         groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
         colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
         for title, subtitle, original, decoded in examples:
@@ -295,7 +295,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
             caption += f" shown{where}."
     # other columns are strips of colored runs, or text
-    other_columns = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
+    other_columns = np.flatnonzero(~schema.numeric)[:MAX_OTHER_COLUMNS].tolist()
     strips = [i for i in other_columns if charts.is_drawn_as_strip(schema.columns[i], schema)]
     for column in strips:
         panels = []
@@ -318,8 +318,8 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         caption += " Wrong values are underlined."
         if strips:
             caption += " Runs of categories are strips; point at one to see its name and steps."
-        if schema.num_columns - num_numeric > MAX_TEXT_COLUMNS:
-            caption += f" The first {MAX_TEXT_COLUMNS} of the columns of categories are shown."
+        if schema.num_columns - num_numeric > MAX_OTHER_COLUMNS:
+            caption += f" The first {MAX_OTHER_COLUMNS} of the columns of categories are shown."
     score = report_data.scores[0]
     if score.quantity == "exact" and score.value == 1:
         caption += " All sequences are reconstructed exactly."
@@ -565,7 +565,7 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             subtitle = schema.names[column] if len(numeric) > 1 else ""
             chart = charts.sweep_lines(decoded[dimension], column, DEVIATIONS)
             panels.append(replace(chart, y_axis=Axis(), title=titles[dimension], subtitle=subtitle))
-        return Card("Sweeps along latent dimensions", caption, [_draw_panels(panels)])
+        return Card("Sweeps along latent dimensions", caption, [_draw_chart_grid(panels)])
     # the column that each dimension changes most; each such column has its own view and legend
     columns = {dimension: int(dimensions.effect[dimension].argmax()) for dimension in swept}
     views: list[Any] = []
@@ -588,11 +588,11 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             title = titles[dimension] + (f" → {name}" if name else "")
             tokens = [(text, _make_tokens(x, schema.columns[column])) for text, x in named_rows]
             text_groups.append(TextGroup(title, tokens))
-        views.append(_draw_panels(panels) if is_strip else Text(text_groups))
+        views.append(_draw_chart_grid(panels) if is_strip else Text(text_groups))
     return Card("Sweeps along latent dimensions", caption, views)
 
 
-def _draw_panels(panels: Sequence[Chart]) -> Plot:
+def _draw_chart_grid(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
     return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 

@@ -128,7 +128,7 @@ export class Atlas {
     };
   }
 
-  // Returns step, column and share of the largest errors, of errors (steps, columns).
+  // Returns step, column and share of the largest of the errors (steps, columns).
   largestErrors(valueErrors) {
     const { columns } = this.info;
     const errors = Float64Array.from(valueErrors, (error) => (Number.isNaN(error) ? 0 : error));

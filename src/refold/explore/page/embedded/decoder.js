@@ -21,7 +21,7 @@ export class Decoder {
     for (let i = 1; i <= depth; i++) {
       const kernel = weights[`decoder_${i}/lstm_cell/kernel`];
       const recurrent = weights[`decoder_${i}/lstm_cell/recurrent_kernel`];
-      // the first layer has no kernel: `decode` adds up its inputs, of which the code is the same at all steps
+      // the first layer gets no kernel: `decode` multiplies its inputs, because the code is the same at each step
       this.initialWeights.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
@@ -87,7 +87,7 @@ export class Decoder {
     const logits = new Float64Array(numPatches * denseBias.length);
     for (let begin = 0; begin < logits.length; begin += denseBias.length) logits.set(denseBias, begin);
     if (!linear) return logits;
-    // the linear path has weights for a limited number of steps, which begin the sequence
+    // the linear path has weights only for the first steps, at most those of the longest training sequence
     const end = Math.min(logits.length, linearBias.length);
     for (let k = 0; k < end; k++) logits[k] += linearBias[k];
     addProduct(logits, 0, code, linear, linearBias.length, end);
