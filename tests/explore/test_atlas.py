@@ -116,7 +116,7 @@ def test_fields_of_metadata(atlas, data):
     assert field_of("n", [3, 1, 2]).categories == ["1", "2", "3"]
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
-    assert field_of("b", [True, False]).text(0) == "1"
+    assert field_of("b", [True, False]).get_value(0) == "1"
     assert field_of("y", np.float32([1020.4, 20040817.0])).categories == ["1020.4", "20040816"]
     assert field_of("note", [f"text {i}" for i in range(300)]) is None
     with pytest.raises(DataError, match="Got 2 values of 'site' for 48 sequences"):

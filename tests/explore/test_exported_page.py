@@ -90,7 +90,7 @@ def page(browser):
 def load_atlas(page, atlas, *, umap=False):
     """Load the data and the decoder of an exported page into a page, without the map."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
-    blocks = make_data_blocks(atlas, "model", umap=umap)
+    blocks = make_data_blocks(atlas, "model", includes_umap=umap)
     script = join_modules(PAGE_FOLDER / "embedded" / "atlas.js")
     entry_module = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
     script += f"\nglobalThis.atlas = new {entry_module}.Atlas();"
@@ -105,7 +105,8 @@ def test_a_page_computes_what_the_server_does(page):
     data, options = MODEL_CASES["gaps"]
     atlas = Atlas(fitted(data, **options), data)
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
-    atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.weighted_codes))
+    neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
+    atlas._umap_task = BackgroundTask("UMAP", neighbor_map)
     load_atlas(page, atlas, umap=True)
     stds = atlas.model.error_scaler.scale_
     questions = [

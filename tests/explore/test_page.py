@@ -226,11 +226,8 @@ def test_the_keyboard_chooses_how_clusters_are_found(open_page, atlas):
 
 def test_a_missing_package_is_named_at_the_switch(open_page, atlas, monkeypatch):
     monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
-    monkeypatch.setattr(
-        atlas,
-        "_umap",
-        BackgroundTask("UMAP", lambda: compute_umap_places(atlas.weighted_codes.vectors)),
-    )
+    task = BackgroundTask("UMAP", lambda: compute_umap_places(atlas.weighted_codes.vectors))
+    monkeypatch.setattr(atlas, "_umap_task", task)
     open_page.page.click("[data-map='umap']")
     open_page.wait("#note", "needs the package 'umap-learn'")
     assert "pip install '.[umap]'" in open_page.text("#note")
@@ -243,7 +240,7 @@ def test_umap_is_another_map_whose_places_decode(open_page, atlas, distant_rows,
     page, (row, _) = open_page.page, distant_rows
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
     neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
-    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", neighbor_map))
+    monkeypatch.setattr(atlas, "_umap_task", BackgroundTask("UMAP", neighbor_map))
     page.mouse.click(*open_page.screen_position(atlas, row))
     open_page.wait("#name", f"Sequence s{row}")
     page.click("[data-map='umap']")

@@ -220,7 +220,7 @@ def test_a_point_shows_id_length_label_and_error(reports, monkeypatch):
     traces = code_map(reports, labels=[HOSTILE_TEXT, "b"] * 25).views[0].traces
     assert not any("<" in trace["name"] or "%{" in trace["name"] for trace in traces)
     # without labels, and of very many points
-    monkeypatch.setattr(_cards, "MAX_POINTS", 15)
+    monkeypatch.setattr(_cards, "MAX_MAP_POINTS", 15)
     sampled_map = code_map(reports)
     assert sampled_map.views[0].layout["legend"]["title"] == {"text": "steps"}
     assert {trace["name"] for trace in sampled_map.views[0].traces} <= {"4", "5", "6", "7", "8"}

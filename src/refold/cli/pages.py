@@ -96,8 +96,8 @@ def report(
     pca_heading = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
     rows = []
     for score in result.scores:
-        pca_text = "none" if score.pca is None else score.number(score.pca)
-        rows.append((score.meaning, score.number(score.value), pca_text))
+        pca_text = "none" if score.pca is None else score.format_number(score.pca)
+        rows.append((score.meaning, score.format_number(score.value), pca_text))
     outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca_heading), rows)
     if not quiet:
         outputs.log(f"Open {output} in a browser.")

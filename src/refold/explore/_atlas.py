@@ -1,6 +1,6 @@
-"""`Atlas`: sequences, their codes and their places on a map, and the answers to the page.
+"""An `Atlas` holds sequences, their codes and their places on a map, and answers the page.
 
-The results of its methods are sent to the page as JSON, so their keys are known there.
+The server sends the answers as JSON, whose keys the scripts in ``page/`` read.
 """
 
 import inspect
@@ -47,14 +47,14 @@ from refold.sequences import Sequences, as_sequences
 _MAX_THUMBNAIL_STEPS = 160
 # Number of neighbors of a sequence, as many as fit into the panel.
 _NUM_NEIGHBORS = 6
-# The ranges of the sliders are quantiles of at most this many codes, which are fast to compute.
+# The ranges of the sliders are quantiles of a sample of at most this many codes, to save time.
 _MAX_SLIDER_CODES = 50_000
-# The ranges of the axes are quantiles of about this many values, for the same reason.
+# The range of an axis is from quantiles of a sample of about this many values, to save time.
 _MAX_AXIS_VALUES = 200_000
 # Ranges are from the first to the second quantile, so that they have no outliers.
 _RANGE_QUANTILES = (0.005, 0.995)
 # With more sequences, the page gets no ids, which would be large, and shows row numbers instead.
-_MAX_IDS = 20_000
+_MAX_PAGE_IDS = 20_000
 # Weight of a length in distances on the map: one standard deviation of the length counts as this
 # many standard deviations of the values.
 _LENGTH_WEIGHT = 0.2
@@ -115,35 +115,34 @@ class Atlas:
     ) -> None:
         self.model, X = adapt_to_data(model, X)
         model = self.model
-        windows = model.windows(X)
+        windows = model.windows(X)  # whole sequences, if the model has no `window`
         self.sequences = as_sequences(windows.sequences).align(model.schema)
         lengths = self.sequences.lengths
         num_sequences = len(lengths)
         check_not_empty(num_sequences, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
         check_counts_match(len(self.codes), "codes", num_sequences, "sequences")
-        # a decoded sequence is at most as long as the longest one here or in training, and not
-        # longer than the network can write
+        # Largest length of a decoded sequence: the longest one here or in training. A network of
+        # Keras may have a smaller limit.
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.max_decodable_steps or longest)
         weights = measure_effects(self.codes, lengths, self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
         self.weighted_codes = WeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
-        self._umap = BackgroundTask(
+        self._umap_task = BackgroundTask(
             "The UMAP map",
             lambda: NeighborMap(
                 compute_umap_places(self.weighted_codes.vectors), self.codes, self.weighted_codes
             ),
         )
-        # reconstruction error and distance to the training data, whose sum is the anomaly score;
-        # zeros until `_compute_p_values` runs
+        # (n_sequences, 2): error of the reconstruction, and distance of the code to the training
+        # data. Their sum is the anomaly score. They are 0 until `_compute_p_values` runs.
         self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
-            check_counts_match(
-                len(values), f"values of {name!r}", len(windows.lengths), "sequences"
-            )
+            noun = f"values of {name!r}"
+            check_counts_match(len(values), noun, len(windows.lengths), "sequences")
             if model.window is not None:  # each window has the value of its series
                 fields[name] = np.asarray(values)[windows.series]
         self.fields = self._make_fields(fields, num_clusters)
@@ -161,40 +160,40 @@ class Atlas:
             fields.append(field)
         if len(np.unique(lengths)) > 1:
             fields.append(ColorField("length", lengths, description="steps of the sequence"))
-        errors = partial(compute_in_blocks, len(lengths), self._compute_errors)
+        compute_errors = partial(compute_in_blocks, len(lengths), self._compute_errors)
         about = "mean squared error of the reconstruction, in standard deviations"
-        fields.append(ColorField("error", errors, is_log=True, description=about))
+        fields.append(ColorField("error", compute_errors, is_log=True, description=about))
         if self.model.calibration is not None:
-            p_values = partial(compute_in_blocks, len(lengths), self._compute_p_values)
+            compute = partial(compute_in_blocks, len(lengths), self._compute_p_values)
             about = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
-            fields.append(ColorField("anomaly p-value", p_values, is_log=True, description=about))
+            fields.append(ColorField("anomaly p-value", compute, is_log=True, description=about))
         if "cluster" not in metadata:
             fields.append(self._make_cluster_field(num_clusters))
         return fields
 
-    def _compute_errors(self, rows: np.ndarray) -> np.ndarray:
-        """Return the error of each reconstruction (n_rows,)."""
-        sequences = self.sequences[rows]
-        reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
+    def _compute_errors(self, indices: np.ndarray) -> np.ndarray:
+        """Return the mean error of the reconstruction of each sequence (n_indices,)."""
+        sequences = self.sequences[indices]
+        reconstructed = self.model.decode_to_sequences(self.codes[indices], sequences.lengths)
         value_errors = compute_value_errors(sequences, reconstructed, self.model.error_scaler)
         return mean_errors_by_sequence(value_errors, sequences)
 
-    def _compute_p_values(self, rows: np.ndarray) -> np.ndarray:
-        """Return the p-value of each sequence (n_rows,), and set its `score_components`."""
-        aligned = self.model.align(self.sequences[rows])
-        _, self.score_components[rows], p_values = self.model.measure_anomalies(aligned)
+    def _compute_p_values(self, indices: np.ndarray) -> np.ndarray:
+        """Return the p-value of each sequence (n_indices,), and set its `score_components`."""
+        aligned = self.model.align(self.sequences[indices])
+        _, self.score_components[indices], p_values = self.model.measure_anomalies(aligned)
         return p_values
 
     def _measure_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
-        """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
+        """Return the squared difference of the sequences that each pair of codes decodes to."""
         model = self.model
         lengths = model.predict_lengths(codes).astype(float)
         changed_lengths = model.predict_lengths(changed_codes).astype(float)
         length_std = max(1.0, float(self.sequences.lengths.std()))
         length_difference = (_LENGTH_WEIGHT * (changed_lengths - lengths) / length_std) ** 2
-        # values are compared step by step, so both are decoded at the same lengths
+        # both are decoded at the same lengths, because values are compared step by step
         num_steps = np.clip(lengths.astype(int), 1, self._max_steps)
         decoded = model.decode_to_sequences(codes, num_steps)
         changed = model.decode_to_sequences(changed_codes, num_steps)
@@ -203,10 +202,9 @@ class Atlas:
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
-        schema, lengths = self.sequences.schema, self.sequences.lengths
+        schema, lengths, ids = self.sequences.schema, self.sequences.lengths, self.sequences.ids
         sample = self.codes[linspace_indices(len(self.codes), _MAX_SLIDER_CODES)]
         low, high = np.quantile(sample, _RANGE_QUANTILES, axis=0)
-        ids = self.sequences.ids
         return {
             "count": len(ids),
             "noun": "sequences" if self.model.window is None else "windows",
@@ -227,11 +225,12 @@ class Atlas:
                 "low": low,
                 "high": high,
                 "mean": self.projection.mean,
-                # of a change by one standard deviation
+                # of a change of each dimension by one standard deviation, on the decoded sequence
                 "effect": self.projection.weights * np.maximum(self.codes.std(axis=0), 1e-9),
             },
+            # the axis of a picture has at least this many steps, so that pictures are comparable
             "usual_length": int(np.quantile(lengths, 0.95)),
-            "ids": ids.tolist() if len(ids) <= _MAX_IDS else None,
+            "ids": ids.tolist() if len(ids) <= _MAX_PAGE_IDS else None,
             "calibrated": self.model.calibration is not None,
             # sequences with a p-value up to this are anomalous, by the default of `detect`
             "alpha": inspect.signature(self.model.detect).parameters["alpha"].default,
@@ -239,14 +238,13 @@ class Atlas:
         }
 
     def map(self, name: str, max_seconds: float | None = 0.0) -> PcaMap | NeighborMap | None:
-        """Return a map, or None if it is not ready after ``max_seconds``; None has no limit."""
+        """Return a map, or None if it is not ready after ``max_seconds`` (None: no limit)."""
         check("map", name, one_of(*MAP_NAMES))
-        return self.projection if name == "pca" else self._umap.result(max_seconds)
+        return self.projection if name == "pca" else self._umap_task.result(max_seconds)
 
     def _require_map(self, name: str) -> PcaMap | NeighborMap:
         """Return a map, or raise an error if it is not ready."""
-        code_map = self.map(name)
-        if code_map is None:
+        if (code_map := self.map(name)) is None:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return code_map
 
@@ -255,18 +253,18 @@ class Atlas:
         self.check_row(row)
         answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
         # one more, because the nearest sequence is usually the sequence itself
-        hits = self.weighted_codes.nearest_to(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
+        hits = self.weighted_codes.find_nearest_codes(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
         neighbors = [
             {
                 "row": neighbor_row,
                 "id": self.sequences.ids[neighbor_row].item(),
                 "distance": distance,
-                "values": _values_by_column(self.sequences[[neighbor_row]], _MAX_THUMBNAIL_STEPS),
+                "values": _to_value_lists(self.sequences[[neighbor_row]], _MAX_THUMBNAIL_STEPS),
             }
             for neighbor_row, distance in zip(*(array.tolist() for array in hits), strict=True)
             if neighbor_row != row
         ]
-        fields = {field.name: field.text(row) for field in self.fields}
+        fields = {field.name: field.get_value(row) for field in self.fields}
         return answer | {"row": row, "fields": fields, "neighbors": neighbors[:_NUM_NEIGHBORS]}
 
     def check_row(self, row: object) -> None:
@@ -289,7 +287,7 @@ class Atlas:
     def compare(
         self, sequences: Sequences, codes: np.ndarray, map_name: str = "pca"
     ) -> list[dict[str, Any]]:
-        """Return sequences and their reconstructions from codes, at the true lengths."""
+        """Return values, reconstruction from the code, errors and place of each sequence."""
         reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
         value_errors = compute_value_errors(sequences, reconstructed, self.model.error_scaler)
         sequence_errors = mean_errors_by_sequence(value_errors, sequences)
@@ -319,15 +317,16 @@ class Atlas:
                     "code": codes[i],
                     "at": places[i],
                     "length": int(end - begin),
+                    # length that the code alone decodes to; "back" has the true length
                     "own_length": int(predicted_lengths[i]),
-                    "values": _values_by_column(sequences[[i]]),
-                    "back": _values_by_column(reconstructed[[i]]),
+                    "values": _to_value_lists(sequences[[i]]),
+                    "back": _to_value_lists(reconstructed[[i]]),
                     "errors": step_errors[begin:end].astype(np.float32),
                     "error": float(sequence_errors[i]),
                 }
             )
         if self.model.calibration is not None:
-            # "anomaly" has the two components of the anomaly score: error and distance
+            # "anomaly" has the two components of the anomaly score, as `score_components`
             _, components, p_values = self.model.measure_anomalies(self.model.align(sequences))
             for answer, p_value, pair in zip(answers, p_values, components, strict=True):
                 answer |= {"p_value": float(p_value), "anomaly": pair}
@@ -363,15 +362,15 @@ class Atlas:
         check_exactly_one("a place as 'at', or a code", at, code)
         code_map = self._require_map(on)
         if at is not None:
-            place = _check_numbers(at, 2, "at")
+            place = _check_coordinates(at, 2, "at")
             if row is not None:
                 self.check_row(row)
             codes = code_map.code_at(place, row)[None]
-            hits, far_distance = code_map.nearest(place[None], 1)[0], code_map.far_distance
+            hits, far_distance = code_map.find_nearest(place[None], 1)[0], code_map.far_distance
         else:
-            codes = _check_numbers(code, self.codes.shape[1], "code")[None]
+            codes = _check_coordinates(code, self.codes.shape[1], "code")[None]
             place = code_map.project(codes)[0]
-            hits = self.weighted_codes.nearest_to(codes, 1)[0]
+            hits = self.weighted_codes.find_nearest_codes(codes, 1)[0]
             far_distance = self.weighted_codes.far_distance
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
@@ -381,7 +380,7 @@ class Atlas:
             "at": place.astype(np.float32),
             "code": codes[0],
             "length": len(reconstructed.values),
-            "back": _values_by_column(reconstructed),
+            "back": _to_value_lists(reconstructed),
             "far": float(hits.distances[0]) > far_distance,
             "nearest": nearest_row,
             "id": self.sequences.ids[nearest_row].item(),
@@ -398,7 +397,7 @@ class Atlas:
     def cluster(self, num_clusters: int | None) -> ColorField:
         """Replace the clusters by those of k-means with this number, or of HDBSCAN for 0."""
         if self.field("cluster").cluster_choice is None:
-            # a column of metadata has taken the name
+            # the name belongs to a column of metadata
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
             )
@@ -412,7 +411,7 @@ class Atlas:
         return make_cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
 
-def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> list[list[Any]]:
+def _to_value_lists(sequences: Sequences, max_steps: int | None = None) -> list[list[Any]]:
     """Return the values of one sequence, a list for each column; categories as text."""
     columns: list[list[Any]] = []
     for i, column in enumerate(sequences.schema.columns):
@@ -440,13 +439,13 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_numbers(value: ArrayLike | None, width: int, name: str) -> np.ndarray:
-    """Return a place or a code from a request as an array (width,)."""
+def _check_coordinates(coordinates: ArrayLike | None, count: int, key: str) -> np.ndarray:
+    """Return a place or a code from a request as an array (count,)."""
     try:
-        array = np.asarray(value, dtype=float)
+        array = np.asarray(coordinates, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    # NaN is not at most the largest coordinate
-    if array.shape != (width,) or not (np.abs(array) <= _MAX_COORDINATE).all():
-        raise ParameterError(f"{name!r} must be a list of {width} finite numbers.")
+    # the comparison is false for NaN
+    if array.shape != (count,) or not (np.abs(array) <= _MAX_COORDINATE).all():
+        raise ParameterError(f"{key!r} must be a list of {count} finite numbers.")
     return array

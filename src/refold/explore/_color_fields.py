@@ -1,6 +1,6 @@
-"""Fields: values of all sequences that the map is colored by.
+"""A `ColorField` has a value of each sequence, by which the map is colored.
 
-`make_metadata_field` makes them from metadata, and `make_cluster_field` from clusters.
+`make_metadata_field` makes a field from metadata, and `make_cluster_field` from clusters.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ _MAX_TEXT_CATEGORIES = 200
 MAX_CLUSTERED_CODES = 5000
 # Name of the category of missing values.
 _MISSING_LABEL = "(none)"
-# Number of sequences whose values are computed at once, which bounds the memory.
-_BLOCK_SEQUENCES = 2048
+# Number of sequences whose values are computed at once. It bounds the memory.
+_SEQUENCES_PER_BLOCK = 2048
 
 
 class ColorField(BackgroundTask):
@@ -42,8 +42,8 @@ class ColorField(BackgroundTask):
         is_log: bool = False,  # whether the color scale is logarithmic
         description: str = "",
     ) -> None:
-        # Values are numbers or indices of categories, and NaN where missing. The page shows those
-        # of metadata in full, and rounds those that a function computes.
+        # Values are numbers or indices of categories, and NaN where missing. The page shows all
+        # digits of metadata, and rounds values that a function computes.
         self._is_exact = isinstance(values, np.ndarray)
         values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
         super().__init__(f"The values of {name!r}", values)
@@ -70,7 +70,7 @@ class ColorField(BackgroundTask):
             "exact": self._is_exact,
         }
 
-    def text(self, row: int) -> Any:
+    def get_value(self, row: int) -> Any:
         """Return the category or the number of a sequence; None if missing or not computed yet."""
         if not self.is_ready or np.isnan(self.result()[row]):
             return None
@@ -80,12 +80,10 @@ class ColorField(BackgroundTask):
         return int(value) if value.is_integer() else value
 
 
-def compute_in_blocks(num_rows: int, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Call a function for blocks of rows, and return the joined results (num_rows,)."""
-    rows = np.arange(num_rows)
-    starts = range(0, num_rows, _BLOCK_SEQUENCES)
-    results = [compute(rows[start : start + _BLOCK_SEQUENCES]) for start in starts]
-    return np.concatenate(results, dtype=float)
+def compute_in_blocks(count: int, compute_block: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Call a function for blocks of the indices below ``count``; return all results (count,)."""
+    blocks = np.split(np.arange(count), range(_SEQUENCES_PER_BLOCK, count, _SEQUENCES_PER_BLOCK))
+    return np.concatenate([compute_block(block) for block in blocks], dtype=float)
 
 
 def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
@@ -97,8 +95,9 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
             numbers = np.array(
                 [np.nan if text == _MISSING_LABEL else float(text) for text in texts]
             )
-        except ValueError:
-            return None if len({*texts}) > _MAX_TEXT_CATEGORIES else _make_text_field(name, texts)
+        except ValueError:  # not all texts are numbers
+            has_few = len({*texts}) <= _MAX_TEXT_CATEGORIES
+            return _make_category_field(name, texts) if has_few else None
     else:
         # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
@@ -112,22 +111,22 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
         texts = [
             _MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_indices.tolist()
         ]
-    return _make_text_field(name, texts)
+    return _make_category_field(name, texts)
 
 
-def _make_text_field(name: str, texts: list[str]) -> ColorField:
-    """Return a field of categories; those that are numbers come first, and the missing one last."""
+def _make_category_field(name: str, texts: list[str]) -> ColorField:
+    """Return a field of categories: numbers first, then texts, then the one of missing values."""
 
-    def make_sort_key(text: str) -> tuple[int, float, str]:
-        """Return a group, and the order inside it: 0 for numbers, 1 for texts, 2 for missing."""
+    def make_category_sort_key(category: str) -> tuple[int, float, str]:
+        """Return a group (0: numbers, 1: texts, 2: missing), and the order inside the group."""
         try:
-            return 0, float(text), text
+            return 0, float(category), category
         except ValueError:
-            return 1 + (text == _MISSING_LABEL), 0.0, text
+            return 1 + (category == _MISSING_LABEL), 0.0, category
 
-    categories = sorted({*texts}, key=make_sort_key)
-    category_ids = {text: i for i, text in enumerate(categories)}
-    return ColorField(name, np.array([category_ids[text] for text in texts]), categories=categories)
+    categories = sorted({*texts}, key=make_category_sort_key)
+    indices = {text: i for i, text in enumerate(categories)}
+    return ColorField(name, np.array([indices[text] for text in texts]), categories=categories)
 
 
 def make_cluster_field(
@@ -175,18 +174,18 @@ def make_cluster_field(
         sample = np.ascontiguousarray(weighted_codes[rows])
         sample_norms = refold.search.squared_norms(sample)
 
-        def label_block(block: np.ndarray) -> np.ndarray:
-            """Return the labels of a block of rows; outside of the sample, the nearest label."""
-            block_labels = all_labels[block]
+        def label_codes(indices: np.ndarray) -> np.ndarray:
+            """Return the labels of codes; outside of the sample, that of the nearest code in it."""
+            block_labels = all_labels[indices]
             outside = np.flatnonzero(block_labels < 0)
             if len(outside):
                 # Squared distances to the sample are |x|^2 + |y|^2 - 2 x y. The term |x|^2 is left
                 # out, because it is the same for all y.
-                distances = sample_norms - 2.0 * (weighted_codes[block[outside]] @ sample.T)
+                distances = sample_norms - 2.0 * (weighted_codes[indices[outside]] @ sample.T)
                 block_labels[outside] = labels[distances.argmin(axis=1)]
             return block_labels
 
-        return compute_in_blocks(len(codes), label_block)
+        return compute_in_blocks(len(codes), label_codes)
 
     description = "sequences that decode to similar sequences"
     field = ColorField("cluster", find_clusters, description=description, categories=[])

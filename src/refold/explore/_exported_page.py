@@ -28,10 +28,10 @@ from refold.serve import to_json
 
 # JavaScript reads integers below this without loss of digits.
 _MAX_SAFE_INTEGER = 2**53
-# Parameters of a scaler that the page needs.
-_SCALER_KEYS = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
-# Names of the weights that compute a sequence from its code. The page does not encode: that would
-# need an encoder and latent optimization in JavaScript, and a much larger file.
+# Parameters of a scaler that the page needs, besides its shift.
+_SCALER_KEYS = ("mode", "dtype", "scale", "statistics_mean", "statistics_scale")
+# Names of the weights that compute a sequence from its code. The page has no encoder, which would
+# need more JavaScript and a much larger file.
 _DECODER_WEIGHT_PATTERN = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
 # The modules of the page keep to simple forms of imports and exports, so that two patterns are
 # enough to join them. This one matches `import { a, b } from "./file.js";` at the start of a line.
@@ -69,7 +69,7 @@ def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bo
     Warns
     -----
     UserWarning
-        If what the map can be colored by lacks something that could not be computed.
+        If a field, by which the map could be colored, cannot be computed and is left out.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bo
     check_exportable(atlas.model)
     num_bytes = 0
     with atomic_writer(path) as stream:
-        blocks = make_data_blocks(atlas, name, umap=umap)
+        blocks = make_data_blocks(atlas, name, includes_umap=umap)
         for text in render_page(PAGE_FOLDER / "embedded" / "exported.js", blocks):
             num_bytes += stream.write(text.encode())
     return num_bytes
@@ -92,6 +92,7 @@ def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bo
 
 def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if an exported page cannot decode with a model."""
+    # only the pretrained model reads curves: series resampled to a fixed number of points
     if model_of(model).specification.reads_curves:
         raise ParameterError(
             "A page cannot compute with the pretrained model, whose curves it does not know. Open "
@@ -105,15 +106,16 @@ def check_exportable(model: ModelLike) -> None:
 
 
 def make_data_blocks(
-    atlas: Atlas, name: str, *, umap: bool = False
+    atlas: Atlas, model_name: str, *, includes_umap: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the name, type and compressed content of each block of data in a page."""
+    """Yield name, type (a dtype, or "json") and compressed content of each block of data."""
     sequences = atlas.sequences
     network: Any = atlas.model.network  # a PackedNetwork: `check_exportable` refuses others
     weights = {
         key: array for key, array in network.weights.items() if _DECODER_WEIGHT_PATTERN.match(key)
     }
-    if "linear_steps/start" in weights:  # three arrays, which become one for the page
+    # the linear path, a linear map from the code to each step, has three arrays; the page reads one
+    if "linear_steps/start" in weights:
         weights["linear_steps/map"] = linear_map(weights, "linear_steps")
         for last_part in ("start", "unit", "change"):
             del weights[f"linear_steps/{last_part}"]
@@ -125,12 +127,13 @@ def make_data_blocks(
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
         if column.column_type.has_categories:
-            # the smallest type for the index of missing values, which follows the unknown category
+            # an unknown category has the index after the categories, and a missing value the next
+            # one; the smallest dtype that holds it makes the page smaller
             missing_index = len(column.categories) + 1
             dtype = np.min_scalar_type(missing_index) if missing_index < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing_index, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)
-    map_names = MAP_NAMES if umap else ["pca"]
+    map_names = MAP_NAMES if includes_umap else ["pca"]
     maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in map_names}
     for key, code_map in maps.items():
         yield _compress_array(f"places/{key}", code_map.vectors)
@@ -146,23 +149,24 @@ def make_data_blocks(
     if atlas.model.calibration is not None:
         yield _compress_array("anomaly", atlas.score_components)
     # last, because the descriptions of fields are complete only after their values are computed
-    yield "about", "json", zlib.compress(to_json(_describe_page(atlas, name, maps, fields)), 6)
+    about = _describe_page(atlas, model_name, maps, fields)
+    yield "about", "json", zlib.compress(to_json(about), 6)
 
 
-def _compress_array(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
+def _compress_array(block_name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     """Return the name, the type and the compressed bytes of an array."""
     # A plane has the first bytes of all numbers, the next plane their second bytes, and so on. This
     # order compresses better, because neighboring numbers often share bytes.
     numbers = np.ascontiguousarray(array).reshape(-1)
     planes = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
-    return name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
+    return block_name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
 
 
 def _describe_page(
-    atlas: Atlas, name: str, maps: dict[str, Any], fields: list[dict[str, Any]]
+    atlas: Atlas, model_name: str, maps: dict[str, Any], field_descriptions: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what a page needs to know besides arrays, as JSON content."""
-    model, sequences = atlas.model, atlas.sequences
+    model, sequences, schema = atlas.model, atlas.sequences, atlas.sequences.schema
     specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
     if any(isinstance(id_, int) and abs(id_) >= _MAX_SAFE_INTEGER for id_ in ids):
@@ -171,8 +175,10 @@ def _describe_page(
     specification_fields = asdict(specification) | {
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
-        "length_scale": specification.length_moments,
-        "length_unit": length_std(specification.length_deviation),
+        # mean and standard deviation of log(1 + length), for a code that holds the length
+        "log_length_moments": specification.length_moments,
+        # standard deviation of the lengths in steps, for a model that predicts the length
+        "length_std": length_std(specification.length_deviation),
         "max_log_length": specification.max_log_length,
         "outputs": [
             {
@@ -185,7 +191,7 @@ def _describe_page(
         "custom": None,  # has no meaning on a page, and may be large
     }
     columns = []
-    for column in sequences.schema.columns:
+    for column in schema.columns:
         column_type = column.column_type
         description = {
             "name": column.name,
@@ -195,17 +201,21 @@ def _describe_page(
             "whole": column_type.is_whole,
         }
         if column_type.has_categories:
+            # the names are the categories as text, which may be numbers
             names = [*map(str, column.categories)]
             description |= {"categories": column.categories, "names": names}
         columns.append(description)
     scaler, error_scaler = model.scaler, model.error_scaler
-    max_length = 2 * specification.max_steps  # bound of a predicted length, as in Python
-    distances = {key: code_map.far_distance for key, code_map in maps.items()}
-    distances["codes"] = atlas.weighted_codes.far_distance
+    max_length = 2 * specification.max_steps  # the bound of `Model.predict_lengths`
+    longest = max(model.max_steps, int(sequences.lengths.max()))
+    # The page warns of a place or code that is farther than this from all sequences. The distance
+    # is infinite, which JSON cannot write, if there are too few sequences to say what is far.
+    far_distances = {key: code_map.far_distance for key, code_map in maps.items()}
+    far_distances["codes"] = atlas.weighted_codes.far_distance
+    page_info = {"model": model_name, "ids": ids, "maps": [*maps], "fields": field_descriptions}
     return {
-        "info": atlas.describe() | {"model": name, "ids": ids, "maps": [*maps], "fields": fields},
-        # JSON has no infinity
-        "far": {key: x if np.isfinite(x) else None for key, x in distances.items()},
+        "info": atlas.describe() | page_info,
+        "far_distances": {k: x if np.isfinite(x) else None for k, x in far_distances.items()},
         "projection": {
             "mean": projection.mean,
             "weights": projection.weights,
@@ -214,24 +224,25 @@ def _describe_page(
         },
         "model": {
             "specification": specification_fields,
+            # scaling subtracts the shift of a column (its mean, but 0 for counts), and divides by
+            # the scale
             "scaler": {key: scaler.to_dict()[key] for key in _SCALER_KEYS}
-            | {"mean": scaler.shift(sequences.schema)},
-            "error_scaler": {
-                "mean": error_scaler.shift(sequences.schema),
-                "scale": error_scaler.scale_,
-            },
+            | {"shift": scaler.shift(schema)},
+            "error_scaler": {"shift": error_scaler.shift(schema), "scale": error_scaler.scale_},
             "columns": columns,
-            "longest": max_length,
-            "most_steps": min(max_length, max(model.max_steps, int(sequences.lengths.max()))),
+            # of the length that a code predicts for a sequence, which the page shows as a number
+            "max_predicted_length": max_length,
+            # of a sequence that the page decodes from a place or a code
+            "max_decoded_length": min(max_length, longest),
         },
     }
 
 
 # A browser does not import modules from `file://`, so an exported page has a single script. This
 # function replaces a bundler.
-def join_modules(entry: Path) -> str:
+def join_modules(entry_path: Path) -> str:
     """Join a JavaScript module and all that it imports into one script without imports."""
-    variables: dict[Path, str] = {}  # of the modules
+    variables: dict[Path, str] = {}  # name of the variable that holds the exports of each module
     scripts: list[str] = []
 
     def add_module(path: Path) -> str:
@@ -248,15 +259,16 @@ def join_modules(entry: Path) -> str:
         scripts.append(f"const {variables[path]} = (() => {{\n{body}\n}})();")
         return variables[path]
 
-    add_module(entry.resolve())
+    add_module(entry_path.resolve())
     return "\n".join(scripts)
 
 
-def render_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
+def render_page(entry_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
     """Yield the text of an HTML file, in pieces: the page, the blocks of data and the script."""
     # With this policy, the browser runs only the script and the style with these hashes, and opens
     # no connection.
-    script, style = join_modules(entry), (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
+    script = join_modules(entry_path)
+    style = (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
     icon = base64.b64encode((PAGE_FOLDER / "icon.svg").read_bytes()).decode()
     policy = (
         f"default-src 'none'; script-src '{_hash_for_policy(script)}'; style-src "
@@ -278,12 +290,13 @@ def render_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterab
     yield f'<script type="module">{script}</script>\n{end_tag}{rest}'
 
 
-def make_data_element(name: str, data_type: str, compressed: bytes) -> str:
-    """Return a script element that holds data, which the browser does not run."""
-    opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{data_type}">'
-    return f"{opening}{base64.b64encode(compressed).decode()}</script>\n"
+def make_data_element(block_name: str, dtype_or_json: str, compressed: bytes) -> str:
+    """Return a script element with a block of data, which the browser does not run."""
+    attributes = f'data-name="{html.escape(block_name)}" data-type="{dtype_or_json}"'
+    content = base64.b64encode(compressed).decode()
+    return f'<script type="text/plain" {attributes}>{content}</script>\n'
 
 
-def _hash_for_policy(text: str) -> str:
+def _hash_for_policy(script_or_style: str) -> str:
     """Return the hash of a script or a style, as a content security policy writes it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return "sha256-" + base64.b64encode(hashlib.sha256(script_or_style.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Maps of codes: from codes to places in the plane, and back from places to codes.
+"""Maps of codes compute places in the plane from codes, and codes from places.
 
 `PcaMap` and `NeighborMap` are the two types of maps. `BackgroundTask` computes in a thread what
 takes long, such as UMAP.
@@ -33,16 +33,16 @@ _MAX_DECODED_STEPS = 300_000
 _MIN_RELATIVE_EFFECT = 1e-3
 # Largest number of vectors whose nearest distances decide what is far.
 _MAX_FAR_DISTANCE_SAMPLE = 512
-# Smallest number of vectors of this sample, however many pairs there are.
+# Smallest number of vectors in this sample, also if it then has more pairs than the limit below.
 _MIN_FAR_DISTANCE_SAMPLE = 32
-# Largest number of pairs of vectors that are compared to decide what is far, which bounds the
-# time.
+# Largest number of pairs of vectors that are compared to decide what is far. It bounds the time.
 _MAX_FAR_DISTANCE_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
 _MIN_MAP_FAR_DISTANCE = 0.04
-# Smallest and largest number of neighbors that a place on a UMAP map is decoded from. A mean of
-# more would be blurred.
-_MIN_MAP_NEIGHBORS, _MAX_MAP_NEIGHBORS = 8, 64
+# Smallest number of neighbors that a place on a UMAP map is decoded from.
+_MIN_MAP_NEIGHBORS = 8
+# Largest number of these neighbors. A mean of more would be blurred.
+_MAX_MAP_NEIGHBORS = 64
 # UMAP of more sequences would take too many minutes.
 _MAX_UMAP_SEQUENCES = 50_000
 
@@ -50,7 +50,8 @@ _MAX_UMAP_SEQUENCES = 50_000
 def measure_effects(
     codes: np.ndarray,
     lengths: np.ndarray,
-    decoded_difference: Callable[[np.ndarray, np.ndarray], np.ndarray],  # of decoded codes, squared
+    # from two arrays of codes: squared difference of the decoded sequences (n_codes,)
+    measure_difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Return how much a unit of each dimension changes decoded sequences (code_size,)."""
     code_size = codes.shape[1]
@@ -61,7 +62,7 @@ def measure_effects(
     # (n_samples * code_size, code_size); each dimension is changed by its standard deviation
     base = np.repeat(sample, code_size, axis=0)
     varied = base + np.tile(np.diag(std), (len(sample), 1))
-    squared_changes = decoded_difference(base.astype(np.float32), varied.astype(np.float32))
+    squared_changes = measure_difference(base.astype(np.float32), varied.astype(np.float32))
     effect = np.sqrt(squared_changes.reshape(len(sample), code_size).mean(axis=0))
     return np.maximum(effect, _MIN_RELATIVE_EFFECT * max(effect.max(), 1e-9)) / std
 
@@ -77,17 +78,15 @@ class VectorSet:
         num_vectors = len(vectors)
         if num_vectors < 3:  # too few to say what is far
             return
-        sample_size = min(
-            _MAX_FAR_DISTANCE_SAMPLE,
-            max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
-        )
+        max_size = max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors)
+        sample_size = min(_MAX_FAR_DISTANCE_SAMPLE, max_size)
         sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
-        distances = [float(hits.distances[-1]) for hits in self.nearest(sample, 2)]
+        distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, 2)]
         # somewhat larger than the distance that 99 % of the vectors have to their nearest neighbor
         self.far_distance = max(1.5 * float(np.quantile(distances, 0.99)), min_far_distance)
 
-    def nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
+    def find_nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
         """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
         return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._squared_norms)
 
@@ -124,14 +123,14 @@ class PcaMap(VectorSet):
         return (weighted @ (self.axes / self.scale)).astype(np.float32)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the code at a place, with the other components of a row, or else their mean."""
+        """Return the code at a place; its other components are those of a row, or their means."""
         code = self._code_on_plane(place)
         if row is not None:
             code = code + self._codes[row] - self._code_on_plane(self.vectors[row])
         return code
 
     def _code_on_plane(self, place: np.ndarray) -> np.ndarray:
-        """Return the code of a place whose other components are at their mean (code_size,)."""
+        """Return the code at a place (code_size,), with other components at their means."""
         weighted = self.axes @ (np.asarray(place, float) * self.scale)
         return (self.mean + weighted / self.weights).astype(np.float32)
 
@@ -145,9 +144,9 @@ class WeightedCodes(VectorSet):
         # distances below a twentieth of the usual distance from the mean are never far
         super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
-    def nearest_to(self, codes: np.ndarray, k: int) -> list[Nearest]:
-        """Return the k rows that are most similar to each code."""
-        return self.nearest(self._weigh(codes), k)
+    def find_nearest_codes(self, codes: np.ndarray, k: int) -> list[Nearest]:
+        """Return the k codes whose decoded sequences are most similar to that of each code."""
+        return self.find_nearest(self._weigh(codes), k)
 
     def _weigh(self, codes: np.ndarray) -> np.ndarray:
         """Return codes as vectors whose distances are those of decoded sequences, roughly."""
@@ -155,26 +154,26 @@ class WeightedCodes(VectorSet):
 
 
 class NeighborMap(VectorSet):
-    """A map of any places: a place between sequences decodes to a mean of their codes."""
+    """A map whose places need no formula: a place decodes to a mean of the codes near it."""
 
     def __init__(
         self, places: np.ndarray, codes: np.ndarray, weighted_codes: WeightedCodes
     ) -> None:
         super().__init__(places, _MIN_MAP_FAR_DISTANCE)
         self._codes, self._weighted_codes = codes, weighted_codes
-        # an eighth of the side of a square with as many places: more places, more neighbors
+        # more places, more neighbors: an eighth of the side of a square grid with as many places
         num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
         self._num_neighbors = max(_MIN_MAP_NEIGHBORS, num_neighbors)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
         del row  # a parameter of `PcaMap`; this map has no other components
-        [hits] = self.nearest(np.asarray(place)[None], self._num_neighbors + 1)
+        [hits] = self.find_nearest(np.asarray(place)[None], self._num_neighbors + 1)
         return _weigh_by_distance(hits.distances) @ self._codes[hits.indices]
 
     def project(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes (n, 2): each is the mean of the places of similar codes."""
-        hits = self._weighted_codes.nearest_to(codes, _MIN_MAP_NEIGHBORS + 1)
+        hits = self._weighted_codes.find_nearest_codes(codes, _MIN_MAP_NEIGHBORS + 1)
         means = [_weigh_by_distance(distances) @ self.vectors[rows] for rows, distances in hits]
         return np.array(means, np.float32).reshape(-1, 2)
 
@@ -195,10 +194,10 @@ def _weigh_by_distance(distances: np.ndarray) -> np.ndarray:
 class BackgroundTask:
     """A result that a thread computes once, after the first request for it."""
 
-    def __init__(self, name: str, task: Any) -> None:
-        """Take the name for messages, and a function without arguments, or the result itself."""
-        self._name, self._compute = name, task
-        self._result: Any = None if callable(task) else task
+    def __init__(self, name: str, function_or_result: Any) -> None:
+        """Take a name for messages, and a function without arguments, or its result."""
+        self._name, self._compute = name, function_or_result
+        self._result: Any = None if callable(function_or_result) else function_or_result
         self._failure = ""  # why the result could not be computed
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -209,7 +208,7 @@ class BackgroundTask:
         return self._result is not None
 
     def result(self, max_seconds: float | None = 0.0) -> Any:
-        """Return the result, or None if it is not ready after ``max_seconds``; None is no limit."""
+        """Return the result, or None if it is not ready after ``max_seconds`` (None: no limit)."""
         with self._lock:
             if self._result is None and self._thread is None:
                 self._thread = threading.Thread(target=self._compute_result, daemon=True)
@@ -243,8 +242,8 @@ def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
             "A UMAP map needs the package 'umap-learn', which is not installed. "
             f"{how_to_install('umap')}."
         )
-    # UMAP runs in another process, because it does not release the interpreter, so the server would
-    # not answer meanwhile.
+    # In a thread, UMAP would hold the lock of the interpreter, and the server could not answer
+    # meanwhile. So it runs in another process.
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "vectors.npy"), vectors)
         program = f"from {__name__} import write_umap_layout; write_umap_layout({folder!r})"

@@ -1,4 +1,4 @@
-"""The server of the explorer: it serves the page, and answers its requests about an `Atlas`."""
+"""The server of the explorer serves the page, and answers its requests about an `Atlas`."""
 
 import contextlib
 import csv
@@ -130,7 +130,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             return _make_response(b"There is no such file.", "text/plain", status=404)
         return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
-    def get_points(request: Request, _: bytes) -> Response | None:
+    def get_places(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
         if code_map is None:
             return None
@@ -140,15 +140,15 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
         return None if values is None else _make_response(values.tobytes(), _BINARY_CONTENT_TYPE)
 
-    def decode(request: Request, body: bytes) -> object:
+    def decode_place_or_code(request: Request, body: bytes) -> object:
         fields = _parse_json_object(request, body)
         names = fields.keys() & {"at", "code", "row", "on"}
         return atlas.unfold(**{name: fields[name] for name in names})
 
-    def cluster(request: Request, body: bytes) -> object:
+    def replace_clusters(request: Request, body: bytes) -> object:
         return atlas.cluster(_parse_json_object(request, body).get("number")).describe()
 
-    def add_sequences(request: Request, body: bytes) -> object:
+    def encode_added_sequences(request: Request, body: bytes) -> object:
         parameters = request.query_params
         sequences = _read_added_sequences(body, parameters.get("name", ""), atlas.model.schema)
         sequences = atlas.model.windows(sequences).sequences
@@ -167,8 +167,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
 
         return Route(path, respond, methods=[method])
 
-    def make_download_route(name: str, to_bytes: Callable[[Atlas, list[int]], bytes]) -> Route:
-        """Return a route for a file about the selected sequences."""
+    def make_download_route(file_name: str, to_bytes: Callable[[Atlas, list[int]], bytes]) -> Route:
+        """Return a route for a file about the selected sequences, whose rows are in the request."""
 
         def download(request: Request, body: bytes) -> Response:
             rows = _parse_json_object(request, body).get("rows")
@@ -178,13 +178,13 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
                 atlas.check_row(row)
             return _make_response(to_bytes(atlas, rows), _BINARY_CONTENT_TYPE)
 
-        return make_route(f"/explore/tables/{name}", download, "POST")
+        return make_route(f"/explore/tables/{file_name}", download, "POST")
 
     routes = [
         make_route("/", get_file),
         make_route("/page/{name}", get_file),
         make_route("/explore/atlas", lambda *_: atlas.describe() | {"model": model_name}),
-        make_route("/explore/points", get_points),
+        make_route("/explore/points", get_places),
         make_route("/explore/fields", lambda *_: [field.describe() for field in atlas.fields]),
         make_route("/explore/fields/{name:path}", get_field),
         make_route(
@@ -194,9 +194,9 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             "/explore/sequences/{row:int}",
             lambda request, _: atlas.show(request.path_params["row"]),
         ),
-        make_route("/explore/place", add_sequences, "POST"),
-        make_route("/explore/clusters", cluster, "POST"),
-        make_route("/explore/unfold", decode, "POST"),
+        make_route("/explore/place", encode_added_sequences, "POST"),
+        make_route("/explore/clusters", replace_clusters, "POST"),
+        make_route("/explore/unfold", decode_place_or_code, "POST"),
         make_download_route("table", _fields_to_csv),
         make_download_route("codes", _codes_to_csv),
         # a JSON list, in the form that the page and the service read
@@ -209,8 +209,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         content = to_json({"error": {"message": str(error)}})
         return _make_response(content, "application/json", status=422)
 
-    # other hosts are refused, so that no page of another server can reach this server under its own
-    # host name
+    # A page of another server could give its host name the address of this machine, and then read
+    # the answers (DNS rebinding). So requests for other host names are refused.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(
         routes=routes,
@@ -219,26 +219,27 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
     )
 
 
-def _fields_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
+def _fields_to_csv(atlas: Atlas, selected_rows: list[int]) -> bytes:
     """Return ids, and the fields that are computed already, as CSV."""
     ids, fields = atlas.sequences.ids, [field for field in atlas.fields if field.is_ready]
     header = ["id", *(field.name for field in fields)]
-    return _to_csv(header, ([ids[row], *(field.text(row) for field in fields)] for row in rows))
+    cells = ([ids[row], *(field.get_value(row) for field in fields)] for row in selected_rows)
+    return _to_csv(header, cells)
 
 
-def _codes_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
+def _codes_to_csv(atlas: Atlas, selected_rows: list[int]) -> bytes:
     """Return ids and codes as CSV, in the form that `refold decode` reads."""
     ids, codes = atlas.sequences.ids, atlas.codes
     header = ["id", *(f"code{i}" for i in range(codes.shape[1]))]
-    return _to_csv(header, ([ids[row], *map(repr, codes[row].tolist())] for row in rows))
+    return _to_csv(header, ([ids[row], *map(repr, codes[row].tolist())] for row in selected_rows))
 
 
-def _to_csv(header: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def _to_csv(header: list[str], cells_by_row: Iterable[Sequence[Any]]) -> bytes:
     """Return a table as CSV in UTF-8."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(cells_by_row)
     return stream.getvalue().encode()
 
 
@@ -271,10 +272,10 @@ def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Seq
     if file_format is None:
         raise DataError(f"{file_name} cannot be read. Use one of {', '.join(FORMATS)}.")
 
-    def read_content(**options: Any) -> Sequences:
+    def read_content(**read_options: Any) -> Sequences:
         stream: Any = io.BytesIO(content)
         stream.name = file_name or "This"  # for error messages
-        return read(stream, format=file_format.name, **options)
+        return read(stream, format=file_format.name, **read_options)
 
     columns = {} if has_default_names(schema) else {"columns": [*schema.names]}
     try:

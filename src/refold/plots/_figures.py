@@ -1,4 +1,4 @@
-"""The figures: what each draws, from arguments that it checks."""
+"""The figures of `refold.plots`. Each checks its arguments, and draws a chart or lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -31,11 +31,11 @@ from refold.plots._matplotlib import (
     add_titles,
     draw,
     draw_shades,
-    new_axes,
+    get_or_make_axes,
     place_labels,
-    shorten,
+    shorten_name,
     split_axes,
-    tidy,
+    tidy_axes,
     use_integer_ticks,
     wrap_title,
 )
@@ -118,7 +118,7 @@ def error_by_feature(
         num_errors = len(check_array("errors", values, ("n_features",)))
         check_counts_match(num_errors, f"errors of {method}", len(names), "features")
     chart = charts.feature_error_bars(errors, names, column_type)
-    return draw(chart, ax, inches=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
+    return draw(chart, ax, figsize=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
 def error_by_position(
@@ -146,6 +146,7 @@ def error_by_position(
     check_input_type("groups", groups, "a mapping of methods to GroupErrors", "items")
     check_not_empty(len(groups), "method", "to draw errors of")
     for errors in groups.values():
+        # `first` is an attribute of GroupErrors
         check_input_type("groups", errors, "a mapping of methods to GroupErrors", "first")
     first_steps = next(iter(groups.values())).first.tolist()
     for method, errors in groups.items():
@@ -295,8 +296,8 @@ def code_map(
                 f"There is no code {i} to annotate. There are {len(points)} codes."
             )
     options = {"label_name": label_name or "", "label_order": charts.get_category_order(labels)}
-    chart = charts.code_points(points, axis_names, labels, **options)
-    ax = draw(chart, ax, inches=(6.0, 4.6))
+    chart = charts.code_scatter_chart(points, axis_names, labels, **options)
+    ax = draw(chart, ax, figsize=(6.0, 4.6))
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
     for i in annotations:
         ax.plot(*points[i], "o", color=MUTED_COLOR, **circle)
@@ -339,7 +340,7 @@ def latent_dimensions(
     chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
-    return draw(chart, ax, inches=(7.0, 3.0))
+    return draw(chart, ax, figsize=(7.0, 3.0))
 
 
 def sweep(
@@ -382,7 +383,7 @@ def sweep(
         std_at_step = values.std(axis=0).mean(axis=0)
         std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)
         column = int(numeric[np.argmax(std_at_step / std_of_all)])
-    return draw(charts.sweep_lines(decoded, column, standard_deviations), ax, inches=(6.0, 3.0))
+    return draw(charts.sweep_lines(decoded, column, standard_deviations), ax, figsize=(6.0, 3.0))
 
 
 # Sequences
@@ -455,9 +456,9 @@ def reconstructions(
         for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
-        panel.set_xlabel(_describe_columns(groups, schema), fontsize="x-small")
+        panel.set_xlabel(_describe_drawn_columns(groups, schema), fontsize="x-small")
     if "wrong" in legend:
-        legend["wrong"] = legend.pop("wrong")  # last, because it is of all columns
+        legend["wrong"] = legend.pop("wrong")  # last, because all columns have it
     if legend:
         add_legend_beside(legend_target, legend)
     handles: list[Any] = [Patch(color=ACCENT_COLOR), Patch(color=CONTRAST_COLOR)]
@@ -483,7 +484,7 @@ def _draw_pair(
     if column.column_type.is_number:
         colors = charts.choose_column_colors(column_groups)
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
-        draw(chart, ax, legend=False).set_xlabel("")
+        draw(chart, ax, shows_legend=False).set_xlabel("")
         return _label_lines(ax, schema, columns, colors)
     legend: dict[str, Any] = {}
     if charts.is_drawn_as_strip(column, schema):
@@ -498,7 +499,7 @@ def _draw_pair(
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
-    ax.set_ylabel(wrap_title(shorten(title), ax), fontsize="x-small")
+    ax.set_ylabel(wrap_title(shorten_name(title), ax), fontsize="x-small")
     return {n if n == "wrong" else f"{column.name}: {n}": patch for n, patch in legend.items()}
 
 
@@ -509,7 +510,7 @@ def _label_lines(
     if len(columns) > 1:
         return {schema.names[i]: Line2D([], [], color=column_colors[i]) for i in columns}
     if schema.num_columns > 1:
-        ax.set_ylabel(wrap_title(shorten(schema.names[columns[0]]), ax), fontsize="x-small")
+        ax.set_ylabel(wrap_title(shorten_name(schema.names[columns[0]]), ax), fontsize="x-small")
     return {}
 
 
@@ -517,15 +518,15 @@ def _draw_runs(
     ax: Axes,
     named_rows: Sequence[tuple[str, np.ndarray]],  # the category indices of each row
     column: Column,
-    observed_indices: np.ndarray,
-    wrong_masks: Sequence[np.ndarray] = (),
+    observed_indices: np.ndarray,  # category indices of all sequences, which decide the colors
+    wrong_masks: Sequence[np.ndarray] = (),  # steps to underline, for each row but the first
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
     categories = column.categories or charts.BINARY_VALUE_NAMES
     chart = charts.category_strips(
         named_rows, categories, wrong_masks, observed_indices=observed_indices
     )
-    draw(chart, ax, legend=False).set_xlabel("")
+    draw(chart, ax, shows_legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
     # all categories are in the legend, so that it is the same for all sequences
@@ -533,10 +534,10 @@ def _draw_runs(
     return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
-def _describe_columns(
+def _describe_drawn_columns(
     column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
 ) -> str:
-    """Return how many columns are drawn, such as "4 of 9 columns"; empty if all are drawn."""
+    """Return the separator and, such as, "4 of 9 columns"; empty if all columns are drawn."""
     num_drawn = sum(map(len, column_groups))
     if num_drawn == schema.num_columns:
         return ""
@@ -597,7 +598,7 @@ def anomalies(
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
-    title += _describe_columns(groups, schema, "  ·  ")
+    title += _describe_drawn_columns(groups, schema, "  ·  ")
     return _finish_panels(panels, title, 0, len(p_values))
 
 
@@ -638,8 +639,8 @@ def forecast(
     check_input_type("ahead", ahead, "a Forecast, the output of forecast", "sequences")
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
-    after = None if truth is None else as_sequences(truth).align(schema)
-    counts = {len(data) for data in (sequences, ahead.sequences, after) if data is not None}
+    true_future = None if truth is None else as_sequences(truth).align(schema)
+    counts = {len(x) for x in (sequences, ahead.sequences, true_future) if x is not None}
     if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
         raise DataError(
             f"Expected a forecast for each of {len(sequences)} sequences, and the index of one of "
@@ -662,8 +663,8 @@ def forecast(
             color = colors[column]
             pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
             panel.plot(np.arange(first, num_past), history[:, column], **pale)
-            if after is not None:
-                true_values = after[[index]].values[:num_future, column]
+            if true_future is not None:
+                true_values = true_future[[index]].values[:num_future, column]
                 panel.plot(num_past + np.arange(len(true_values)), true_values, **pale)
             # the line of the forecast begins at the last step of the sequence, to leave no gap
             last_value = history[-1:, column]  # empty if the sequence is empty
@@ -678,22 +679,22 @@ def forecast(
         if legend := _label_lines(panel, schema, columns, colors):
             add_legend_beside(panel, legend)
     bounds_note = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    title = f"{ahead.ids[index]}{bounds_note}" + _describe_columns(groups, schema, "  ·  ")
+    title = f"{ahead.ids[index]}{bounds_note}" + _describe_drawn_columns(groups, schema, "  ·  ")
     return _finish_panels(panels, title, first, num_past + num_future)
 
 
 def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
-    """Return panels one below the other, on new axes if there are none."""
+    """Return panels one below the other, in place of `ax` or on a new figure."""
     height = 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels
-    return split_axes(new_axes(ax, inches=(9.0, height)), num_panels)
+    return split_axes(get_or_make_axes(ax, figsize=(9.0, height)), num_panels)
 
 
-def _finish_panels(panels: Sequence[Axes], title: str, first: int, end: int) -> Axes:
+def _finish_panels(panels: Sequence[Axes], title: str, first_step: int, end_step: int) -> Axes:
     """Set the title, the range of steps and the ticks of panels; return the first panel."""
-    panels[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
+    panels[0].set_xlim(first_step - 0.5, max(end_step, first_step + 1) - 0.5)
     panels[-1].set_xlabel("step")
     panels[0].set_title(title, fontsize="small", loc="left")
     for panel in panels:
         use_integer_ticks(panel)
-        tidy(panel)
+        tidy_axes(panel)
     return panels[0]

@@ -1,6 +1,6 @@
-"""Drawing of charts with matplotlib, and helpers that keep names from covering each other.
+"""`draw` draws a `Chart` with matplotlib. The other functions serve figures that need more.
 
-`draw` draws a `Chart`. The other functions are for figures that need more than a chart.
+They keep names on a picture from covering each other.
 """
 
 import textwrap
@@ -41,7 +41,7 @@ POINT_STYLES: dict[str, dict[str, Any]] = {
 }
 # More points are drawn as an image, so that an SVG file stays small.
 MAX_UNRASTERIZED_POINTS = 1500
-# Gap between names on a picture, in points of 1/72 inch.
+# Gap between names on a picture, so that they do not touch, in points of 1/72 inch.
 NAME_GAP_POINTS = 4
 # Options of a legend beside axes or titles.
 LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
@@ -54,43 +54,48 @@ MAX_LEGEND_ROWS = 5
 CHARACTERS_PER_INCH = 12.6
 
 
-def new_axes(ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8)) -> Axes:
+def get_or_make_axes(ax: Axes | None, *, figsize: tuple[float, float] = (6.0, 3.8)) -> Axes:
     """Return ``ax``, or if it is None the axes of a new figure, which pyplot does not know."""
-    return Figure(figsize=inches, layout="constrained").add_subplot() if ax is None else ax
+    return Figure(figsize=figsize, layout="constrained").add_subplot() if ax is None else ax
 
 
 def draw(
-    chart: Chart, ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8), legend: bool = True
+    chart: Chart,
+    ax: Axes | None,
+    *,
+    figsize: tuple[float, float] = (6.0, 3.8),
+    shows_legend: bool = True,
 ) -> Axes:
     """Draw a chart on axes, or on a new figure, and return the axes."""
-    ax = new_axes(ax, inches=inches)
+    ax, x_axis, y_axis = get_or_make_axes(ax, figsize=figsize), chart.x_axis, chart.y_axis
+    x_names, y_names = x_axis.tick_names, y_axis.tick_names
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
-    ax.set_xlabel(chart.x.title)
-    ax.set_ylabel(wrap_title(chart.y.title, ax))
-    if chart.x.ticks:
-        ax.set_xticks(range(len(chart.x.ticks)), map(shorten, chart.x.ticks), fontsize="small")
-    if chart.y.ticks:
-        ax.set_yticks(range(len(chart.y.ticks)), map(shorten, chart.y.ticks))
-    if chart.horizontal:
+    ax.set_xlabel(x_axis.title)
+    ax.set_ylabel(wrap_title(y_axis.title, ax))
+    if x_names:
+        ax.set_xticks(range(len(x_names)), map(shorten_name, x_names), fontsize="small")
+    if y_names:
+        ax.set_yticks(range(len(y_names)), map(shorten_name, y_names))
+    if chart.is_horizontal:
         ax.invert_yaxis()  # the first row is at the top
-    elif chart.y.starts_at_zero:
+    elif y_axis.starts_at_zero:
         ax.set_ylim(bottom=0)
-    if chart.y.is_log:
+    if y_axis.is_log:
         ax.set_yscale("log")
-    if chart.x.integer_ticks:
+    if x_axis.has_integer_ticks:
         use_integer_ticks(ax)
     if chart.title:
         ax.set_title(chart.title, fontsize="small", loc="left")
-    if legend and chart.has_legend:
-        # marks without a grid may be anywhere, so their legend is outside of the axes
+    if shows_legend and chart.has_legend:
+        # marks of a chart without a grid may be anywhere, so the legend is outside of the axes
         position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
         handles, names = ax.get_legend_handles_labels()
-        texts = [shorten(name) for name in names]
+        texts = [shorten_name(name) for name in names]
         title = chart.legend_title or None
         ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
-    tidy(ax, grid=chart.grid_axis)
-    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
+    tidy_axes(ax, grid_axis=chart.grid_axis)
+    if x_names or len(y_names) > MAX_ROWS_WITHOUT_OVERLAP:
         _prevent_tick_overlap(ax, chart)
     return ax
 
@@ -99,7 +104,7 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     """Draw the marks of a chart that share a color and a style."""
     options: dict[str, Any] = {"color": marks.color, "label": marks.name}
     if marks.mark_type == "bars":
-        draw_bars = ax.barh if chart.horizontal else ax.bar
+        draw_bars = ax.barh if chart.is_horizontal else ax.bar
         draw_bars(marks.x, np.nan_to_num(marks.y), marks.thickness, **options)
     elif marks.mark_type == "runs":
         for row in np.unique(marks.y):
@@ -154,12 +159,12 @@ def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_st
     ax.set_ylim(first_decoded_row + len(decoded_shades) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
-    tidy(ax)
+    tidy_axes(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
-    """Hide the upper and right spines, and draw a faint grid along ``grid``."""
+def tidy_axes(ax: Axes, *, grid_axis: Literal["both", "x", "y"] | None = None) -> None:
+    """Hide the upper and right spines, and draw faint grid lines at the ticks of ``grid_axis``."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_linewidth(0.8)
     ax.tick_params(length=3, width=0.8)
@@ -169,8 +174,8 @@ def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
             # each tick has its complete number, without an offset or a power at the end of the axis
             formatter.set_useOffset(False)
             formatter.set_scientific(False)
-    if grid is not None:
-        ax.grid(visible=True, axis=grid, color=MUTED_COLOR, alpha=0.25, linewidth=0.7)
+    if grid_axis is not None:
+        ax.grid(visible=True, axis=grid_axis, color=MUTED_COLOR, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
 
 
@@ -191,19 +196,19 @@ def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
     return panels
 
 
-def compute_layout(ax: Axes) -> float:
-    """Compute the layout of the figure, to measure texts; return the pixels per point."""
+def compute_pixels_per_point(ax: Axes) -> float:
+    """Return the pixels per point of 1/72 inch, after a layout in which texts can be measured."""
     figure: Any = ax.figure.canvas.figure  # the outer one, if the axes are on a subfigure
-    figure.draw_without_rendering()
+    figure.draw_without_rendering()  # computes the layout
     return float(figure.dpi) / 72
 
 
 def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
-    gap = NAME_GAP_POINTS * compute_layout(ax)
+    gap = NAME_GAP_POINTS * compute_pixels_per_point(ax)
     for axis, ticks, side in (
-        (ax.xaxis, chart.x.ticks, "width"),
-        (ax.yaxis, chart.y.ticks, "height"),
+        (ax.xaxis, chart.x_axis.tick_names, "width"),
+        (ax.yaxis, chart.y_axis.tick_names, "height"),
     ):
         # all lengths are in pixels, along the axis
         labels = axis.get_ticklabels() if ticks else []
@@ -220,7 +225,7 @@ def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
 
 def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write names beside points, without overlap; names without room are left out."""
-    pixels_per_point = compute_layout(ax)
+    pixels_per_point = compute_pixels_per_point(ax)
     line = {"arrowstyle": "-", "color": MUTED_COLOR, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
     options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labeled_points]
@@ -248,13 +253,12 @@ def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, floa
 
 
 def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None:
-    """Put a legend of names and handles to the right of axes, or of a figure with a layout."""
+    """Put a legend of handles by name to the right of axes, or of a figure with a layout."""
     options: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(target, Axes):
         options = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
         options["ncols"] = -(-len(handles) // MAX_LEGEND_ROWS)  # rounded up
-    names = [shorten(name) for name in handles]
-    target.legend([*handles.values()], names, **LEGEND_OPTIONS | options)
+    target.legend([*handles.values()], [*map(shorten_name, handles)], **LEGEND_OPTIONS | options)
 
 
 def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str, Any]) -> None:
@@ -266,11 +270,11 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
     legend = first_ax.legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
         first_ax.add_artist(old_legend)
-    pixels_per_point = compute_layout(first_ax)
+    pixels_per_point = compute_pixels_per_point(first_ax)
     for ax, text, title in zip(axes, texts, titles, strict=True):
         # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
-        text.set_text(title if share >= 1 else shorten(title, int(share * len(title))))
+        text.set_text(title if share >= 1 else shorten_name(title, int(share * len(title))))
     title_end = texts[0].get_window_extent().x1 + NAME_GAP_POINTS * pixels_per_point
     legend_box = legend.get_window_extent()
     if handles and title_end > legend_box.x0:  # the title moves up, above the legend
@@ -278,7 +282,7 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
         first_ax.set_title(texts[0].get_text(), pad=pad, **title_options)
 
 
-def shorten(name: str, max_characters: int = 32) -> str:
+def shorten_name(name: str, max_characters: int = 32) -> str:
     """Return a name, cut to a length in characters, with an ellipsis at the end."""
     return name if len(name) <= max_characters else f"{name[: max_characters - 1]}…"
 

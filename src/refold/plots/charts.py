@@ -1,6 +1,6 @@
-"""Charts as data: functions that return a `Chart`, and helpers that choose columns and texts.
+"""Functions that return a `Chart`, which is data, and helpers that choose columns and texts.
 
-`refold.plots` draws the charts with matplotlib, and `refold.report` with Plotly.
+`refold.plots` draws charts with matplotlib, and `refold.report` draws them with Plotly.
 """
 
 import re
@@ -84,9 +84,10 @@ class Marks:
     """Lines, points, bars or runs that share a name, a color and a style."""
 
     mark_type: Literal["lines", "points", "bars", "runs"]
-    # (n_points,); for bars, also horizontal ones, their positions; for runs, both ends (n_runs, 2)
+    # of points and lines, coordinates (n_points,); of bars, positions, also if they are horizontal;
+    # of runs, both ends (n_runs, 2)
     x: Any
-    y: Any  # (n_points,); for bars, their lengths; for runs, the indices of their rows
+    y: Any  # of points and lines, coordinates; of bars, lengths; of runs, indices of the rows
     name: str = ""  # entry in the legend
     color: Any = ACCENT_COLOR  # a color, or numbers on a color scale, (n_points,)
     # a key of `LINE_STYLES` or `POINT_STYLES` in plots/_matplotlib.py and in report/_page.py
@@ -96,7 +97,7 @@ class Marks:
     hover_texts: Sequence[str] = ()  # one for each point, with line breaks
     value_label: str = ""  # of a line: the text before the value of a point
     legend_group: str = ""  # a click in the legend shows or hides all marks of a group
-    hidden: bool = False  # whether the marks are hidden until a click
+    is_hidden: bool = False  # whether the marks are hidden until a click
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class Axis:
     """Title and scale of an axis."""
 
     title: str = ""
-    ticks: Sequence[str] = ()  # names of the positions 0, 1, ...
-    integer_ticks: bool = False
+    tick_names: Sequence[str] = ()  # names of the positions 0, 1, ...
+    has_integer_ticks: bool = False
     starts_at_zero: bool = False
     is_log: bool = False
 
@@ -115,11 +116,11 @@ class Chart:
     """Marks between two axes."""
 
     marks: Sequence[Marks]
-    x: Axis
-    y: Axis
+    x_axis: Axis
+    y_axis: Axis
     title: str = ""
     subtitle: str = ""
-    horizontal: bool = False  # bars begin at the y axis
+    is_horizontal: bool = False  # bars begin at the y axis
     grid_axis: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
     legend_title: str = ""  # also of a color bar
 
@@ -146,7 +147,8 @@ def length_histogram(lengths: ArrayLike) -> Chart:
         for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
     bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * width, hover_texts=hover)
-    return Chart([bars], Axis("steps", integer_ticks=True), Axis("sequences", starts_at_zero=True))
+    x = Axis("steps", has_integer_ticks=True)
+    return Chart([bars], x, Axis("sequences", starts_at_zero=True))
 
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
@@ -181,8 +183,8 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         name = f"best: {format_short(value)}"
         marks.append(Marks("points", [best_epoch], [value], name, CONTRAST_COLOR, "ring"))
     all_losses = np.concatenate([losses, validation, np.array([initial_loss], float)])
-    is_log = _should_be_log(all_losses[np.isfinite(all_losses)], 3)
-    x = Axis("epoch", integer_ticks=True, starts_at_zero=True)
+    is_log = _needs_log_axis(all_losses[np.isfinite(all_losses)], 3)
+    x = Axis("epoch", has_integer_ticks=True, starts_at_zero=True)
     return Chart(marks, x, Axis("loss", is_log=is_log))
 
 
@@ -193,12 +195,11 @@ def feature_error_bars(
     errors_by_method: Mapping[str, Any], feature_names: Sequence[str], column_type: str
 ) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
-    marks = _make_error_marks(
-        "bars", errors_by_method, np.arange(len(feature_names)), feature_names
-    )
+    positions = np.arange(len(feature_names))
+    marks = _make_error_marks("bars", errors_by_method, positions, feature_names)
     x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
-    y = Axis(ticks=[str(name) for name in feature_names])
-    return Chart(marks, x, y, horizontal=True, grid_axis="x")
+    y = Axis(tick_names=[str(name) for name in feature_names])
+    return Chart(marks, x, y, is_horizontal=True, grid_axis="x")
 
 
 def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
@@ -210,7 +211,7 @@ def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: 
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
     marks = _make_error_marks("bars", errors, np.arange(len(notes)), notes)
-    x = Axis("steps in the sequence", ticks=groups.names)
+    x = Axis("steps in the sequence", tick_names=groups.names)
     return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
 
@@ -224,7 +225,7 @@ def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_typ
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
     marks = _make_error_marks("lines", errors, (groups.first + groups.last) / 2, notes)
     y = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
-    return Chart(marks, Axis("step", integer_ticks=True), y)
+    return Chart(marks, Axis("step", has_integer_ticks=True), y)
 
 
 def _make_error_marks(
@@ -253,7 +254,7 @@ def code_size_chart(curve: ErrorCurve) -> Chart:
         Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED_COLOR, "markers"),
         Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT_COLOR, "markers"),
     ]
-    is_log = _should_be_log(np.concatenate([curve.pca, curve.errors]), 10)
+    is_log = _needs_log_axis(np.concatenate([curve.pca, curve.errors]), 10)
     y = Axis(f"held-out error ({curve.measure})", starts_at_zero=not is_log, is_log=is_log)
     return Chart(marks, Axis("latent dimensions"), y)
 
@@ -287,7 +288,7 @@ def latent_effect_bars(
         texts = []
         for i in order[mask].tolist():
             lines = [
-                dimension_name(dimensions, i),
+                describe_dimension(dimensions, i),
                 f"change {format_short(float(dimensions.total[i]))}",
                 f"variance {format_short(float(dimensions.deviation[i]) ** 2)}",
             ]
@@ -302,19 +303,20 @@ def latent_effect_bars(
             marks.append(Marks("bars", positions, totals, type_name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
     y = Axis("change per standard deviation", starts_at_zero=True)
-    return Chart(marks, Axis("latent dimension", ticks=ticks), y)
+    return Chart(marks, Axis("latent dimension", tick_names=ticks), y)
 
 
-def dimension_name(dimensions: LatentDimensions, dimension: int) -> str:
+def describe_dimension(dimensions: LatentDimensions, dimension: int) -> str:
     """Return the name of a dimension with its noun, such as "dimension 3" or "level of x"."""
     name = dimensions.names[dimension]
     return f"dimension {name}" if name.isdigit() else name
 
 
 def sweep_lines(decoded: Sequences, column: int, standard_deviations: Sequence[float]) -> Chart:
-    """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
+    """Return lines from blue to yellow: the values of one column in the sequences of a sweep."""
     low, high = min(standard_deviations), max(standard_deviations)
-    # red, green and blue from 0 to 255 of each color of the scale, between which lines have colors
+    # The color of a line is interpolated between the colors of the scale, separately for red, green
+    # and blue (each from 0 to 255).
     ramp_channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
     ramp_shares = np.linspace(0, 1, len(RAMP))
     marks = []
@@ -323,15 +325,15 @@ def sweep_lines(decoded: Sequences, column: int, standard_deviations: Sequence[f
         share = 0.5 if high == low else (num_stds - low) / (high - low)
         rgb = [round(np.interp(share, ramp_shares, channel)) for channel in ramp_channels]
         color = "#" + "".join(f"{channel:02x}" for channel in rgb)
-        name = format_signed(num_stds)
+        name = format_signed_number(num_stds)
         line = Marks("lines", np.arange(len(values)), values, name, color)
         label = f"{name} standard deviations"
         marks.append(replace(line, value_label=label, legend_group=name))
-    x, y = Axis("step", integer_ticks=True), Axis(decoded.schema.names[column])
+    x, y = Axis("step", has_integer_ticks=True), Axis(decoded.schema.names[column])
     return Chart(marks, x, y, grid_axis=None, legend_title="std. dev.")
 
 
-def code_points(
+def code_scatter_chart(
     points: np.ndarray,
     axis_names: tuple[str, str],
     labels: ArrayLike | None = None,
@@ -340,9 +342,9 @@ def code_points(
     label_order: Sequence[str] = (),
     hover_texts: Sequence[str] = (),
 ) -> Chart:
-    """Return points (n, 2) in at most ten colors by label, or on a color scale."""
+    """Return points (n, 2), colored by label (at most ten colors) or by number on a scale."""
     labels = np.full(len(points), "") if labels is None else np.asarray(labels)
-    groups = _label_groups(labels, label_order)
+    groups = _group_points_by_label(labels, label_order)
     if groups is None:
         colors = labels.astype(float)
         marks = [Marks("points", points[:, 0], points[:, 1], color=colors, hover_texts=hover_texts)]
@@ -361,7 +363,7 @@ def code_points(
     return Chart(marks, x, y, grid_axis=None, legend_title=label_name)
 
 
-def _label_groups(
+def _group_points_by_label(
     labels: np.ndarray, label_order: Sequence[str]
 ) -> list[tuple[str, np.ndarray, str]] | None:
     """Return name, rows and color of each label, the rare ones as one group; None for numbers."""
@@ -383,7 +385,7 @@ def _color_frequent_names(
     counts = np.bincount(name_indices, minlength=len(names))
     ranks = {name: rank for rank, name in enumerate(name_order)}
     keys = {
-        i: (ranks.get(names[i], len(ranks)), _make_number_key(names[i]))
+        i: (ranks.get(names[i], len(ranks)), _make_numeric_sort_key(names[i]))
         for i in range(len(names))
         if counts[i]
     }
@@ -401,7 +403,7 @@ def get_category_order(labels: Any) -> list[str]:
     return [] if categories is None else [str(name) for name in categories]
 
 
-def _make_number_key(name: str) -> tuple[Any, ...]:
+def _make_numeric_sort_key(name: str) -> tuple[Any, ...]:
     """Return a key that sorts by numbers, also inside of names, so "item 9" is before "item 10"."""
     try:
         value = float(name)
@@ -424,13 +426,13 @@ def reconstruction_lines(
     column_colors: Mapping[int, str],
 ) -> Chart:
     """Return lines of columns of a sequence and its reconstructions, the first one of Refold."""
-    # Other columns than the visible ones, and other reconstructions, are hidden until a click.
+    # Hidden until a click: columns that are not in `visible_columns`, and other reconstructions.
     names = original.schema.names
     first_method, *other_methods = reconstructions
     marks = []
     for column in columns:
         options: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
-        options["hidden"] = column not in visible_columns
+        options["is_hidden"] = column not in visible_columns
         before = _make_column_line(original, column, "original", style="original", **options)
         options["style"] = "reconstruction"
         after = _make_column_line(reconstructions[first_method], column, first_method, **options)
@@ -440,30 +442,31 @@ def reconstruction_lines(
             # the legend has one entry for all columns
             name = method if column == min(visible_columns) else ""
             color = column_colors[column] if len(visible_columns) > 1 else MUTED_COLOR
-            options = {"name": name, "color": color, "legend_group": method, "hidden": True}
+            options = {"name": name, "color": color, "legend_group": method, "is_hidden": True}
             options["style"] = "thin dots"
             marks.append(_make_column_line(reconstructions[method], column, method, **options))
-    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid_axis=None)
+    return Chart(marks, Axis("step", has_integer_ticks=True), Axis(), grid_axis=None)
 
 
-def _make_column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
+def _make_column_line(sequence: Sequences, column_index: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
-    values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
+    values = sequence.values[:, column_index]
+    label = f"{sequence.schema.names[column_index]}, {method}"
     return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
 
 
 def sort_columns_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
-    """Return the numeric columns, largest variance first."""
+    """Return the numeric columns of values (n_steps, n_columns), largest variance first."""
     numeric = np.flatnonzero(schema.numeric)
     if not len(values):
         return numeric.tolist()
     observed = np.ma.masked_invalid(values[:, numeric])
-    spread = observed.std(axis=0).filled(0.0)  # a column that is never observed has none
+    spread = observed.std(axis=0).filled(0.0)  # 0 for a column that is never observed
     return numeric[np.argsort(-spread, kind="stable")].tolist()
 
 
 def choose_column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
-    """Return a color for each column of all groups."""
+    """Return a color by column, for the columns of all groups."""
     columns = [column for group in groups for column in group]
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
 
@@ -536,12 +539,12 @@ def category_strips(
         mask_rows = [np.zeros(0), *wrong_masks]
         line = _make_run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
         marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # a thin line below the runs
-    y = Axis(ticks=[name for name, _ in named_rows])
-    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid_axis=None)
+    y = Axis(tick_names=[name for name, _ in named_rows])
+    return Chart(marks, Axis("step", has_integer_ticks=True), y, is_horizontal=True, grid_axis=None)
 
 
 def _make_run_marks(
-    rows: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
+    row_values: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
     drawn_values: set[int],
     value_names: Sequence[str],
     legend_name: str,
@@ -549,7 +552,7 @@ def _make_run_marks(
 ) -> Marks:
     """Return the runs of `drawn_values` in all rows, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(rows):
+    for row, values in enumerate(row_values):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
@@ -565,17 +568,17 @@ def _make_run_marks(
 def pad_and_mark_wrong(
     original: np.ndarray, reconstructed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a reconstructed column, with -1 for its missing last steps, and a mask of errors."""
+    """Return a reconstructed column, with -1 for missing last steps, and a mask of wrong steps."""
     padding = np.full(max(0, len(original) - len(reconstructed)), NO_STEP_INDEX)
     is_wrong = np.append(mark_wrong_values(original, reconstructed), np.ones(len(padding), bool))
     return np.append(reconstructed, padding), is_wrong
 
 
-def token_texts(values: np.ndarray, column: Column) -> list[str]:
-    """Return the name of the value at each step: a dot if it is missing, a dash for no step."""
+def get_value_names(step_values: np.ndarray, column: Column) -> list[str]:
+    """Return the name of the value at each step: "·" if it is missing, "–" if there is no step."""
     names = [str(name) for name in column.categories] or list(BINARY_VALUE_NAMES)
     texts = []
-    for value in values.tolist():
+    for value in step_values.tolist():
         if np.isnan(value):
             texts.append("·")
         elif value == NO_STEP_INDEX:
@@ -611,7 +614,7 @@ def compute_shades(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
 # Text and numbers
 
 
-def format_signed(value: float) -> str:
+def format_signed_number(value: float) -> str:
     """Format a number of standard deviations with its sign, such as "+1.3"; 0 has none."""
     return f"{value:+.1f}" if value else "0"
 
@@ -621,8 +624,8 @@ def _format_range(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _should_be_log(values: np.ndarray, min_ratio: float) -> bool:
-    """Return whether an axis should be logarithmic: values are positive and have a wide range."""
+def _needs_log_axis(values: np.ndarray, min_ratio: float) -> bool:
+    """Return whether all values are positive, with a ratio of the extremes above ``min_ratio``."""
     return bool(values.size and values.min() > 0 and values.max() > min_ratio * values.min())
 
 

@@ -1,7 +1,7 @@
-"""Cards of a section: data, architecture, losses, errors, reconstructions and codes.
+"""Each public function returns the cards of one subject, with the text that explains them.
 
-Each public function returns the cards of one subject, with the text that explains them. Heights of
-plots are in pixels.
+Subjects are the data, the architecture, losses, errors, reconstructions and codes. Heights of plots
+are in pixels.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from refold.evaluation import (
 )
 from refold.model import Model
 from refold.plots import charts, code_plane
-from refold.plots.charts import Axis, Chart, dimension_name, format_signed
+from refold.plots.charts import Axis, Chart, describe_dimension, format_signed_number
 from refold.report._page import Card, Plot, Score, Table, Text, TextGroup, Token, TokenRow, draw
 from refold.sequences import Column, Sequences
 
 # The limits below keep cards short and the page small.
 
 # Largest number of columns in the table of the data.
-MAX_TABLE_ROWS = 30
+MAX_LISTED_COLUMNS = 30
 # Largest number of categories that a row of the table names.
 MAX_LISTED_CATEGORIES = 8
 # Largest number of features with bars of errors.
@@ -41,17 +41,17 @@ ERROR_MEANINGS = {
     "missing.",
 }
 # Largest number of numeric columns of a reconstruction, on all its axes.
-MAX_LINE_COLUMNS = 12
+MAX_NUMERIC_COLUMNS = 12
 # Largest number of lines on an axis of a reconstruction that are visible before a click.
 MAX_VISIBLE_LINES = 3
-# Largest number of columns of categories of a reconstruction.
-MAX_TEXT_COLUMNS = 8
+# Largest number of binary and categorical columns of a reconstruction, as strips or text.
+MAX_OTHER_COLUMNS = 8
 # Largest number of steps of a sequence that is shown as text.
 MAX_TEXT_STEPS = 160
 # Largest number of steps of a sequence that is shown as a colored strip.
 MAX_STRIP_STEPS = 1000
 # Largest number of points of the map of the codes.
-MAX_POINTS = 5000
+MAX_MAP_POINTS = 5000
 # With fewer codes, there are too few neighbors for UMAP.
 MIN_UMAP_CODES = 20
 # Largest number of latent dimensions with a sweep.
@@ -67,9 +67,10 @@ class ReportData:
     model: Model
     sequences: Sequences  # a sample, with the columns of the model
     all_lengths: np.ndarray  # of all sequences, also those that are not in the sample
-    # The fields below are of the sample.
+    # the fields below are of the sample
     codes: np.ndarray  # (n_sequences, code_size)
-    methods: dict[str, Sequences]  # reconstructions by "Refold" and, if it could be fitted, "PCA"
+    # by method: "Refold" and, if it could be fitted, "PCA"
+    reconstructions: dict[str, Sequences]
     errors: SequenceErrors  # errors of Refold, by sequence
     scores: tuple[Score, ...]  # the main score first
     labels: np.ndarray | None  # (n_sequences,)
@@ -97,7 +98,7 @@ def draw_data(report_data: ReportData) -> list[Card]:
         )
     schema, values = report_data.sequences.schema, report_data.sequences.values
     rows = []
-    for i, column in enumerate(schema.columns[:MAX_TABLE_ROWS]):
+    for i, column in enumerate(schema.columns[:MAX_LISTED_COLUMNS]):
         observed = values[~np.isnan(values[:, i]), i].astype(float)
         if not len(observed):
             text = ""
@@ -114,8 +115,8 @@ def draw_data(report_data: ReportData) -> list[Card]:
         missing_share = 1 - len(observed) / max(1, len(values))
         missing_text = f"{missing_share:.1%}" if missing_share else "none"
         rows.append([column.name, column.type, text, missing_text])
-    if schema.num_columns > MAX_TABLE_ROWS:
-        rows.append([f"and {schema.num_columns - MAX_TABLE_ROWS} more", "", "", ""])
+    if schema.num_columns > MAX_LISTED_COLUMNS:
+        rows.append([f"and {schema.num_columns - MAX_LISTED_COLUMNS} more", "", "", ""])
     views: list[Any] = [Table(["column", "type", "values", "missing"], rows)]
     if low < high:
         views.append(draw(charts.length_histogram(lengths), 240))
@@ -145,10 +146,9 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
             f" The last {specification.rocket_dim} of the {specification.latent_dim} latent "
             "dimensions are ROCKET features."
         )
-    encoder, decoder, *_ = keras_models(model.network).models
-    parts: list[tuple[str, Any]] = [("encoder", encoder), ("decoder", decoder)]
+    models: tuple[Any, ...] = keras_models(model.network).models[:2]
     rows = []
-    for part, keras_model in parts:
+    for part, keras_model in zip(("encoder", "decoder"), models, strict=True):
         rows.append([part, "all layers", "", f"{keras_model.count_params():,}"])
         for layer in keras_model.layers:
             try:
@@ -191,8 +191,8 @@ def draw_losses(report_data: ReportData) -> list[Card]:
 def draw_errors(report_data: ReportData) -> list[Card]:
     """Return cards with the errors by feature, by length and by position."""
     schema, sequences = report_data.model.schema, report_data.sequences
-    scaler, methods = report_data.model.error_scaler, report_data.methods.items()
-    # by method: arrays (num_columns,), and errors of groups of lengths and of positions
+    scaler, methods = report_data.model.error_scaler, report_data.reconstructions.items()
+    # by method: an array (num_columns,), and `GroupErrors` of groups of lengths and of positions
     by_feature = {method: errors_by_feature(sequences, x, scaler) for method, x in methods}
     by_length = {method: errors_by_length(sequences, x, scaler) for method, x in methods}
     by_position = {method: errors_by_position(sequences, x, scaler) for method, x in methods}
@@ -203,7 +203,7 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             "original do not count here."
         )
         return [Card("Errors", caption, ())]
-    # each card has a view of the numeric columns and one of the others, if there are such columns
+    # each card has a view of the numeric columns and a view of the other columns, if there are any
     masks = {"numeric": schema.numeric, "categorical": ~schema.numeric}
     columns = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
     meaning = " ".join(ERROR_MEANINGS[column_type] for column_type in columns)
@@ -266,7 +266,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
         # the columns on each axis, largest variance first
         groups = charts.group_columns_by_range(schema, low, high)
-        max_lines = MAX_LINE_COLUMNS // len(groups)
+        max_lines = MAX_NUMERIC_COLUMNS // len(groups)
         groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
         colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
         for title, subtitle, original, decoded in examples:
@@ -295,7 +295,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
             caption += f" shown{where}."
     # other columns are strips of colored runs, or text
-    other_columns = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
+    other_columns = np.flatnonzero(~schema.numeric)[:MAX_OTHER_COLUMNS].tolist()
     strips = [i for i in other_columns if charts.is_drawn_as_strip(schema.columns[i], schema)]
     for column in strips:
         panels = []
@@ -304,25 +304,22 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
             chart = _make_strip_chart(report_data, column, named_rows, wrong_masks)
             is_cut = len(original.values) > MAX_STRIP_STEPS
-            note = f" (first {MAX_STRIP_STEPS} steps)" * is_cut
+            note = f" (first {MAX_STRIP_STEPS} steps)" if is_cut else ""
             strip_subtitle = f"{schema.names[column]}{note} · {subtitle}"
             panels.append(replace(chart, title=title, subtitle=strip_subtitle))
         views.append(draw(panels, 80 + 165 * len(panels), panel_height=165))
     if texts := [i for i in other_columns if i not in strips]:
-        views.append(
-            Text(
-                [
-                    TextGroup(f"{title} · {subtitle}", make_token_rows(original, decoded, texts))
-                    for title, subtitle, original, decoded in examples
-                ]
-            )
-        )
+        text_groups = [
+            TextGroup(f"{title} · {subtitle}", make_token_rows(original, decoded, texts))
+            for title, subtitle, original, decoded in examples
+        ]
+        views.append(Text(text_groups))
     if other_columns:
         caption += " Wrong values are underlined."
         if strips:
             caption += " Runs of categories are strips; point at one to see its name and steps."
-        if schema.num_columns - num_numeric > MAX_TEXT_COLUMNS:
-            caption += f" The first {MAX_TEXT_COLUMNS} of the columns of categories are shown."
+        if schema.num_columns - num_numeric > MAX_OTHER_COLUMNS:
+            caption += f" The first {MAX_OTHER_COLUMNS} of the columns of categories are shown."
     score = report_data.scores[0]
     if score.quantity == "exact" and score.value == 1:
         caption += " All sequences are reconstructed exactly."
@@ -331,7 +328,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
 
 def _choose_examples(report_data: ReportData) -> list[Example]:
     """Return the sequences with the best, the median and the worst reconstruction."""
-    sequences, methods = report_data.sequences, report_data.methods
+    sequences, methods = report_data.sequences, report_data.reconstructions
     has_numbers = report_data.model.schema.numeric.any()
     errors, wrong_shares = report_data.errors.numeric, np.nan_to_num(report_data.errors.categorical)
     num_extra = np.maximum(0, methods["Refold"].lengths - sequences.lengths)
@@ -362,29 +359,29 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
 def _compare_column(
     original: Sequences,
     reconstructions: dict[str, Sequences],
-    column: int,
+    column_index: int,
     max_steps: int | None = None,
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return name, values (n_steps,) and wrong mask of a column in a sequence and its decodings."""
-    values = original.values[:max_steps, column]
+    """Return name, values (n_steps,) and wrong mask of a column: original and reconstructions."""
+    values = original.values[:max_steps, column_index]
     rows = [("original", values, np.zeros(len(values), bool))]
     for method, reconstructed in reconstructions.items():
         # PCA returns numbers between categories, so they are rounded
-        column_type = original.schema.columns[column].column_type
-        decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column])
+        column_type = original.schema.columns[column_index].column_type
+        decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column_index])
         rows.append((method, *charts.pad_and_mark_wrong(values, decoded)))
     return rows
 
 
 def _make_strip_chart(
     report_data: ReportData,
-    column: int,
+    column_index: int,
     named_rows: Sequence[tuple[str, np.ndarray]],
     wrong_masks: Sequence[np.ndarray] = (),
 ) -> Chart:
     """Return strips of one column, in the colors that its categories have on the whole page."""
-    categories = report_data.model.schema.columns[column].categories
-    observed = report_data.sequences.values[:, column]
+    categories = report_data.model.schema.columns[column_index].categories
+    observed = report_data.sequences.values[:, column_index]
     return charts.category_strips(named_rows, categories, wrong_masks, observed_indices=observed)
 
 
@@ -403,18 +400,18 @@ def make_token_rows(
 
 
 def _make_tokens(
-    values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
+    step_values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
 ) -> list[Token]:
     """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
     # characters are written without gaps between them
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
-    for step, text in enumerate(charts.token_texts(values[:MAX_TEXT_STEPS], column)):
+    for step, text in enumerate(charts.get_value_names(step_values[:MAX_TEXT_STEPS], column)):
         tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))
-    if len(values) > MAX_TEXT_STEPS:
-        tokens.append((f" … {len(values) - MAX_TEXT_STEPS} more", False))
+    if len(step_values) > MAX_TEXT_STEPS:
+        tokens.append((f" … {len(step_values) - MAX_TEXT_STEPS} more", False))
     return tokens
 
 
@@ -425,9 +422,9 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     """Return the card with maps of features and codes, by PCA and, if it is installed, by UMAP."""
     model, num_codes = report_data.model, len(report_data.codes)
     rows = np.arange(num_codes)
-    if num_codes > MAX_POINTS:
+    if num_codes > MAX_MAP_POINTS:
         generator = np.random.default_rng(report_data.seed)
-        rows = np.sort(generator.choice(num_codes, MAX_POINTS, replace=False))
+        rows = np.sort(generator.choice(num_codes, MAX_MAP_POINTS, replace=False))
     codes = report_data.codes[rows].astype(float)
     # method, text of the button and vectors (n_points, n_dimensions) of each view
     planes: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
@@ -469,12 +466,13 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     views = []
     for method, button, vectors in planes:
         points, axis_names = code_plane(vectors, method, seed=report_data.seed)
-        views.append(draw(charts.code_points(points, axis_names, colors, **options), 520, button))
+        chart = charts.code_scatter_chart(points, axis_names, colors, **options)
+        views.append(draw(chart, 520, button))
     return [Card("Map of the codes", caption, views, has_switch=True)]
 
 
 def _choose_color_values(report_data: ReportData, rows: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """Return a label or number for each point, their name, and what the colors show."""
+    """Return a label or number of each row, the name of these values, and what they mean."""
     name = report_data.label_name
     if report_data.labels is not None:
         is_column = name in report_data.model.schema.names
@@ -547,14 +545,12 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
     )
     strongest = dimensions.order[:MAX_SWEPT_DIMENSIONS].tolist()
     swept = [dimension for dimension in strongest if dimensions.total[dimension] > 0]
-    decoded = {
-        dimension: sweep(model, codes, dimension, base_code=base_code) for dimension in swept
-    }
+    decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
     # names of the dimensions, and what they hold if that is not learned
     titles, specification = {}, model.specification
     first_rocket = specification.latent_dim - specification.rocket_dim
     for dimension in swept:
-        titles[dimension] = dimension_name(dimensions, dimension)
+        titles[dimension] = describe_dimension(dimensions, dimension)
         if first_rocket <= dimension < specification.latent_dim:
             titles[dimension] += " (ROCKET feature)"
         elif dimension == specification.length_index:
@@ -568,8 +564,8 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             column = int(numeric[dimensions.effect[dimension, numeric].argmax()])
             subtitle = schema.names[column] if len(numeric) > 1 else ""
             chart = charts.sweep_lines(decoded[dimension], column, DEVIATIONS)
-            panels.append(replace(chart, y=Axis(), title=titles[dimension], subtitle=subtitle))
-        return Card("Sweeps along latent dimensions", caption, [_draw_panels(panels)])
+            panels.append(replace(chart, y_axis=Axis(), title=titles[dimension], subtitle=subtitle))
+        return Card("Sweeps along latent dimensions", caption, [_draw_chart_grid(panels)])
     # the column that each dimension changes most; each such column has its own view and legend
     columns = {dimension: int(dimensions.effect[dimension].argmax()) for dimension in swept}
     views: list[Any] = []
@@ -582,7 +578,7 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             sequences = decoded[dimension]
             bounds = zip(DEVIATIONS, sequences.offsets[:-1], sequences.offsets[1:], strict=True)
             named_rows = [
-                (format_signed(deviation), sequences.values[begin:end, column])
+                (format_signed_number(deviation), sequences.values[begin:end, column])
                 for deviation, begin, end in bounds
             ]
             if is_strip:
@@ -592,11 +588,11 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             title = titles[dimension] + (f" → {name}" if name else "")
             tokens = [(text, _make_tokens(x, schema.columns[column])) for text, x in named_rows]
             text_groups.append(TextGroup(title, tokens))
-        views.append(_draw_panels(panels) if is_strip else Text(text_groups))
+        views.append(_draw_chart_grid(panels) if is_strip else Text(text_groups))
     return Card("Sweeps along latent dimensions", caption, views)
 
 
-def _draw_panels(panels: Sequence[Chart]) -> Plot:
+def _draw_chart_grid(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
     return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 

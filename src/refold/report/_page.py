@@ -1,6 +1,6 @@
-"""The HTML page: its building blocks, from plots to sections, and its file.
+"""`write_page` writes an HTML page of sections, cards and plots, which contains plotly.js.
 
-`write_page` writes a page that contains plotly.js. `draw` turns charts into figures of Plotly.
+`draw` turns charts into figures of Plotly.
 """
 
 import html
@@ -40,7 +40,7 @@ class Plot:
 
     traces: Sequence[dict[str, Any]]  # as plain JSON values
     layout: dict[str, Any]  # with a height
-    name: str = ""  # text of its button, if the card has a switch
+    button_text: str = ""  # of the button that shows it, if the card has a switch
     narrow_layout: dict[str, Any] = field(default_factory=dict)  # on a phone; empty if the same
     view_type: str = "plot"  # for the template of the page
 
@@ -134,7 +134,7 @@ class Score:
         """Short name of the quantity, to follow a value."""
         return QUANTITY_NAMES[self.quantity]
 
-    def number(self, value: float) -> str:
+    def format_number(self, value: float) -> str:
         """Format a value without its quantity; shares are rounded down."""
         return format_short(value) if self.quantity == "nmse" else as_percent(value)
 
@@ -142,7 +142,7 @@ class Score:
         """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
         if value is None:
             return "none"
-        number = self.number(value)
+        number = self.format_number(value)
         return f"NMSE {number}" if self.quantity == "nmse" else f"{number} {self.quantity}"
 
 
@@ -271,13 +271,13 @@ MAX_SUBTITLE_CHARACTERS = 38
 # Gap between panels, for ticks and titles, as a share of the height of a panel.
 PANEL_GAP_SHARE = 0.35
 # Largest number of characters in the name of a tick on a phone.
-NARROW_TICK_CHARACTERS = 16
+MAX_NARROW_TICK_CHARACTERS = 16
 # Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
 # Largest number of characters in a line of the title of an axis on a phone.
-NARROW_TITLE_CHARACTERS = 24
+MAX_NARROW_TITLE_CHARACTERS = 24
 # Largest number of characters in the subtitle above a panel on a phone.
-NARROW_SUBTITLE_CHARACTERS = 32
+MAX_NARROW_SUBTITLE_CHARACTERS = 32
 # Height of a panel on a phone.
 NARROW_PANEL_PIXELS = 200
 
@@ -285,12 +285,12 @@ NARROW_PANEL_PIXELS = 200
 def draw(
     charts: Chart | Sequence[Chart],
     height: int,
-    name: str = "",
+    button_text: str = "",
     *,
     num_columns: int = 1,
     fills_columns: bool = False,  # True: panels fill one column after the other, instead of rows
     panel_height: int = NARROW_PANEL_PIXELS,  # in pixels, on a phone, which has a single column
-    **layout: Any,
+    **layout: Any,  # other options of the layout of Plotly
 ) -> Plot:
     """Return charts, each with its own axes, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
@@ -323,7 +323,7 @@ def draw(
     return Plot(
         traces,
         _make_layout(panels, grid, height, is_narrow=False) | layout,
-        name,
+        button_text,
         _make_layout(panels, narrow_grid, narrow_height, is_narrow=True) | layout,
     )
 
@@ -338,23 +338,23 @@ def _make_layout(
     # in each column of the grid, only the lowest panel has a title of its x axis
     lowest = {[pair for pair in column if pair][-1] for column in zip(*axis_pairs, strict=True)}
     max_ticks = MAX_NARROW_TICKS if is_narrow else None
-    max_subtitle = NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
+    max_subtitle = MAX_NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
     annotations = []
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""
         has_x_grid = chart.grid_axis != "y" and not has_panels
-        x = _make_axis(chart.x, is_narrow=is_narrow, max_ticks=max_ticks, has_grid=has_x_grid)
-        y = _make_axis(chart.y, is_narrow=is_narrow, has_grid=chart.grid_axis != "x")
+        x = _make_axis(chart.x_axis, is_narrow=is_narrow, max_ticks=max_ticks, has_grid=has_x_grid)
+        y = _make_axis(chart.y_axis, is_narrow=is_narrow, has_grid=chart.grid_axis != "x")
         if f"x{suffix}y{suffix}" not in lowest:
             x["title"] = {"text": ""}
-        if chart.horizontal:
+        if chart.is_horizontal:
             y["autorange"] = "reversed"  # the first row is at the top
-        if chart.y.is_log:
+        if chart.y_axis.is_log:
             y |= {"type": "log", "dtick": "D2"}  # Plotly's code for ticks at 1, 2 and 5
         x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
         x_range = np.ptp(x_values) if len(x_values) else 0
         max_integer_ticks = MAX_PANEL_INTEGER_TICKS if has_panels else MAX_INTEGER_TICKS
-        if chart.x.integer_ticks and x_range <= max_integer_ticks:
+        if chart.x_axis.has_integer_ticks and x_range <= max_integer_ticks:
             x["dtick"] = 1
         if has_panels:
             y["nticks"] = 5
@@ -409,14 +409,14 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
         trace |= {"hoverinfo": "text", "hovertext": texts}
     if marks.value_label:
         label = escape_text(marks.value_label, MAX_HOVER_CHARACTERS)
-        template = f"{label}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
+        template = f"{label}: %{{text}}<extra>{chart.x_axis.title} %{{x}}</extra>"
         trace |= {"hovertemplate": template, "text": [format_number(value) for value in y]}
     if marks.legend_group:
         trace |= {"legendgroup": escape_text(marks.legend_group)}
-        trace |= {"visible": "legendonly"} if marks.hidden else {}
+        trace |= {"visible": "legendonly"} if marks.is_hidden else {}
     bars = {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
     if marks.mark_type == "bars":
-        return trace | bars | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
+        return trace | bars | ({"x": y, "y": x, "orientation": "h"} if chart.is_horizontal else {})
     if marks.mark_type == "runs":
         begin, end = marks.x.T
         bars |= {"base": to_json_numbers(begin), "x": to_json_numbers(end - begin)}
@@ -442,15 +442,15 @@ def _make_axis(
     """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
     title = escape_text(axis.title)
     if is_narrow:
-        lines = textwrap.wrap(title, NARROW_TITLE_CHARACTERS, break_long_words=False)
-        title = "<br>".join(lines)
+        title_lines = textwrap.wrap(title, MAX_NARROW_TITLE_CHARACTERS, break_long_words=False)
+        title = "<br>".join(title_lines)
     options: dict[str, Any] = {"title": {"text": title}}
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
-    if axis.ticks:
-        stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))  # rounded up
-        max_characters = NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
-        names = [escape_text(name, max_characters) for name in axis.ticks[::stride]]
-        positions = [*range(0, len(axis.ticks), stride)]
+    if axis.tick_names:
+        stride = -(-len(axis.tick_names) // (max_ticks or len(axis.tick_names)))  # rounded up
+        max_characters = MAX_NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
+        names = [escape_text(name, max_characters) for name in axis.tick_names[::stride]]
+        positions = [*range(0, len(axis.tick_names), stride)]
         options |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
     if axis.starts_at_zero:
         options["rangemode"] = "tozero"

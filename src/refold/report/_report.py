@@ -23,12 +23,12 @@ from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
 # report.
-MAX_SEQUENCES = 2000
+MAX_SAMPLED_SEQUENCES = 2000
 # Largest number of values of the sample, padded to the longest sequence, which bounds the memory.
-# Only a sample of `MIN_SEQUENCES` sequences may have more.
+# Only a sample of `MIN_SAMPLED_SEQUENCES` sequences may have more.
 MAX_PADDED_VALUES = 1 << 24
 # Smallest number of sequences in a sample, however long they are.
-MIN_SEQUENCES = 8
+MIN_SAMPLED_SEQUENCES = 8
 # Largest number of training sequences that PCA is fitted on, which bounds its memory and time.
 MAX_PCA_SEQUENCES = 20_000
 # Largest number of folds in which PCA is fitted and measured if there is no training data.
@@ -44,7 +44,7 @@ def report(
     label_name: str | None = None,
     train: SequencesLike | None = None,
     title: str = "Report",
-    max_sequences: int = MAX_SEQUENCES,
+    max_sequences: int = MAX_SAMPLED_SEQUENCES,
     seed: int = 0,
     verbose: int = 0,
 ) -> Result:
@@ -109,14 +109,14 @@ def section(
     labels: ArrayLike | None = None,
     label_name: str | None = None,
     train: SequencesLike | None = None,
-    max_sequences: int = MAX_SEQUENCES,
+    max_sequences: int = MAX_SAMPLED_SEQUENCES,
     seed: int = 0,
     seconds: float | None = None,  # of training; by default from the history of the model
     verbose: int = 0,
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model, sequences = adapt_to_data(model, sequences)
-    windows = _as_windows(sequences, model)
+    windows = _get_windows(sequences, model)
     all_sequences = windows.sequences
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
@@ -125,25 +125,25 @@ def section(
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
     if train is not None:
-        train = _sample_training_data(model, _as_windows(train, model).sequences, seed)
+        train = _sample_training_data(model, _get_windows(train, model).sequences, seed)
     rows = _sample_indices(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
         sample = all_sequences[rows].align(model.schema)
         with warnings.catch_warnings():
-            # `reconstruct` gives the same warning
+            # `reconstruct` below gives the same warning again
             warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
-        methods = {"Refold": reconstructed}
+        reconstructions = {"Refold": reconstructed}
         status.update("report: PCA")
         by_pca, pca_size, pca_note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
         if by_pca is not None:
-            methods["PCA"] = by_pca
+            reconstructions["PCA"] = by_pca
         # the scores that apply to the types of the columns, the main score first
-        measures = [fidelity(sample, decoded, model.error_scaler) for decoded in methods.values()]
+        measures = [fidelity(sample, x, model.error_scaler) for x in reconstructions.values()]
         has_numbers = model.schema.numeric.any()
         quantities: tuple[Quantity, ...] = ("nmse" if has_numbers else "exact", "accuracy")
         scores = []
@@ -156,7 +156,7 @@ def section(
             sequences=sample,
             all_lengths=np.asarray(all_sequences.lengths),
             codes=codes,
-            methods=methods,
+            reconstructions=reconstructions,
             errors=errors_by_sequence(sample, reconstructed, model.error_scaler),
             scores=tuple(scores),
             labels=None if labels is None else labels[rows],
@@ -177,11 +177,12 @@ def section(
     return Section(title, full_summary, _make_key_figures(report_data, result), cards, result)
 
 
-def _as_windows(data: SequencesLike, model: Model) -> Windows:
-    """Return the windows of sequences; without a window of the model, each sequence is one."""
+def _get_windows(sequences: SequencesLike, model: Model) -> Windows:
+    """Return the windows of sequences; if the model has no ``window``, these are the sequences."""
     if model.window is not None:
-        return model.windows(data)
-    sequences = data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
+        return model.windows(sequences)
+    if not isinstance(sequences, Sequences):
+        sequences = as_sequences(sequences, schema=model.schema)
     return uncut_windows(sequences)
 
 
@@ -189,15 +190,15 @@ def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str
     """Return the key figures of a section, such as ("0.031", "NMSE, Refold")."""
     figures = []
     for score in result.scores:
-        figures.append((score.number(score.value), f"{score.unit}, Refold"))
+        figures.append((score.format_number(score.value), f"{score.unit}, Refold"))
         if score.pca is not None:
-            figures.append((score.number(score.pca), f"{score.unit}, PCA given the lengths"))
+            figures.append((score.format_number(score.pca), f"{score.unit}, PCA given the lengths"))
     figures.append((str(result.code_size), "code size"))
     lengths = report_data.sequences.lengths
-    # longer sequences are decoded at their true length, not at one from the code
+    # longer sequences are decoded at their true length, not at the length from the code
     has_decoded_length = lengths <= report_data.model.max_steps
     if has_decoded_length.any() and lengths.min() < lengths.max():
-        is_correct = report_data.methods["Refold"].lengths == lengths
+        is_correct = report_data.reconstructions["Refold"].lengths == lengths
         correct_share = float(is_correct[has_decoded_length].mean())
         # rounded down to a tenth of a percent, so that 100 % means all
         figures.append((f"{int(1000 * correct_share) / 10:g} %", "lengths decoded correctly"))
@@ -222,10 +223,11 @@ def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
     return labels
 
 
-def _sample_indices(lengths: np.ndarray, width: int, max_rows: int, seed: int) -> np.ndarray:
+def _sample_indices(lengths: np.ndarray, step_width: int, max_count: int, seed: int) -> np.ndarray:
     """Return the sorted indices of a random sample, or all indices if they are few enough."""
-    values_per_row = max(1, int(lengths.max(initial=0))) * width
-    count = min(len(lengths), max_rows, max(MIN_SEQUENCES, MAX_PADDED_VALUES // values_per_row))
+    padded_width = max(1, int(lengths.max(initial=0))) * step_width  # values of a padded sequence
+    max_padded = max(MIN_SAMPLED_SEQUENCES, MAX_PADDED_VALUES // padded_width)
+    count = min(len(lengths), max_count, max_padded)
     if count == len(lengths):
         return np.arange(count)
     rows = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
@@ -234,10 +236,10 @@ def _sample_indices(lengths: np.ndarray, width: int, max_rows: int, seed: int) -
     return np.sort(rows)
 
 
-def _sample_training_data(model: Model, train: Sequences, seed: int) -> Sequences:
+def _sample_training_data(model: Model, fit_data: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
-    rows = _sample_indices(train.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
-    sample = train[rows].align(model.schema)
+    rows = _sample_indices(fit_data.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
+    sample = fit_data[rows].align(model.schema)
     sample = sample[~model.held_back(sample)]  # without sequences that the model did not train on
     if len(sample) < 2 or not sample.lengths.any():
         raise DataError(
@@ -249,19 +251,19 @@ def _sample_training_data(model: Model, train: Sequences, seed: int) -> Sequence
 
 
 def _reconstruct_by_pca(
-    model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
+    model: Model, sequences: Sequences, fit_data: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
     scaler = model.error_scaler
-    if train is not None:
-        num_train, max_steps = len(train), int(train.lengths.max())
+    if fit_data is not None:
+        num_train, max_steps = len(fit_data), int(fit_data.lengths.max())
         note = (
             f"is fitted on {num_train:,} sequences of the training data of the model. It is given "
             "the true lengths; Refold decodes them from the code."
         )
 
-        def reconstruct() -> Sequences:
-            return PCABaseline(components).fit(train, scaler).reconstruct(sequences)
+        def reconstruct() -> Sequences:  # called below, where `components` is known
+            return PCABaseline(components).fit(fit_data, scaler).reconstruct(sequences)
 
     else:
         # PCA is cross-fitted on those of the sequences that the model may have been trained on
@@ -290,9 +292,10 @@ def _reconstruct_by_pca(
             seed=seed,
             is_training=is_training,
         )
+    # no more than PCA has for this data: sequences, or values of a padded sequence
     components = min(num_components, num_train, model.schema.output_width * max_steps)
     with warnings.catch_warnings():
-        # of unknown categories, of which encoding has warned
+        # encoding has already warned of unknown categories
         warnings.simplefilter("ignore", UserWarning)
         reconstructed = reconstruct()
     if components < num_components:

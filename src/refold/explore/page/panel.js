@@ -192,7 +192,7 @@ export class Panel {
     this.state.placeMark();
   }
 
-  // Finds the places on another map of what is shown.
+  // Moves what the panel shows, and the ends of the path, to the places on another map.
   async relocate() {
     const { state } = this;
     const { mapName, map, source } = state;

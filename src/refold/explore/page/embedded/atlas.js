@@ -25,18 +25,16 @@ export class Atlas {
   async start() {
     this.blocks = await decodeAllBlocks();
     const { about } = this.blocks;
-    this.info = about.info;
-    this.ids = about.info.ids;
-    this.farDistances = about.far;
+    Object.assign(this, { info: about.info, ids: about.info.ids, farDistances: about.far_distances });
     const weights = Object.entries(this.blocks).filter(([name]) => name.startsWith("weights/"));
     this.model = new Model(about.model, Object.fromEntries(weights.map(([name, array]) => [name.slice(8), array])));
     this.width = about.projection.mean.length;
     this.offsets = new Float64Array(this.ids.length + 1);
     this.blocks.lengths.forEach((length, i) => (this.offsets[i + 1] = this.offsets[i] + length));
-    this.similar = new WeightedCodes(about.projection, this.blocks.codes);
+    this.weightedCodes = new WeightedCodes(about.projection, this.blocks.codes);
     this.maps = { pca: new PcaMap(about.projection, this.blocks["places/pca"], this.blocks.codes) };
     if (this.blocks["places/umap"])
-      this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.similar);
+      this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.weightedCodes);
     return { info: this.info, places: this.maps.pca.places };
   }
 
@@ -52,7 +50,7 @@ export class Atlas {
   // Returns the values of a sequence (steps, columns) in the units of the data.
   valuesOf(row, maxSteps = Infinity) {
     const { columns, errorScaler } = this.model;
-    const [mean, scale] = errorScaler.scales();
+    const [shift, scale] = errorScaler.shiftAndScale();
     const begin = this.offsets[row];
     const steps = Math.min(maxSteps, this.offsets[row + 1] - begin);
     const values = new Float64Array(steps * columns.length);
@@ -62,7 +60,7 @@ export class Atlas {
         const number = stored[begin + step];
         // names.length is the index of an unknown category, and the next index is a missing value
         const category = number > names?.length ? NaN : number;
-        values[step * columns.length + i] = names ? category : number * scale[i] + mean[i];
+        values[step * columns.length + i] = names ? category : number * scale[i] + shift[i];
       }
     });
     return values;
@@ -87,13 +85,13 @@ export class Atlas {
 
   async sequence(row) {
     const answer = this.compare(this.ids[row], this.valuesOf(row), this.codeOf(row));
-    const neighbors = this.similar.nearest(this.codeOf(row), NUM_NEIGHBORS + 1).filter((hit) => hit.row !== row);
+    const neighbors = this.weightedCodes.nearest(this.codeOf(row), NUM_NEIGHBORS + 1).filter((hit) => hit.row !== row);
     answer.row = row;
     answer.fields = this.fieldsOf(row);
     answer.neighbors = neighbors.slice(0, NUM_NEIGHBORS).map((hit) => ({
       ...hit,
       id: this.ids[hit.row],
-      values: this.model.lists(this.valuesOf(hit.row, MAX_THUMBNAIL_STEPS)),
+      values: this.model.toLists(this.valuesOf(hit.row, MAX_THUMBNAIL_STEPS)),
     }));
     if (this.info.calibrated) {
       answer.p_value = answer.fields["anomaly p-value"];
@@ -111,28 +109,29 @@ export class Atlas {
       .slice(0, MAX_SUGGESTED_IDS);
   }
 
-  // Returns a sequence and its reconstruction from a code, at the true length.
+  // Returns a sequence, `back` (its reconstruction from a code, at the true length), their errors, and
+  // `own_length` (the length that the code alone decodes to).
   compare(id, values, code) {
     const { model } = this;
     const length = values.length / model.columns.length;
     const back = model.decode(code, length);
-    const entries = model.entries(values, back);
+    const valueErrors = model.valueErrors(values, back);
     return {
       id,
       code: [...code],
       length,
-      own_length: model.lengthOf(code, model.description.longest),
-      values: model.lists(values),
-      back: model.lists(back),
-      ...meanErrors(entries, model.columns.length),
-      reasons: this.largestErrors(entries),
+      own_length: model.lengthOf(code, model.description.max_predicted_length),
+      values: model.toLists(values),
+      back: model.toLists(back),
+      ...meanErrors(valueErrors, model.columns.length),
+      reasons: this.largestErrors(valueErrors),
     };
   }
 
-  // Returns step, column and share of the largest errors.
-  largestErrors(entries) {
+  // Returns step, column and share of the largest of the errors (steps, columns).
+  largestErrors(valueErrors) {
     const { columns } = this.info;
-    const errors = Float64Array.from(entries, (error) => (Number.isNaN(error) ? 0 : error));
+    const errors = Float64Array.from(valueErrors, (error) => (Number.isNaN(error) ? 0 : error));
     const total = errors.reduce((a, b) => a + b, 0);
     const order = Array.from(errors.keys())
       .sort((a, b) => errors[b] - errors[a])
@@ -145,17 +144,18 @@ export class Atlas {
     return order.filter((k) => errors[k] > 0).map(toReason);
   }
 
+  // Decodes a place `at` on a map, with the other components of a row; or a code.
   async unfold({ at, code, row, on = "pca" }) {
     const { model } = this;
     const codeMap = this.maps[on];
     const fullCode = at ? codeMap.codeAt(at, row) : Float32Array.from(code);
-    const [closest] = at ? nearest(codeMap.places, 2, at, 1) : this.similar.nearest(fullCode, 1);
+    const [closest] = at ? nearest(codeMap.places, 2, at, 1) : this.weightedCodes.nearest(fullCode, 1);
     const length = model.lengthOf(fullCode);
     return {
       at: at ?? codeMap.placeOf(fullCode),
       code: [...fullCode],
       length,
-      back: model.lists(model.decode(fullCode, length)),
+      back: model.toLists(model.decode(fullCode, length)),
       far: closest.distance > (this.farDistances[at ? on : "codes"] ?? Infinity),
       nearest: closest.row,
       id: this.ids[closest.row],

@@ -21,14 +21,14 @@ export class Decoder {
     for (let i = 1; i <= depth; i++) {
       const kernel = weights[`decoder_${i}/lstm_cell/kernel`];
       const recurrent = weights[`decoder_${i}/lstm_cell/recurrent_kernel`];
-      // the first layer gets its inputs as sums, because they do not change at each step
+      // the first layer gets no kernel: `decode` multiplies its inputs, because the code is the same at each step
       this.initialWeights.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
     this.biases = this.layers.map((_, i) => orderByUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
     // the rows of the first kernel are for the code, the position and the previous step, if it is read
     const kernel = weights["decoder_1/lstm_cell/kernel"];
-    const numPrevious = this.readsPrevious ? this.head.outputs + 1 : 0;
+    const numPrevious = this.readsPrevious ? this.head.numOutputs + 1 : 0;
     const numPositions = kernel.length / (4 * units) - latentDim - numPrevious;
     const weightRows = (begin, end = Infinity) =>
       orderByUnit(kernel.subarray(4 * units * begin, 4 * units * end), units);
@@ -42,12 +42,12 @@ export class Decoder {
 
   // Sets the weights of the last layer, multiplied with the scale of each output.
   setDense(weights) {
-    const { outputs } = this.head;
+    const { numOutputs } = this.head;
     const scale = weights["head/scale"];
-    const scaled = (array) => (scale ? array.map((weight, i) => weight * scale[i % outputs]) : array);
+    const scaled = (array) => (scale ? array.map((weight, i) => weight * scale[i % numOutputs]) : array);
     this.dense = scaled(weights["head/dense/kernel"]);
     this.denseBias = scaled(weights["head/dense/bias"]);
-    this.linear = weights["linear_steps/map"] ?? null; // (latent dimensions, steps, outputs)
+    this.linear = weights["linear_steps/map"] ?? null; // the linear path (latent dimensions, steps, outputs)
     this.linearBias = weights["linear_steps/bias"];
   }
 
@@ -55,7 +55,7 @@ export class Decoder {
   decode(code, steps) {
     const { patch, head, layers } = this;
     const numPatches = Math.ceil(steps / patch); // a step of the layers has the outputs of a patch of steps
-    const width = patch * head.outputs;
+    const width = patch * head.numOutputs;
     const columns = head.columns.length;
     const logits = this.initialLogits(code, numPatches);
     const values = new Float64Array(numPatches * patch * columns);
@@ -74,19 +74,20 @@ export class Decoder {
       });
       addProduct(logits, step * width, states.at(-1).h, this.dense, width);
       for (let k = step * patch; k < (step + 1) * patch; k++) {
-        head.read(logits, k * head.outputs, values, k * columns);
+        head.read(logits, k * head.numOutputs, values, k * columns);
       }
     }
     return values.subarray(0, steps * columns); // the last patch may be longer
   }
 
-  // Returns the bias of the last layer plus the linear path, from the code to each step.
+  // Returns the bias of the last layer plus the linear path: a linear map from the code to the outputs of
+  // each step, whose results are added to those of the LSTM.
   initialLogits(code, numPatches) {
     const { denseBias, linear, linearBias } = this;
     const logits = new Float64Array(numPatches * denseBias.length);
     for (let begin = 0; begin < logits.length; begin += denseBias.length) logits.set(denseBias, begin);
     if (!linear) return logits;
-    // the linear path ends at the longest length in training
+    // the linear path has weights only for the first steps, at most those of the longest training sequence
     const end = Math.min(logits.length, linearBias.length);
     for (let k = 0; k < end; k++) logits[k] += linearBias[k];
     addProduct(logits, 0, code, linear, linearBias.length, end);
@@ -102,7 +103,7 @@ export class Decoder {
       const [row, factor] = oneHot ? [first + value, 1] : [first, value];
       addRow(sums, row, factor, previousWeights, sums.length);
     });
-    addRow(sums, head.outputs, 1, previousWeights, sums.length);
+    addRow(sums, head.numOutputs, 1, previousWeights, sums.length);
   }
 
   // Returns the position features of the first patches, multiplied with their weights.

@@ -14,12 +14,14 @@ export class Lengths {
     return Math.min(maxLength, Math.max(0, round(length)));
   }
 
+  // Returns the length that a dimension of the code holds, on a logarithmic scale.
   storedLength(code) {
     const { length_index: index, max_log_length: maxLog } = this.specification;
-    const [center, scale] = this.specification.length_scale;
-    return Math.expm1(Math.min(maxLog, Math.max(0, center + scale * code[index])));
+    const [mean, std] = this.specification.log_length_moments;
+    return Math.expm1(Math.min(maxLog, Math.max(0, mean + std * code[index])));
   }
 
+  // Returns the length that the small model predicts.
   predictedLength(code) {
     const { weights, specification } = this;
     const hidden = Float64Array.from(weights["hidden/bias"]);
@@ -28,6 +30,6 @@ export class Lengths {
     const outputs = Float64Array.from(weights["length/dense/bias"]);
     const gelu = (x) => x * normalCdf(x);
     addProduct(outputs, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
-    return specification.length_mean + specification.length_unit * outputs[0];
+    return specification.length_mean + specification.length_std * outputs[0];
   }
 }

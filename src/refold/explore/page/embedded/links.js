@@ -1,5 +1,5 @@
-// The links of column types: how the outputs of a decoder become the likeliest value, and the error
-// of a value.
+// The links of column types. A link turns the outputs of a decoder into the likeliest value, and computes
+// the error of a value.
 
 function indexOfLargest(logits, begin, width) {
   let best = begin;
@@ -19,7 +19,7 @@ export const LINKS = {
   softmax: { likeliest: indexOfLargest, error: (original, decoded) => Number(original !== decoded) },
 };
 
-// The outputs of a decoder, and the values of the columns that they stand for.
+// Reads the likeliest values of the columns from the outputs of a decoder.
 export class Head {
   // outputs: the link and the number of outputs of each column.
   constructor({ outputs }) {
@@ -29,11 +29,11 @@ export class Head {
       offset += width;
       return column;
     });
-    this.outputs = offset;
+    this.numOutputs = offset; // at each step
   }
 
-  // Writes the likeliest values of a step to `values`: means, 0 or 1, and indices of categories. The step
-  // begins at an offset in `logits` and in `values`.
+  // Writes the likeliest values of a step to `values`: means, 0 or 1, and indices of categories. The outputs
+  // of the step begin at logitOffset, and its values at valueOffset.
   read(logits, logitOffset, values, valueOffset) {
     this.columns.forEach(({ likeliest, first, width }, i) => {
       values[valueOffset + i] = likeliest(logits, logitOffset + first, width);

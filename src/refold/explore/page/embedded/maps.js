@@ -1,8 +1,8 @@
 // The maps of codes: from codes to places in the plane, and back. _maps.py explains the formulas.
 
-// Neighbors that a place on a UMAP map is decoded from, at least.
+// A place on a UMAP map is decoded from at least this many neighbors.
 const MIN_MAP_NEIGHBORS = 8;
-// Neighbors that a place on a UMAP map is decoded from, at most.
+// A mean of more neighbors would be blurred.
 const MAX_MAP_NEIGHBORS = 64;
 
 // Codes whose dimensions are weighted by their effect on the decoded sequence.
@@ -35,7 +35,7 @@ export class PcaMap {
     return [0, 1].map((axis) => weighted.reduce((sum, value, i) => sum + value * this.axes[i][axis], 0) / this.scale);
   }
 
-  // Returns the code at a place, with the other components of a row, or else their mean.
+  // Returns the code at a place. Its other components are those of a row, or at their mean.
   codeAt(place, row) {
     const code = this.codeOnPlane(place);
     if (row === undefined) return code;
@@ -43,6 +43,7 @@ export class PcaMap {
     return code.map((value, i) => value + this.codes[row * code.length + i] - rowCode[i]);
   }
 
+  // Returns the code of a place whose other components are at their mean.
   codeOnPlane([x, y]) {
     return Float32Array.from(this.mean, (mean, i) => {
       const [a, b] = this.axes[i];
@@ -53,19 +54,20 @@ export class PcaMap {
 
 // A map of any places: a place between sequences decodes to a mean of their codes.
 export class NeighborMap {
-  constructor(places, codes, similar) {
-    Object.assign(this, { places, codes, similar });
+  constructor(places, codes, weightedCodes) {
+    Object.assign(this, { places, codes, weightedCodes });
+    // an eighth of the side of a square grid with as many points: more places, more neighbors
     const side = Math.floor(Math.sqrt(places.length / 2));
     this.numNeighbors = Math.max(MIN_MAP_NEIGHBORS, Math.min(MAX_MAP_NEIGHBORS, Math.floor(side / 8)));
   }
 
   codeAt(place) {
     const hits = nearest(this.places, 2, place, this.numNeighbors + 1);
-    return Float32Array.from(weightedMean(this.codes, this.similar.width, hits));
+    return Float32Array.from(weightedMean(this.codes, this.weightedCodes.width, hits));
   }
 
   placeOf(code) {
-    return weightedMean(this.places, 2, this.similar.nearest(code, MIN_MAP_NEIGHBORS + 1));
+    return weightedMean(this.places, 2, this.weightedCodes.nearest(code, MIN_MAP_NEIGHBORS + 1));
   }
 }
 

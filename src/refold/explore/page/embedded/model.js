@@ -13,11 +13,8 @@ export class Model {
     const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
     const centered = columns.map((column) => column.centered);
     this.scaler = new Scaler(scaler, numeric, centered);
-    this.errorScaler = new Scaler(
-      { ...description.error_scaler, mode: "features", dtype: "float64" },
-      numeric,
-      centered,
-    );
+    const errorScaler = { ...description.error_scaler, mode: "features", dtype: "float64" };
+    this.errorScaler = new Scaler(errorScaler, numeric, centered);
     this.decoder = new Decoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }
@@ -29,7 +26,7 @@ export class Model {
   }
 
   // Returns the length that a code decodes to.
-  lengthOf(code, maxSteps = this.description.most_steps) {
+  lengthOf(code, maxSteps = this.description.max_decoded_length) {
     return this.lengths.lengthOf(this.splitCode(code)[0], maxSteps);
   }
 
@@ -42,7 +39,7 @@ export class Model {
   }
 
   // Returns the error of each value: squared, in standard deviations; 1 for a wrong category; or NaN.
-  entries(original, decoded) {
+  valueErrors(original, decoded) {
     const [a, b] = [this.errorScaler.scaled(original), this.errorScaler.scaled(decoded)];
     return a.map((value, k) => {
       if (Number.isNaN(value)) return NaN;
@@ -51,7 +48,7 @@ export class Model {
   }
 
   // Returns a list for each column: numbers, or the names of categories; null is missing.
-  lists(values) {
+  toLists(values) {
     const width = this.columns.length;
     const steps = values.length / width;
     return this.columns.map(({ names }, i) =>
@@ -64,12 +61,12 @@ export class Model {
   }
 }
 
-// Returns the mean error of each step, and of all entries that are not missing.
-export function meanErrors(entries, width) {
+// Returns the mean error of each step, and of all values; missing values, whose error is NaN, do not count.
+export function meanErrors(valueErrors, width) {
   const errors = [];
   let [total, count] = [0, 0];
-  for (let begin = 0; begin < entries.length; begin += width) {
-    const observed = Array.from(entries.subarray(begin, begin + width)).filter((error) => !Number.isNaN(error));
+  for (let begin = 0; begin < valueErrors.length; begin += width) {
+    const observed = Array.from(valueErrors.subarray(begin, begin + width)).filter((error) => !Number.isNaN(error));
     const sum = observed.reduce((a, b) => a + b, 0);
     errors.push(sum / Math.max(1, observed.length));
     total += sum;

@@ -26,7 +26,7 @@ export const TABLES = {
 // Returns a sequence in the layout of the data, for JSON.
 function toLayout(atlas, row) {
   const { columns } = atlas.model;
-  const [, scale] = atlas.model.errorScaler.scales();
+  const [, scale] = atlas.model.errorScaler.shiftAndScale();
   const convert = columns.map(({ categories }, i) => {
     // values are stored in single precision, in standard deviations, so only some digits are exact
     const digits = Math.max(0, Math.min(20, 6 - Math.floor(Math.log10(scale[i]))));
