@@ -86,11 +86,8 @@ def _compute_codes_and_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
     sequences = _interpolate_empty_steps(sequences)
-    # A pretrained model, which has a ``grid``, reads no missing values, not even those in steps
-    # with other values.
-    sequences = (
-        interpolate_missing_values(sequences) if model.specification.reads_curves else sequences
-    )
+    # a pretrained model reads no missing values, not even in steps that have other values
+    sequences = interpolate_missing_values(sequences) if model.is_pretrained else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)

@@ -235,7 +235,7 @@ def hash_model(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that encoding and decoding depend on."""
     # Training history, calibration and arguments do not change the hash.
     arrays = dict(model.network.arrays())
-    if model.specification.reads_curves:
+    if model.is_pretrained:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last digits depend on the names of the columns. The default
         # names x0, x1 and so on count as no names.
@@ -257,7 +257,7 @@ def hash_model(model: "refold.Model") -> str:
 def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     """Return whether codes with a stored hash are codes of a model."""
     model_hash = hash_model(model)
-    if stored_hash == model_hash or not model.specification.reads_curves:
+    if stored_hash == model_hash or not model.is_pretrained:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
     end = _NUM_WEIGHT_DIGITS

@@ -7,6 +7,7 @@ deviations.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,10 +141,10 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
 
 def without_calibration(
     model: "refold.Model",
-    dropped_dims: np.ndarray | list[int],  # dimensions to drop from the code of all columns
-    dropped_column_dims: np.ndarray | list[int],  # the same dimensions in the code of one column
+    dropped_dims: Sequence[int] | np.ndarray = (),  # indices in the code of all columns
+    dropped_column_dims: Sequence[int] | np.ndarray = (),  # the same dimensions, in one column
 ) -> "refold.Model":
-    """Return a model without calibration, and without statistics of ROCKET features."""
+    """Return a model without calibration, ROCKET statistics and the dropped code dimensions."""
     reference = model.reference
     if reference is not None:
         mixture, code_width = reference.mixture, reference.codes.shape[1]
