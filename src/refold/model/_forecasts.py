@@ -21,7 +21,7 @@ from refold.evaluation import (
     forecast_errors,
     min_calibration_sequences,
 )
-from refold.model._inputs import SequencesLike, describe_training_sequences
+from refold.model._inputs import SequencesLike, describe_overlap_with_training
 from refold.network.packed.batches import one_hot
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
@@ -161,7 +161,7 @@ def measure_forecast_errors(
     if season is not None:
         season = check_integer("season", season)
     sequences = model.read_aligned(X)
-    warn(describe_training_sequences(sequences, model.fingerprints.training_hashes))
+    warn(describe_overlap_with_training(sequences, model.fingerprints.training_hashes))
     # cut before all steps that the network forecasts, and measure the first of these
     max_steps = model.specification.forecast_steps
     longer_rows, before, after = split_last_steps(sequences, max_steps)

@@ -262,10 +262,10 @@ def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarra
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    warn(describe_training_sequences(normal_sequences, training_hashes, "normal sequences"))
+    warn(describe_overlap_with_training(normal_sequences, training_hashes, "normal sequences"))
 
 
-def describe_training_sequences(
+def describe_overlap_with_training(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""

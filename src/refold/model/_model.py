@@ -66,8 +66,8 @@ from refold.model._inputs import (
     count_outliers,
     cut_into_windows,
     describe_outliers,
+    describe_overlap_with_training,
     describe_too_long,
-    describe_training_sequences,
     open_sequences,
 )
 from refold.model._pretrained import (
@@ -602,7 +602,7 @@ class Model:
         windows = self.windows(X)
         sequences = self.read_aligned(windows.sequences)
         warn(describe_too_long(sequences.lengths, self.max_steps))
-        warn(describe_training_sequences(sequences, self.fingerprints.training_hashes))
+        warn(describe_overlap_with_training(sequences, self.fingerprints.training_hashes))
         measurement, components, p_values = self.measure_anomalies(sequences)
         step_scores = compute_step_scores(measurement.value_errors)
         step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
