@@ -1,6 +1,6 @@
 """Features for classifiers: of the sequences that codes decode to, and of whole series.
 
-`DecodedFeatures` decodes codes and describes the result, for `Model.features`.
+`DecodedFeatureExtractor` decodes codes and describes the result, for `Model.features`.
 `convolve_series` describes series that a model cuts into windows, for `Model.pooled`. Both use
 ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
@@ -23,19 +23,19 @@ from refold.sequences import Sequences, check_codes_finite
 _NUM_CONVOLUTIONS_PER_DILATION = 128
 # Maximum number of training codes that are decoded to standardize the features. It limits the time
 # of the first call for a model.
-_MAX_DECODED_CODES = 256
+_MAX_CODES_FOR_FEATURE_SCALES = 256
 # If the logarithm of the root mean square has at most this standard deviation over training
 # sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
 _MIN_LOG_RMS_STD = 0.2
 # The same limit for the length of a sequence, as a share of the mean length.
-_MIN_LENGTH_STD = 0.05
+_MIN_RELATIVE_LENGTH_STD = 0.05
 # The same limit for each pooled convolution.
 _MIN_CONVOLUTION_STD = 1e-4
 # Added to root mean squares of scaled values, so that a constant sequence is not divided by 0.
 _RMS_EPSILON = np.float32(1e-3)
 
 
-class DecodedFeatures:
+class DecodedFeatureExtractor:
     """ROCKET features of decoded sequences, standardized over training sequences."""
 
     # A code says where a series is at each step, and a class often depends on what the series does,
@@ -69,14 +69,14 @@ class DecodedFeatures:
             pool_random_convolutions, convolutions=convolutions, dilations=dilations
         )
         # each convolution gives two features: the share of positive values, and the maximum
-        self._num_pooled = 2 * len(convolutions.bias)
+        self._num_pooled_features = 2 * len(convolutions.bias)
         # the model stores these training codes for its anomaly scores, too
-        rows = linspace_indices(len(codes), _MAX_DECODED_CODES)
+        rows = linspace_indices(len(codes), _MAX_CODES_FOR_FEATURE_SCALES)
         raw_features = self._compute_raw_features(codes[rows]).astype(float)
         self._mean, std = raw_features.mean(axis=0), raw_features.std(axis=0)  # (n_features,) each
         # the first two features are the logarithm of the RMS and the length
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
-        min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
+        min_std[:2] = _MIN_LOG_RMS_STD, _MIN_RELATIVE_LENGTH_STD * self._mean[1]
         # 0 for features of noise: divided by a tiny number, noise would dominate distances
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
@@ -92,7 +92,7 @@ class DecodedFeatures:
         """Return the features (n_sequences, n_features) before they are standardized."""
         model, network, head = self._model, self._model.network, self._model.network.head
         # codes of the network come first, then means and log standard deviations of each sequence
-        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled
+        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled_features
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim], np.float32)
         sequence_statistics = codes[:, latent_dim:]
         lengths = network.predict_lengths(latent_codes)

@@ -28,9 +28,9 @@ from refold.network.specification import Specification
 from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded, split_at
 
 # Maximum number of forecast errors that a calibration stores: 16 MiB in the file of the model.
-_MAX_RESIDUALS = 1 << 21
+_MAX_STORED_RESIDUALS = 1 << 21
 # Minimum number of sequences whose errors are stored, even if their errors are more than
-# `_MAX_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
+# `_MAX_STORED_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
 _MIN_RESIDUAL_SEQUENCES = 256
 # Bounds are wider by this share, because rounding can change a forecast.
 _BOUND_ROUNDING_TOLERANCE = 1e-4
@@ -184,7 +184,7 @@ def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> n
         return None
     _, before, after = split_last_steps(sequences, num_steps)
     residuals_per_sequence = num_steps * schema.num_columns
-    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_RESIDUALS // residuals_per_sequence)
+    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_STORED_RESIDUALS // residuals_per_sequence)
     if len(before) > max_sequences:
         # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
@@ -216,7 +216,7 @@ def _compute_bound_margins(
     is_requested = alpha is not None
     alpha = 0.1 if alpha is None else alpha
     alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
-    residuals = None if model.calibration is None else model.calibration.residuals
+    residuals = None if model.calibration is None else model.calibration.forecast_residuals
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
     elif residuals is None or len(residuals) < min_calibration_sequences(alpha):

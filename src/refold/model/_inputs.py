@@ -184,7 +184,7 @@ _MAX_OUTLIER_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
 # A warning writes this and larger numbers of standard deviations with an exponent.
-_MIN_SCIENTIFIC_NOTATION = 1e6
+_MIN_STD_IN_SCIENTIFIC_NOTATION = 1e6
 
 
 def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +203,7 @@ class OutlierCounts(NamedTuple):
     num_comparable: np.ndarray  # outliers, and other observed values that are not 0
     num_observed: np.ndarray
     # from the mean to any observed value, in standard deviations; -inf if no value is observed
-    max_distance: np.ndarray
+    max_std_from_mean: np.ndarray
 
 
 def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
@@ -232,7 +232,7 @@ def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> 
         return None
     share = outliers[:, is_suspect].sum() / observed[:, is_suspect].sum()
     farthest = distances[:, is_suspect].max()
-    num_std = f"{farthest:.0f}" if farthest < _MIN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
+    num_std = f"{farthest:.0f}" if farthest < _MIN_STD_IN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
     all_names = [repr(name) for name in np.array(schema.names)[is_suspect].tolist()]
     names = ", ".join(all_names[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(all_names) - _MAX_LISTED_COLUMNS
@@ -255,7 +255,7 @@ _MAX_STD_OF_CHANCE_MATCHES = 3.0
 
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
-    num_matches, num_compared = _count_training_sequences(normal_sequences, training_hashes)
+    num_matches, num_compared = _count_training_matches(normal_sequences, training_hashes)
     if 0 < num_matches == num_compared:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
@@ -269,7 +269,7 @@ def describe_overlap_with_training(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""
-    num_matches, num_compared = _count_training_sequences(sequences, training_hashes)
+    num_matches, num_compared = _count_training_matches(sequences, training_hashes)
     if training_hashes is None or not num_matches:
         return None
     # If the model stores a sample of fingerprints, a part of the sequences is compared. Then the
@@ -284,7 +284,7 @@ def describe_overlap_with_training(
     )
 
 
-def _count_training_sequences(
+def _count_training_matches(
     sequences: Sequences, training_hashes: np.ndarray | None
 ) -> tuple[int, int]:
     """Return how many sequences a model was trained on, and how many could be compared."""

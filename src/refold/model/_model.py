@@ -41,13 +41,13 @@ from refold.model._anomalies import (
     measure_sequences,
     with_reference_statistics,
 )
-from refold.model._features import DecodedFeatures, convolve_series
+from refold.model._features import DecodedFeatureExtractor, convolve_series
 from refold.model._file import (
     dumps,
     hash_model,
     matches_hash,
-    model_fields,
     read_container,
+    restore_model_fields,
     unpack_container,
     write_container,
 )
@@ -110,7 +110,7 @@ from refold.sequences.types import NUMERIC
 
 # Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make many
 # more codes of a series, which take time and memory.
-_MIN_WINDOW = 8
+_MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
 # number of standard deviations. No sequence has such a code, so it is an error of the user.
 _MAX_CODE_STD_FROM_MEAN = 1000.0
@@ -304,7 +304,7 @@ class Model:
         if max_lost_variance is not None:
             check_fraction("max_lost_variance", max_lost_variance, "share of the variance")
             if window is None:
-                window = max(_MIN_WINDOW, self.specification.curve_dim)
+                window = max(_MIN_CHOSEN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_window_step(check_integer("window", window))
             # the scores of a calibration are those of other windows
@@ -622,7 +622,7 @@ class Model:
             step_p_values=p_values_by_sequence,
             errors=errors_by_sequence,
             columns=self.schema.names,
-            drift=self._compare_with_training(measurement),
+            drift=self._measure_drift_or_none(measurement),
             windows=None if self.window is None else windows,
             times=windows.times,
             time_name=windows.sequences.schema.time_column(other_names),
@@ -644,7 +644,7 @@ class Model:
         check_not_empty(len(sequences), "sequence", "to compare")
         warn(describe_too_long(sequences.lengths, self.max_steps))
         self.require_reference().require_precision()
-        drift = self._compare_with_training(measure_sequences(self, sequences))
+        drift = self._measure_drift_or_none(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -782,7 +782,7 @@ class Model:
            time series classification using random convolutional kernels", Data Mining and Knowledge
            Discovery 34, 2020.
         """
-        return self._decoded_features(self.check_codes(codes))
+        return self._feature_extractor(self.check_codes(codes))
 
     def stream(self, window: int | None = None, every: int = 1) -> Stream:
         """Start a sequence whose steps come a few at a time; see `Stream`.
@@ -832,7 +832,7 @@ class Model:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
             sequences = self.align(sequences)
-            self._warn_of_unusual_values([self._compute_warning_statistics(sequences)])
+            self._warn_if_unusual([self._compute_warning_statistics(sequences)])
         warn(describe_too_long(sequences.lengths, self.max_steps))
         return sequences
 
@@ -840,7 +840,7 @@ class Model:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         series = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
         aligned = self.align(self.windows(series).sequences if as_windows else series)
-        self._warn_of_unusual_values([self._compute_warning_statistics(aligned)])
+        self._warn_if_unusual([self._compute_warning_statistics(aligned)])
         return aligned
 
     def align(self, sequences: Sequences) -> Sequences:
@@ -864,11 +864,11 @@ class Model:
         if not sequences.is_mapped:  # one block, which `open_for_blocks` aligned
             yield sequences
             return
-        statistics = []
+        block_statistics = []
         for block in map(self.align, sequences.blocks()):
-            statistics.append(self._compute_warning_statistics(block))
+            block_statistics.append(self._compute_warning_statistics(block))
             yield block
-        self._warn_of_unusual_values(statistics)
+        self._warn_if_unusual(block_statistics)
 
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
@@ -889,13 +889,13 @@ class Model:
     ) -> Sequences:
         """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
         latent, statistics = self._split_codes(codes)
-        scaled = self._decode_scaled(latent, lengths, sampling=sampling, verbose=verbose)
+        scaled = self._decode_latent_codes(latent, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def decode_to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         latent, _ = self._split_codes(codes)
-        return self._decode_scaled(latent, self.network.predict_lengths(latent))
+        return self._decode_latent_codes(latent, self.network.predict_lengths(latent))
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
@@ -978,8 +978,8 @@ class Model:
         # Means and scales, which come after the latent dimensions, are not checked: with
         # scale="sequence", they may be far from those of training.
         num_dims = self.specification.latent_dim
-        distances = np.abs(codes[:, :num_dims] - self.reference.mean[:num_dims])
-        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.std[:num_dims]
+        distances = np.abs(codes[:, :num_dims] - self.reference.feature_mean[:num_dims])
+        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.feature_std[:num_dims]
         if not is_far.any():
             return None
         row, dimension = np.argwhere(is_far)[0]
@@ -1032,11 +1032,11 @@ class Model:
         shares = explained_variance_shares(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
 
-    def _warn_of_unusual_values(self, statistics: list[tuple[OutlierCounts, np.ndarray]]) -> None:
+    def _warn_if_unusual(self, block_statistics: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        # the list has the result of `_compute_warning_statistics` for each block of the data
-        warn(describe_outliers([counts for counts, _ in statistics], self.schema))
-        shares = np.concatenate([np.ones(0), *(shares for _, shares in statistics)])
+        # the list has what `_compute_warning_statistics` returns of each block of the data
+        warn(describe_outliers([counts for counts, _ in block_statistics], self.schema))
+        shares = np.concatenate([np.ones(0), *(shares for _, shares in block_statistics)])
         if not len(shares) or (
             shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
             and shares.min() >= _MIN_SERIES_EXPLAINED_VARIANCE
@@ -1060,7 +1060,7 @@ class Model:
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim])
         return latent_codes, codes[:, latent_dim:] if self.scaler.mode == "sequence" else None
 
-    def _decode_scaled(
+    def _decode_latent_codes(
         self,
         latent_codes: np.ndarray,
         lengths: np.ndarray,
@@ -1093,7 +1093,7 @@ class Model:
         decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _compare_with_training(self, measurement: Measurement) -> Drift | None:
+    def _measure_drift_or_none(self, measurement: Measurement) -> Drift | None:
         """Test for drift; None if there is no sequence, or no errors of held-out sequences."""
         errors = measurement.sequence_errors
         if self.held_out_errors is None or not len(errors):
@@ -1106,9 +1106,9 @@ class Model:
         return {}  # the cache of `with_columns_of`
 
     @functools.cached_property
-    def _decoded_features(self) -> DecodedFeatures:
+    def _feature_extractor(self) -> DecodedFeatureExtractor:
         """Function from codes to features, cached because it decodes training codes first."""
-        return DecodedFeatures(self)
+        return DecodedFeatureExtractor(self)
 
 
 class PretrainedModel(Model):
@@ -1120,7 +1120,7 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _adapt_before_call(method_name: str) -> Callable[..., Any]:
+def _make_adapting_method(method_name: str) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
@@ -1145,7 +1145,7 @@ _ADAPTING_METHODS = (
     *("held_back", "decode", "features", "code_drift"),
 )
 for _name in _ADAPTING_METHODS:
-    setattr(PretrainedModel, _name, _adapt_before_call(_name))
+    setattr(PretrainedModel, _name, _make_adapting_method(_name))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1191,7 +1191,7 @@ def _unpickled(data: bytes) -> Model:
 def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
     """Make a model of the content of a file; the name is for messages."""
     model_type = PretrainedModel if config.get("any_columns") else Model
-    return model_type(**model_fields(config, arrays, file_name))
+    return model_type(**restore_model_fields(config, arrays, file_name))
 
 
 class FittedEstimator(Protocol):

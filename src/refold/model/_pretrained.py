@@ -29,7 +29,7 @@ _MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
 _SERIES_MODEL_PATH = Path(__file__).with_name("series.refold")
 # Maximum number of sequences whose means and log standard deviations an adapted model stores. It
 # limits the time to adapt.
-_MAX_SAMPLED_SEQUENCES = 1024
+_MAX_SEQUENCES_FOR_STATISTICS = 1024
 # Lines that `refold info series` prints for the pretrained model only.
 PRETRAINED_MODEL_NOTES = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
@@ -97,7 +97,7 @@ def with_columns(
         codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
         if sequences is not None and len(sequences):
             # the means and scales in the codes are replaced by those of a sample of the sequences
-            sample = sequences[linspace_indices(len(sequences), _MAX_SAMPLED_SEQUENCES)]
+            sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
                 statistics = scaler.statistics(sample.align(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
@@ -161,7 +161,7 @@ def without_calibration(
         # the first entries of the mean and the standard deviation are those of the code
         codes, mean, std = (
             np.delete(array[..., :code_width], dropped_dims, -1)
-            for array in (reference.codes, reference.mean, reference.std)
+            for array in (reference.codes, reference.feature_mean, reference.feature_std)
         )
         reference = ReferenceStatistics(codes, mean, std, mixture=mixture)
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
