@@ -182,7 +182,7 @@ def with_reference_statistics(
     mean, std = features.mean(axis=0), features.std(axis=0)
     std = np.where(std > _MIN_FEATURE_STD, std, 1.0)
     standardized = (features - mean) / std
-    precision: Any = np.eye(len(mean))
+    precision: Any = np.eye(len(mean))  # if no feature varies, there is no covariance to invert
     if standardized.any():
         # not at the top, because only a fit and a calibration need it
         from sklearn.covariance import LedoitWolf
@@ -217,7 +217,7 @@ def build_calibration(
 
 
 def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:
-    """Return the p-value (n,) of each score: the share of normal scores that are as high."""
+    """Return the p-value (n,) of each score: the share of normal scores at least as high."""
     # scores are lowered a little, because rounding can make scores of equal sequences differ
     return conformal_p_values(scores * (1.0 - _SCORE_ROUNDING_TOLERANCE), normal_scores)
 
@@ -304,9 +304,9 @@ def measure_drift(
     codes: np.ndarray,  # (n_sequences, code_size)
     training_codes: np.ndarray,  # (n_training_sequences, code_size)
     errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
-    held_out_errors: np.ndarray | None = None,  # float32, errors of held-out sequences
+    held_out_errors: np.ndarray | None = None,  # float32 (n_held_out,), the same of others
 ) -> Drift:
-    """Compare codes with those of training sequences, and errors with held-out ones."""
+    """Compare codes with those of training, and errors with those of held-out sequences."""
     dimensions = zip(codes.T, training_codes.T, strict=True)
     statistics = np.array([np.abs(_cdf_differences(*pair)).max(initial=0.0) for pair in dimensions])
     # twice the one-sided p-value, because a dimension may become larger or smaller
@@ -322,7 +322,8 @@ def measure_drift(
 
 
 def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarray:
-    """Return the old minus the new cumulative distribution function (CDF), at all values."""
+    """Return the old minus the new cumulative distribution function (CDF), at each value."""
+    # one entry for each value of both arrays; positive if new values tend to be larger
     all_values = np.concatenate([new_values, old_values])
     old_cdf, new_cdf = (
         np.searchsorted(np.sort(values), all_values, side="right") / len(values)

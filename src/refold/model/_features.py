@@ -47,9 +47,9 @@ class DecodedFeatureExtractor:
     # - the logarithm of the root mean square (RMS) of the decoded sequence, and its length;
     # - convolutions of the decoded sequence divided by its RMS, because codes of new sequences
     #   decode to smaller values than codes of training sequences;
-    # - only if each sequence is scaled by itself: convolutions of the sequence in the units of all
-    #   sequences, which show how columns and sequences differ in scale; and the means and log
-    #   standard deviations that the code ends with.
+    # - only if each sequence is scaled by itself: convolutions of the sequence in common units, those
+    #   of ``error_scaler``, because they show how sequences and columns differ in scale; and the
+    #   means and log standard deviations at the end of the code.
     # Convolutions read scaled values of numeric columns, and probabilities of categories.
 
     def __init__(self, model: "refold.Model") -> None:
@@ -97,26 +97,24 @@ class DecodedFeatureExtractor:
         sequence_statistics = codes[:, latent_dim:]
         lengths = network.predict_lengths(latent_codes)
         offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
-        # the second convolutions, in the units of all sequences, come only with statistics
+        # the convolutions in common units come only if each sequence is scaled by itself
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
             outputs = network.decode(latent_codes[block.indices], block.offsets)
             num_steps = lengths_from_offsets(block.offsets)
             if sequence_statistics.shape[1]:
-                # the outputs are in the units of each sequence, and these in those of all sequences
-                values, statistics = (
-                    head.likeliest_values(outputs),
-                    sequence_statistics[block.indices],
-                )
+                # the outputs are in the units of each sequence; convert them to those of all
+                values = head.likeliest_values(outputs)
                 decoded = Sequences(values, block.offsets, schema=model.schema)
+                statistics = sequence_statistics[block.indices]
                 decoded = model.scaler.inverse_transform(decoded, statistics)
                 standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
-                by_column = outputs.copy()
+                converted = outputs.copy()
                 # a numeric column has one output, and a categorical one has one for each category
                 is_number = np.repeat(head.numeric_mask, head.widths)
-                by_column[:, is_number] = standardized[:, head.numeric_mask]
-                features[block.indices, 2 + num_pooled :] = self._pool(by_column, block.offsets)
+                converted[:, is_number] = standardized[:, head.numeric_mask]
+                features[block.indices, 2 + num_pooled :] = self._pool(converted, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
             mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors
             rms = np.sqrt(mean_squares.mean(axis=1)) + _RMS_EPSILON

@@ -43,8 +43,8 @@ FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
 _HEADER_LENGTH_BYTES = 8
-# The hash of a pretrained model has 64 digits. This number of them depend on the weights, and the
-# digits after them on the names of the columns.
+# The hash of a pretrained model has 64 digits. The first digits, this number of them, depend on the
+# weights. The other digits depend on the names of the columns.
 _NUM_WEIGHT_HASH_DIGITS = 48
 # In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
@@ -168,6 +168,7 @@ def dumps(model: "refold.Model") -> bytes:
         if record is not None:
             arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
     arrays = {name: array for name, array in arrays.items() if array is not None}
+    # a file has this array only if sequences were held back
     if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
     for attribute, name in _SCALER_NAMES_IN_FILE.items():
@@ -285,6 +286,7 @@ def _build_network(specification: Specification, weights: dict[str, np.ndarray])
 
         return load_network(specification, weights)
     expected = list_weights(specification)
+    # `restore_model_fields` turns these errors into errors that name the file
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")

@@ -162,10 +162,10 @@ def measure_forecast_errors(
         season = check_integer("season", season)
     sequences = model.read_aligned(X)
     warn(describe_overlap_with_training(sequences, model.fingerprints.training_hashes))
-    # cut before all steps that the network forecasts, and measure the first of these
+    # cut before all steps that the network forecasts; only the first ``num_steps`` are measured
     max_steps = model.specification.forecast_steps
-    longer_rows, before, after = split_last_steps(sequences, max_steps)
-    if not len(longer_rows):
+    longer_indices, before, after = split_last_steps(sequences, max_steps)
+    if not len(longer_indices):
         raise DataError(
             f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
@@ -212,7 +212,7 @@ def _compute_bound_margins(
     model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
     """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
-    # Both are None if there can be no bounds, and the user asked for none.
+    # Both are None if there can be no bounds, and the user gave no ``alpha``.
     is_requested = alpha is not None
     alpha = 0.1 if alpha is None else alpha
     alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
@@ -238,7 +238,7 @@ def _compute_bound_margins(
 
 def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 0) -> Sequences:
     """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
-    # of a long sequence, the last steps are read, as many as the longest input in training had
+    # only the last steps of a long sequence are read: training had no longer inputs than these
     max_input_steps = model.specification.max_steps - model.specification.forecast_steps
     starts = np.maximum(0, sequences.lengths - max_input_steps)
     last = split_at(sequences, starts)[1] if starts.any() else sequences

@@ -90,7 +90,7 @@ def cut_into_windows(
     step: int | None,  # number of steps from the start of a window to the next
     # A series is cut only if its code loses a larger share of the variance; None cuts all.
     max_lost_variance: float | None = None,
-    curve_dim: int = 0,  # number of dimensions of this code
+    curve_dim: int = 0,  # number of learned dimensions of this code, if the model is pretrained
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
@@ -98,7 +98,7 @@ def cut_into_windows(
     step = step or default_window_step(window)
 
     def choose_window_lengths(block: Sequences) -> np.ndarray:
-        """Return the length (n_series,) of the windows of each series; all of it if not cut."""
+        """Return the window length (n_series,) of each series: its own length if it is not cut."""
         if max_lost_variance is None:
             return np.full(len(block), window)
         lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
@@ -109,6 +109,7 @@ def cut_into_windows(
     sequences = map_blocks(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
+    # chosen again, because `map_blocks` returns only sequences
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
     positions = window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
@@ -272,11 +273,10 @@ def describe_overlap_with_training(
     num_matches, num_compared = _count_training_matches(sequences, training_hashes)
     if training_hashes is None or not num_matches:
         return None
-    # If the model stores a sample of fingerprints, a part of the sequences is compared. Then the
-    # share of this part is more telling than its counts.
-    all_compared = len(training_hashes) < MAX_STORED_FINGERPRINTS
+    # If the model stores only some fingerprints, only a part of the sequences can be compared. The
+    # counts are then too small, so the message gives the share in this part.
     share, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
-    if all_compared:
+    if len(training_hashes) < MAX_STORED_FINGERPRINTS:
         share, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
     return (
         f"{share} {noun} {verb} among those that the model was trained on. Their errors are "

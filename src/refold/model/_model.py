@@ -381,8 +381,7 @@ class Model:
         encoded with it, in whatever order. With GRUs or another architecture, it changes by at
         most 1e-5 of its standard deviation if ``latent_steps`` is 0.
         """
-        blocks = self.encode_blocks(X, verbose=verbose)
-        return np.concatenate([codes for codes, _ in blocks])
+        return np.concatenate([codes for codes, _ in self.encode_blocks(X, verbose=verbose)])
 
     def encode_blocks(
         self, X: SequencesLike, *, verbose: int = 0
@@ -396,7 +395,7 @@ class Model:
         return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
-        """Describe each series by one vector, from what its windows have in common and differ in.
+        """Describe each series by one vector: statistics of its windows' codes, and convolutions.
 
         It suits classification, clustering and comparison of long signals, whose patterns may
         occur anywhere.
@@ -474,10 +473,10 @@ class Model:
         Parameters
         ----------
         as_table : bool, optional
-            Return a table instead of a list. If ``X`` is a table, the result has its library,
-            layout and columns, including ids and times. Times are null in steps after the last one
-            of the sequence. Otherwise the result is a `pyarrow.Table` with one row per step. By
-            default, return a table if ``X`` is one.
+            Return a table instead of a list; by default, if ``X`` is a table. The result then has
+            the library, layout and columns of ``X``, including ids and times. Times are null in
+            steps after the last one of the sequence. For other ``X``, the result is a
+            `pyarrow.Table` with one row per step.
         """
         check("clip", clip, CLIP_RULE)
         series = open_sequences(X, self.schema, as_series=self.window is not None)
@@ -611,8 +610,6 @@ class Model:
             np.split(array, sequences.offsets[1:-1])[: len(sequences)]
             for array in (step_scores, step_p_values, measurement.value_errors)
         )
-        # the name of the times must differ from the other columns of `Detection.steps`
-        other_names = "id", "step", "score", "p_value"
         return Detection(
             alpha=alpha,
             ids=sequences.ids,
@@ -625,19 +622,20 @@ class Model:
             drift=self._measure_drift_or_none(measurement),
             windows=None if self.window is None else windows,
             times=windows.times,
-            time_name=windows.sequences.schema.time_column(other_names),
+            # a name that differs from the other columns of `Detection.steps`
+            time_name=windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
         )
 
     def drift(self, X: SequencesLike) -> Drift:
         """Test whether sequences differ from the training data, so that the model may be outdated.
 
-        The reconstruction errors are compared with those of sequences that the model was not
-        trained on, and each dimension of the codes with that of up to 1024 training sequences. The
-        validation part of ``fit`` gives the errors, measured before a refit; `calibrate` replaces
-        them by those of its sequences. Codes are those of the encoder, without latent optimization.
+        The reconstruction errors are compared with those of held-out sequences, which the model was
+        not trained on. These are the validation sequences of ``fit``, measured before a refit, or
+        those of the last `calibrate`. Each dimension of the codes is compared with that of up to
+        1024 training sequences. Codes are those of the encoder, without latent optimization.
 
-        The tests assume independent sequences. Overlapping windows are not independent, and the
-        p-values are then too small. With fewer than about 50 sequences, only a large drift is
+        The tests assume independent sequences. Overlapping windows are not independent, so their
+        p-values are too small. With fewer than about 50 sequences, only a large drift is
         significant.
         """
         sequences = self.read_aligned(X)

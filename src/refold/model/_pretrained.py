@@ -85,7 +85,8 @@ def with_columns(
                 moments.add(block.values)
         value_range = {"least": moments.minimum, "greatest": moments.maximum}
         std = np.where(moments.scale > 0, moments.scale, 1.0)
-        # the network scales each sequence by itself, so only errors need the units of the data
+        # The scaler needs only the range, for ``clip``, because it scales each sequence by itself.
+        # Errors are measured in the units of the data.
         scaler_state |= value_range
         error_scaler_state |= value_range | {"mean": moments.mean, "scale": std}
     scaler, reference = Scaler.from_dict(scaler_state), model.reference
@@ -93,8 +94,8 @@ def with_columns(
         # The reference codes are those of a single column. They are shuffled for each column after
         # the first, so that columns are independent.
         rng, num_codes = np.random.default_rng(0), len(reference.codes)
-        rows = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
-        codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
+        order = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
+        codes = join_column_codes(reference.codes[np.stack(order, axis=1).ravel()], num_columns)
         if sequences is not None and len(sequences):
             # the means and scales in the codes are replaced by those of a sample of the sequences
             sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
@@ -103,7 +104,7 @@ def with_columns(
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)
-        # the mixture stays that of codes of a single column
+        # the mixture stays that of codes of a single column: `Model.draw_codes` joins its draws
         reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
@@ -158,7 +159,7 @@ def without_calibration(
             )
             covariances = np.delete(covariances, mixture_dims, 1)
             mixture = Mixture(mixture.weights, means, covariances, center, scale)
-        # the first entries of the mean and the standard deviation are those of the code
+        # the mean and the standard deviation are those of the code, and then of ROCKET features
         codes, mean, std = (
             np.delete(array[..., :code_width], dropped_dims, -1)
             for array in (reference.codes, reference.feature_mean, reference.feature_std)

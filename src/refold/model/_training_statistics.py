@@ -35,7 +35,7 @@ class Mixture:
 
     def draw(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, width) of float32."""
-        rng = np.random.RandomState(seed % 2**32)
+        rng = np.random.RandomState(seed % 2**32)  # takes no larger seeds
         counts = rng.multinomial(n, self.weights)
         drawn = [
             rng.standard_normal((count, len(mean))) @ root + mean
@@ -47,8 +47,8 @@ class Mixture:
 
     @functools.cached_property
     def _covariance_roots(self) -> np.ndarray:
-        # (n_components, width, width): ``root.T @ root`` is a covariance
-        # cached, because they take seconds on busy cores, and a service draws at each request
+        # (n_components, width, width): ``root.T @ root`` is a covariance. The roots are cached. They
+        # take seconds on busy cores, and a service draws at each request.
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
         return np.sqrt(variances)[..., None] * axes
@@ -85,16 +85,16 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
 class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
-    # The features are the dimensions of the code and then ROCKET features. Without a precision, they
-    # are the dimensions of the code alone.
+    # The features are the dimensions of the code and then ROCKET features. If there is no precision,
+    # there are no ROCKET features.
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
     feature_mean: np.ndarray  # (n_features,)
     feature_std: np.ndarray  # (n_features,), standard deviations, not 0
     # (n_features, n_features), inverse covariance of standardized features; None in a model that
     # learns what is normal when it is calibrated
     precision: np.ndarray | None = None
-    # (2,), mean reconstruction error and mean distance of these sequences, by which both components
-    # of an anomaly score are divided; None if there is no precision
+    # (2,), mean reconstruction error and mean distance of these sequences. Both components of an
+    # anomaly score are divided by these means. None if there is no precision.
     mean_score_components: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in files of early versions
 
