@@ -62,6 +62,7 @@ class Measurement(NamedTuple):
 
 def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors, codes and features of aligned sequences."""
+    # (n_columns,) each
     mean, max_deviation = model.error_scaler.mean_, _MAX_STD_FROM_MEAN * model.error_scaler.scale_
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
@@ -74,8 +75,8 @@ def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measuremen
 def compute_score_components(
     measurement: Measurement, reference: ReferenceStatistics
 ) -> np.ndarray:
-    """Return (n_sequences, 2): error and distance, divided by their means in training."""
-    # the anomaly score is the sum of both
+    """Return the error and the distance of each sequence, divided by their means in training."""
+    # (n_sequences, 2); the anomaly score is the sum of both
     distances = _squared_mahalanobis(measurement.features, reference)
     components = np.stack([measurement.sequence_errors, distances], axis=1)
     return components / reference.mean_score_components
@@ -108,8 +109,8 @@ def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    model.check_lengths(sequences.lengths, len(sequences))
-    # steps that have no value and end a sequence are not decoded, because they have no error
+    model.check_lengths(sequences.lengths, len(sequences))  # the decoder may write fewer steps
+    # empty steps at the end of a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
     sequence_indices, step_indices = sequence_and_step_indices(sequences)  # (n_steps,) each
@@ -125,7 +126,7 @@ def compute_value_errors(
     true_values = error_scaler.transform(sequences).values.astype(float)
     decoded_values = error_scaler.transform(decoded).values.astype(float)
     columns = zip(sequences.schema.columns, true_values.T, decoded_values.T, strict=True)
-    errors = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
+    errors = np.stack([column.column_type.error(x, y, xp=np) for column, x, y in columns], axis=1)
     return np.where(np.isnan(true_values), np.nan, errors)
 
 

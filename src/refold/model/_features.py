@@ -47,8 +47,8 @@ class DecodedFeatureExtractor:
     # - the logarithm of the root mean square (RMS) of the decoded sequence, and its length;
     # - convolutions of the decoded sequence divided by its RMS, because codes of new sequences
     #   decode to smaller values than codes of training sequences;
-    # - only if each sequence is scaled by itself: convolutions of the sequence in common units, those
-    #   of ``error_scaler``, because they show how sequences and columns differ in scale; and the
+    # - only if each sequence is scaled by itself: convolutions of the sequence in common units
+    #   (those of ``error_scaler``), which show how sequences and columns differ in scale; and the
     #   means and log standard deviations at the end of the code.
     # Convolutions read scaled values of numeric columns, and probabilities of categories.
 

@@ -68,7 +68,7 @@ _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(
 # Names of arrays in a file, by the attributes of `Fingerprints`.
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
 # Attributes of a model that are entries of the configuration of its file under the same name.
-_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_lost_variance")
+_MODEL_ATTRIBUTES_IN_CONFIG = ("active_dimensions", "window", "step", "max_lost_variance")
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES_IN_FILE = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -86,13 +86,13 @@ def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> byt
     return save_arrays(arrays, {FORMAT_NAME: json.dumps(metadata)})
 
 
-def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack_container(packed: bytes, file_name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Deserialize a configuration and arrays, and check them; the name is for messages."""
     try:
-        arrays = load_arrays(data)
+        arrays = load_arrays(packed)
         # `load_arrays` does not return the metadata, so it is read from the header
-        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
-        header = json.loads(data[_HEADER_LENGTH_BYTES:header_end])
+        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(packed[:_HEADER_LENGTH_BYTES], "little")
+        header = json.loads(packed[_HEADER_LENGTH_BYTES:header_end])
         metadata = json.loads(header["__metadata__"][FORMAT_NAME])
         version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -114,21 +114,21 @@ def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[
     return json.loads(config_json), arrays
 
 
-def write_container(path: str | os.PathLike[str], data: bytes) -> None:
+def write_container(path: str | os.PathLike[str], packed: bytes) -> None:
     """Write the bytes of a packed container to a file, atomically."""
     with atomic_writer(path) as file:
-        file.write(data)
+        file.write(packed)
 
 
 def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a configuration and arrays from a file."""
     try:
-        data = local_path(path).read_bytes()
+        packed = local_path(path).read_bytes()
     except IsADirectoryError as error:
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no model file {path}.") from error
-    return unpack_container(data, str(path))
+    return unpack_container(packed, str(path))
 
 
 def _compute_checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
@@ -149,7 +149,7 @@ def dumps(model: "refold.Model") -> bytes:
         "schema": model.schema.to_dict(),
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
-        **{name: getattr(model, name) for name in _CONFIG_ATTRIBUTES},
+        **{name: getattr(model, name) for name in _MODEL_ATTRIBUTES_IN_CONFIG},
         "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial_weights,
@@ -222,7 +222,7 @@ def restore_model_fields(
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
-            **{name: config.get(name) for name in _CONFIG_ATTRIBUTES},
+            **{name: config.get(name) for name in _MODEL_ATTRIBUTES_IN_CONFIG},
             "arguments": arguments,
             "version": config.get("refold"),
         }

@@ -507,8 +507,8 @@ class Model:
 
         If no column is numeric, return the share of sequences that are reconstructed exactly,
         length included. 1 is perfect. The reconstructions are those of `reconstruct`: a missing
-        step counts as zero in standardized units, and an extra step is ignored. Errors are divided
-        by the values. So the score can be high for values in wrong units, although it means little.
+        step counts as zero in standardized units, and an extra step is ignored. The score is
+        relative to the size of the values, so it can be high for values in wrong units, too.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
         series = open_sequences(X, self.schema, as_series=self.window is not None)
@@ -547,8 +547,8 @@ class Model:
             Sequences without anomalies. The model must not have been trained on them: it
             reconstructs training sequences better than new ones, which would all look anomalous. A
             false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
-            forecast, needs at least ``1 / alpha - 1`` of them. A pretrained model learns from half
-            of them what is normal, so it needs twice as many.
+            forecast, needs at least ``1 / alpha - 1`` sequences. A pretrained model learns from
+            half of the sequences what is normal, so it needs twice as many.
         """
         windows, model = self.windows(normal), self
         sequences = self.read_aligned(windows.sequences)  # does not cut windows again
@@ -900,7 +900,7 @@ class Model:
         return self.network.predict_lengths(self._split_codes(codes)[0])
 
     def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
-        """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
+        """Return the lengths of reconstructions: predicted, or true if longer than in training."""
         # The length model saw no length above the longest in training. For longer sequences, the
         # true length is better, up to the number of steps that the decoder can write.
         max_steps = self.network.max_decodable_steps
@@ -1044,7 +1044,7 @@ class Model:
         if self.window is None:
             in_python = "adapt(X, max_lost_variance=0.1)"
             in_shell = "refold adapt --max-lost-variance 0.1"
-            remedy = f" Cut them into windows, to lose less: {spelled(in_python, in_shell)}."
+            remedy = f" Cut such series into windows, to lose less: {spelled(in_python, in_shell)}."
         warn(
             f"Codes of {self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % "
             f"of the variance of your series on average, and {100 * shares.min():.0f} % for the "
@@ -1137,12 +1137,12 @@ def _make_adapting_method(method_name: str) -> Callable[..., Any]:
 
 
 # Methods of `Model` whose first argument is data or codes that a pretrained model adapts to.
-_ADAPTING_METHODS = (
+_ADAPTING_METHOD_NAMES = (
     *("windows", "open_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
     *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
     *("held_back", "decode", "features", "code_drift"),
 )
-for _name in _ADAPTING_METHODS:
+for _name in _ADAPTING_METHOD_NAMES:
     setattr(PretrainedModel, _name, _make_adapting_method(_name))
 
 
@@ -1180,10 +1180,10 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 
 
 # Pickles hold the name of this function, so it must stay.
-def _unpickled(data: bytes) -> Model:
+def _unpickled(packed: bytes) -> Model:
     """Return the model of a pickle, from the bytes of a file."""
     name = "The pickled model"
-    return _build_model(*unpack_container(data, name), name)
+    return _build_model(*unpack_container(packed, name), name)
 
 
 def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:

@@ -20,7 +20,7 @@ _TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
 _MIN_CODES_PER_COMPONENT = 5
 # Added to the variances of standardized codes, because a component of equal codes would have the
 # variance 0.
-_ADDED_VARIANCE = 1e-4
+_ADDED_CODE_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Mixture:
 
     @functools.cached_property
     def _covariance_roots(self) -> np.ndarray:
-        # (n_components, width, width): ``root.T @ root`` is a covariance. The roots are cached. They
-        # take seconds on busy cores, and a service draws at each request.
+        # (n_components, width, width): ``root.T @ root`` is a covariance. The roots are cached,
+        # because they take seconds on busy cores, and a service draws at each request.
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
         return np.sqrt(variances)[..., None] * axes
@@ -73,7 +73,9 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
         mixtures = [
-            GaussianMixture(num, reg_covar=_ADDED_VARIANCE, random_state=seed).fit(standardized)
+            GaussianMixture(num, reg_covar=_ADDED_CODE_VARIANCE, random_state=seed).fit(
+                standardized
+            )
             for num in _TRIED_COMPONENT_COUNTS
             if num <= max_components
         ]
@@ -85,7 +87,7 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
 class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
-    # The features are the dimensions of the code and then ROCKET features. If there is no precision,
+    # The features are the dimensions of the code and then ROCKET features. Without a precision,
     # there are no ROCKET features.
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
     feature_mean: np.ndarray  # (n_features,)
@@ -112,7 +114,7 @@ class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    # (n_steps,), mean error of each step; if there are very many, of evenly spaced ones when sorted
+    # (n_steps,), mean error of each step; of very many steps, only evenly spaced ones in this order
     step_scores: np.ndarray
     # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers
