@@ -20,7 +20,7 @@ _TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
 _MIN_CODES_PER_COMPONENT = 5
 # Added to the variances of standardized codes, because a component of equal codes would have the
 # variance 0.
-_ADDED_CODE_VARIANCE = 1e-4
+_ADDED_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
         mixtures = [
-            GaussianMixture(num, reg_covar=_ADDED_CODE_VARIANCE, random_state=seed).fit(
-                standardized
-            )
+            GaussianMixture(num, reg_covar=_ADDED_VARIANCE, random_state=seed).fit(standardized)
             for num in _TRIED_COMPONENT_COUNTS
             if num <= max_components
         ]
