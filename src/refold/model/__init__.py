@@ -26,8 +26,8 @@ from refold.model._inputs import check_not_trained_on as check_not_trained_on
 from refold.model._inputs import count_outliers as count_outliers
 from refold.model._inputs import cut_into_windows as cut_into_windows
 from refold.model._inputs import describe_outliers as describe_outliers
+from refold.model._inputs import describe_overlap_with_training as describe_overlap_with_training
 from refold.model._inputs import describe_too_long as describe_too_long
-from refold.model._inputs import describe_training_sequences as describe_training_sequences
 from refold.model._inputs import open_sequences as open_sequences
 from refold.model._inputs import outlier_limits as outlier_limits
 from refold.model._model import Model as Model

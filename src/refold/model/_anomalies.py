@@ -31,7 +31,7 @@ from refold.sequences import Scaler, Sequences, Windows, sequence_and_step_indic
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_MAX_CLIPPED_STD = 1e12
+_MAX_STD_FROM_MEAN = 1e12
 # Maximum number of reconstruction errors that a model stores. It limits the size of the file.
 MAX_STORED_ERRORS = 1024
 # Maximum number of step scores that a calibration stores. It limits the size of the file. P-values
@@ -43,7 +43,7 @@ _SCORE_ROUNDING_TOLERANCE = 1e-4
 _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
-_MAX_DECODED_SEQUENCES = 256
+_MAX_SEQUENCES_FOR_MEAN_SCORES = 256
 # Probability that the text of a `Drift` says that any dimension differs if there is no drift. It is
 # small, so that the text names only real differences.
 _FAMILY_WISE_ALPHA = 0.001
@@ -62,7 +62,8 @@ class Measurement(NamedTuple):
 
 def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors, codes and features of aligned sequences."""
-    mean, max_deviation = model.error_scaler.mean_, _MAX_CLIPPED_STD * model.error_scaler.scale_
+    # (n_columns,) each
+    mean, max_deviation = model.error_scaler.mean_, _MAX_STD_FROM_MEAN * model.error_scaler.scale_
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
     codes, features = _compute_codes_and_features(model, sequences)
@@ -74,9 +75,9 @@ def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measuremen
 def compute_score_components(
     measurement: Measurement, reference: ReferenceStatistics
 ) -> np.ndarray:
-    """Return (n_sequences, 2): error and distance, divided by their means in training."""
-    # the anomaly score is the sum of both
-    distances = _mahalanobis_distances(measurement.features, reference)
+    """Return the error and the distance of each sequence, divided by their means in training."""
+    # (n_sequences, 2); the anomaly score is the sum of both
+    distances = _squared_mahalanobis(measurement.features, reference)
     components = np.stack([measurement.sequence_errors, distances], axis=1)
     return components / reference.mean_score_components
 
@@ -86,11 +87,8 @@ def _compute_codes_and_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
     sequences = _interpolate_empty_steps(sequences)
-    # A pretrained model, which has a ``grid``, reads no missing values, not even those in steps
-    # with other values.
-    sequences = (
-        interpolate_missing_values(sequences) if model.specification.reads_curves else sequences
-    )
+    # a pretrained model reads no missing values, not even in steps that have other values
+    sequences = interpolate_missing_values(sequences) if model.is_pretrained else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -98,10 +96,10 @@ def _compute_codes_and_features(
     return codes, features.astype(float)
 
 
-def _mahalanobis_distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
+def _squared_mahalanobis(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
     """Return the squared distances (n_sequences,) of features from their mean in training."""
     precision = reference.require_precision().astype(float)
-    standardized = (features - reference.mean) / reference.std
+    standardized = (features - reference.feature_mean) / reference.feature_std
     # The distances are computed row by row, because the bits of a product of matrices may depend on
     # the number of rows. They are not below 0, because rounding can make a tiny one negative.
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
@@ -111,8 +109,8 @@ def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    model.check_lengths(sequences.lengths, len(sequences))
-    # steps that have no value and end a sequence are not decoded, because they have no error
+    model.check_lengths(sequences.lengths, len(sequences))  # the decoder may write fewer steps
+    # empty steps at the end of a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
     sequence_indices, step_indices = sequence_and_step_indices(sequences)  # (n_steps,) each
@@ -128,7 +126,7 @@ def compute_value_errors(
     true_values = error_scaler.transform(sequences).values.astype(float)
     decoded_values = error_scaler.transform(decoded).values.astype(float)
     columns = zip(sequences.schema.columns, true_values.T, decoded_values.T, strict=True)
-    errors = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
+    errors = np.stack([column.column_type.error(x, y, xp=np) for column, x, y in columns], axis=1)
     return np.where(np.isnan(true_values), np.nan, errors)
 
 
@@ -185,7 +183,7 @@ def with_reference_statistics(
     mean, std = features.mean(axis=0), features.std(axis=0)
     std = np.where(std > _MIN_FEATURE_STD, std, 1.0)
     standardized = (features - mean) / std
-    precision: Any = np.eye(len(mean))
+    precision: Any = np.eye(len(mean))  # if no feature varies, there is no covariance to invert
     if standardized.any():
         # not at the top, because only a fit and a calibration need it
         from sklearn.covariance import LedoitWolf
@@ -198,10 +196,10 @@ def with_reference_statistics(
     mixture = fit_mixture(codes, seed=seed)
     reference = ReferenceStatistics(codes, mean, std, precision, np.ones(2), mixture)
     # the means of both score components, over a part of the sequences
-    rows = linspace_indices(len(sequences), _MAX_DECODED_SEQUENCES)
+    rows = linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_MEAN_SCORES)
     sample = sequences[rows]
     errors = mean_errors_by_sequence(_decode_and_compute_errors(model, sample, codes[rows]), sample)
-    distances = _mahalanobis_distances(features[rows], reference)
+    distances = _squared_mahalanobis(features[rows], reference)
     means = np.array([errors.mean(), distances.mean()])
     # scores are divided by these means, so a mean of 0 becomes 1
     means = np.where(means > 0, means, 1.0)
@@ -209,18 +207,18 @@ def with_reference_statistics(
 
 
 def build_calibration(
-    normal_measurement: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
+    measurement: Measurement, reference: ReferenceStatistics, forecast_residuals: np.ndarray | None
 ) -> Calibration:
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
-    step_scores = compute_step_scores(normal_measurement.value_errors)
+    step_scores = compute_step_scores(measurement.value_errors)
     step_scores = np.sort(step_scores[~np.isnan(step_scores)])
     step_scores = step_scores[linspace_indices(len(step_scores), _MAX_STORED_STEP_SCORES)]
-    scores = np.sort(compute_score_components(normal_measurement, reference).sum(axis=1))
-    return Calibration(scores, step_scores, residuals)
+    scores = np.sort(compute_score_components(measurement, reference).sum(axis=1))
+    return Calibration(scores, step_scores, forecast_residuals)
 
 
 def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:
-    """Return the p-value (n,) of each score: the share of normal scores that are as high."""
+    """Return the p-value (n,) of each score: the share of normal scores at least as high."""
     # scores are lowered a little, because rounding can make scores of equal sequences differ
     return conformal_p_values(scores * (1.0 - _SCORE_ROUNDING_TOLERANCE), normal_scores)
 
@@ -307,25 +305,26 @@ def measure_drift(
     codes: np.ndarray,  # (n_sequences, code_size)
     training_codes: np.ndarray,  # (n_training_sequences, code_size)
     errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
-    held_out_errors: np.ndarray | None = None,  # float32, errors of held-out sequences
+    held_out_errors: np.ndarray | None = None,  # float32 (n_held_out,), the same of others
 ) -> Drift:
-    """Compare codes with those of training sequences, and errors with held-out ones."""
+    """Compare codes with those of training, and errors with those of held-out sequences."""
     dimensions = zip(codes.T, training_codes.T, strict=True)
     statistics = np.array([np.abs(_cdf_differences(*pair)).max(initial=0.0) for pair in dimensions])
     # twice the one-sided p-value, because a dimension may become larger or smaller
-    p_values = 2.0 * _one_sided_p_value(statistics, len(codes), len(training_codes))
+    p_values = 2.0 * _one_sided_ks_p_value(statistics, len(codes), len(training_codes))
     p_values = np.minimum(1.0, p_values)
     if errors is None or held_out_errors is None:
         return Drift(len(codes), statistics, p_values)
     # in the precision of the held-out errors, so that rounding does not make equal errors differ
     differences = _cdf_differences(errors.astype(np.float32), held_out_errors)
     statistic = float(differences.max(initial=0.0))  # 0 if no errors are larger
-    p_value = float(_one_sided_p_value(statistic, len(errors), len(held_out_errors)))
+    p_value = float(_one_sided_ks_p_value(statistic, len(errors), len(held_out_errors)))
     return Drift(len(codes), statistics, p_values, statistic, p_value)
 
 
 def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarray:
-    """Return the old minus the new cumulative distribution function (CDF), at all values."""
+    """Return the old minus the new cumulative distribution function (CDF), at each value."""
+    # one entry for each value of both arrays; positive if new values tend to be larger
     all_values = np.concatenate([new_values, old_values])
     old_cdf, new_cdf = (
         np.searchsorted(np.sort(values), all_values, side="right") / len(values)
@@ -334,11 +333,11 @@ def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarr
     return old_cdf - new_cdf
 
 
-def _one_sided_p_value(ks_statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
+def _one_sided_ks_p_value(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
     """Return an upper bound of the p-value of one or several Kolmogorov-Smirnov statistics."""
     # The asymptotic p-value of Smirnov's one-sided test for two samples. Twice this p-value is the
     # first term of Kolmogorov's series, the p-value of the two-sided test.
-    return np.exp(-2.0 * np.square(ks_statistic) * (num_new * num_old / (num_new + num_old)))
+    return np.exp(-2.0 * np.square(statistic) * (num_new * num_old / (num_new + num_old)))
 
 
 class Reason(NamedTuple):

@@ -1,6 +1,6 @@
 """Features for classifiers: of the sequences that codes decode to, and of whole series.
 
-`DecodedFeatures` decodes codes and describes the result, for `Model.features`.
+`DecodedFeatureExtractor` decodes codes and describes the result, for `Model.features`.
 `convolve_series` describes series that a model cuts into windows, for `Model.pooled`. Both use
 ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
@@ -23,19 +23,19 @@ from refold.sequences import Sequences, check_codes_finite
 _NUM_CONVOLUTIONS_PER_DILATION = 128
 # Maximum number of training codes that are decoded to standardize the features. It limits the time
 # of the first call for a model.
-_MAX_DECODED_CODES = 256
+_MAX_CODES_FOR_FEATURE_SCALES = 256
 # If the logarithm of the root mean square has at most this standard deviation over training
 # sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
 _MIN_LOG_RMS_STD = 0.2
 # The same limit for the length of a sequence, as a share of the mean length.
-_MIN_LENGTH_STD = 0.05
+_MIN_RELATIVE_LENGTH_STD = 0.05
 # The same limit for each pooled convolution.
 _MIN_CONVOLUTION_STD = 1e-4
 # Added to root mean squares of scaled values, so that a constant sequence is not divided by 0.
 _RMS_EPSILON = np.float32(1e-3)
 
 
-class DecodedFeatures:
+class DecodedFeatureExtractor:
     """ROCKET features of decoded sequences, standardized over training sequences."""
 
     # A code says where a series is at each step, and a class often depends on what the series does,
@@ -47,9 +47,9 @@ class DecodedFeatures:
     # - the logarithm of the root mean square (RMS) of the decoded sequence, and its length;
     # - convolutions of the decoded sequence divided by its RMS, because codes of new sequences
     #   decode to smaller values than codes of training sequences;
-    # - only if each sequence is scaled by itself: convolutions of the sequence in the units of all
-    #   sequences, which show how columns and sequences differ in scale; and the means and log
-    #   standard deviations that the code ends with.
+    # - only if each sequence is scaled by itself: convolutions of the sequence in common units
+    #   (those of ``error_scaler``), which show how sequences and columns differ in scale; and the
+    #   means and log standard deviations at the end of the code.
     # Convolutions read scaled values of numeric columns, and probabilities of categories.
 
     def __init__(self, model: "refold.Model") -> None:
@@ -69,14 +69,14 @@ class DecodedFeatures:
             pool_random_convolutions, convolutions=convolutions, dilations=dilations
         )
         # each convolution gives two features: the share of positive values, and the maximum
-        self._num_pooled = 2 * len(convolutions.bias)
+        self._num_pooled_features = 2 * len(convolutions.bias)
         # the model stores these training codes for its anomaly scores, too
-        rows = linspace_indices(len(codes), _MAX_DECODED_CODES)
+        rows = linspace_indices(len(codes), _MAX_CODES_FOR_FEATURE_SCALES)
         raw_features = self._compute_raw_features(codes[rows]).astype(float)
         self._mean, std = raw_features.mean(axis=0), raw_features.std(axis=0)  # (n_features,) each
         # the first two features are the logarithm of the RMS and the length
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
-        min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
+        min_std[:2] = _MIN_LOG_RMS_STD, _MIN_RELATIVE_LENGTH_STD * self._mean[1]
         # 0 for features of noise: divided by a tiny number, noise would dominate distances
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
@@ -92,31 +92,29 @@ class DecodedFeatures:
         """Return the features (n_sequences, n_features) before they are standardized."""
         model, network, head = self._model, self._model.network, self._model.network.head
         # codes of the network come first, then means and log standard deviations of each sequence
-        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled
+        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled_features
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim], np.float32)
         sequence_statistics = codes[:, latent_dim:]
         lengths = network.predict_lengths(latent_codes)
         offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
-        # the second convolutions, in the units of all sequences, come only with statistics
+        # the convolutions in common units come only if each sequence is scaled by itself
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
             outputs = network.decode(latent_codes[block.indices], block.offsets)
             num_steps = lengths_from_offsets(block.offsets)
             if sequence_statistics.shape[1]:
-                # the outputs are in the units of each sequence, and these in those of all sequences
-                values, statistics = (
-                    head.likeliest_values(outputs),
-                    sequence_statistics[block.indices],
-                )
+                # the outputs are in the units of each sequence; convert them to those of all
+                values = head.likeliest_values(outputs)
                 decoded = Sequences(values, block.offsets, schema=model.schema)
+                statistics = sequence_statistics[block.indices]
                 decoded = model.scaler.inverse_transform(decoded, statistics)
                 standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
-                by_column = outputs.copy()
+                converted = outputs.copy()
                 # a numeric column has one output, and a categorical one has one for each category
                 is_number = np.repeat(head.numeric_mask, head.widths)
-                by_column[:, is_number] = standardized[:, head.numeric_mask]
-                features[block.indices, 2 + num_pooled :] = self._pool(by_column, block.offsets)
+                converted[:, is_number] = standardized[:, head.numeric_mask]
+                features[block.indices, 2 + num_pooled :] = self._pool(converted, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
             mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors
             rms = np.sqrt(mean_squares.mean(axis=1)) + _RMS_EPSILON

@@ -4,8 +4,9 @@ The metadata of the safetensors file has one entry, whose key is the name of the
 is JSON with a version, the configuration as JSON text, and a SHA-256 checksum of the configuration
 and the arrays. Checkpoints of a training have this format, too.
 
-`dumps` writes a model with `pack_container`, and `model_fields` restores what `unpack_container`
-reads. `hash_model` is the hash that is stored next to codes, so that other models refuse them.
+`dumps` writes a model with `pack_container`. `restore_model_fields` turns what `unpack_container`
+reads into the fields of a model. `hash_model` is the hash that is stored next to codes, so that
+other models refuse these codes.
 """
 
 import hashlib
@@ -41,18 +42,18 @@ FORMAT_NAME = "refold-model"
 FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
-_HEADER_START_BYTES = 8
-# The hash of a pretrained model has 64 digits. This number of them depend on the weights, and the
-# digits after them on the names of the columns.
-_NUM_WEIGHT_DIGITS = 48
+_HEADER_LENGTH_BYTES = 8
+# The hash of a pretrained model has 64 digits. The first digits, this number of them, depend on the
+# weights. The other digits depend on the names of the columns.
+_NUM_WEIGHT_HASH_DIGITS = 48
 # In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
 # Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must stay, so that old
 # files can be read, and some differ from today's attributes.
 _REFERENCE_ARRAY_NAMES = {
     "codes": "known/codes",
-    "mean": "known/center",
-    "std": "known/unit",
+    "feature_mean": "known/center",
+    "feature_std": "known/unit",
     "precision": "known/precision",
     "mean_score_components": "known/units",
 }
@@ -60,16 +61,16 @@ _REFERENCE_ARRAY_NAMES = {
 _CALIBRATION_ARRAY_NAMES = {
     "scores": "calibration/scores",
     "step_scores": "calibration/steps",
-    "residuals": "residuals/absolute",
+    "forecast_residuals": "residuals/absolute",
 }
 # Names of arrays in a file, by the attributes of `Mixture`.
 _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 # Names of arrays in a file, by the attributes of `Fingerprints`.
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
 # Attributes of a model that are entries of the configuration of its file under the same name.
-_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_lost_variance")
+_MODEL_ATTRIBUTES_IN_CONFIG = ("active_dimensions", "window", "step", "max_lost_variance")
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
-_SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
+_SCALER_NAMES_IN_FILE = {"scaler": "scaler", "error_scaler": "units"}
 
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
@@ -79,19 +80,19 @@ def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> byt
     """Serialize a configuration and arrays."""
     config_json = json.dumps(config, sort_keys=True, allow_nan=False)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    checksum = _checksum(config_json, arrays)
+    checksum = _compute_checksum(config_json, arrays)
     metadata = {"version": FORMAT_VERSION, "config": config_json, "sha256": checksum}
     # in one entry, because the order of several entries would differ from file to file
     return save_arrays(arrays, {FORMAT_NAME: json.dumps(metadata)})
 
 
-def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack_container(packed: bytes, file_name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Deserialize a configuration and arrays, and check them; the name is for messages."""
     try:
-        arrays = load_arrays(data)
+        arrays = load_arrays(packed)
         # `load_arrays` does not return the metadata, so it is read from the header
-        header_end = _HEADER_START_BYTES + int.from_bytes(data[:_HEADER_START_BYTES], "little")
-        header = json.loads(data[_HEADER_START_BYTES:header_end])
+        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(packed[:_HEADER_LENGTH_BYTES], "little")
+        header = json.loads(packed[_HEADER_LENGTH_BYTES:header_end])
         metadata = json.loads(header["__metadata__"][FORMAT_NAME])
         version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -105,7 +106,7 @@ def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[
             f"{FORMAT_VERSION}. Upgrade Refold, or fit the model again with this version."
         )
     config_json = str(metadata.get("config"))
-    if metadata.get("sha256") != _checksum(config_json, arrays):
+    if metadata.get("sha256") != _compute_checksum(config_json, arrays):
         raise ModelFileError(
             f"{file_name} was changed since it was saved: its checksum does not match. Copy or "
             "save it again."
@@ -113,24 +114,24 @@ def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[
     return json.loads(config_json), arrays
 
 
-def write_container(path: str | os.PathLike[str], data: bytes) -> None:
+def write_container(path: str | os.PathLike[str], packed: bytes) -> None:
     """Write the bytes of a packed container to a file, atomically."""
     with atomic_writer(path) as file:
-        file.write(data)
+        file.write(packed)
 
 
 def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a configuration and arrays from a file."""
     try:
-        data = local_path(path).read_bytes()
+        packed = local_path(path).read_bytes()
     except IsADirectoryError as error:
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no model file {path}.") from error
-    return unpack_container(data, str(path))
+    return unpack_container(packed, str(path))
 
 
-def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
+def _compute_checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(config_json.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -148,7 +149,7 @@ def dumps(model: "refold.Model") -> bytes:
         "schema": model.schema.to_dict(),
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
-        **{name: getattr(model, name) for name in _CONFIG_ATTRIBUTES},
+        **{name: getattr(model, name) for name in _MODEL_ATTRIBUTES_IN_CONFIG},
         "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial_weights,
@@ -167,22 +168,23 @@ def dumps(model: "refold.Model") -> bytes:
         if record is not None:
             arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
     arrays = {name: array for name, array in arrays.items() if array is not None}
+    # a file has this array only if sequences were held back
     if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
-    for attribute, name in _SCALER_NAMES.items():
-        config[name], scaler_arrays = _split_scaler(getattr(model, attribute), name)
+    for attribute, name in _SCALER_NAMES_IN_FILE.items():
+        config[name], scaler_arrays = _split_scaler_state(getattr(model, attribute), name)
         arrays |= scaler_arrays
     return pack_container(config, arrays)
 
 
-def _split_scaler(scaler: Scaler, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _split_scaler_state(scaler: Scaler, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the state of a scaler as a configuration, and as arrays under a name."""
     state = scaler.to_dict()
     arrays = {f"{name}/{key}": v for key, v in state.items() if isinstance(v, np.ndarray)}
     return {key: v for key, v in state.items() if not isinstance(v, np.ndarray)}, arrays
 
 
-def model_fields(
+def restore_model_fields(
     config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str
 ) -> dict[str, Any]:
     """Return the fields of a model from the content of its file; the name is for messages."""
@@ -203,11 +205,11 @@ def model_fields(
             default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
-            "network": _load_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
+            "network": _build_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
             "schema": Schema.from_dict(config["schema"]),
             **{
                 attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
-                for attribute, name in _SCALER_NAMES.items()
+                for attribute, name in _SCALER_NAMES_IN_FILE.items()
             },
             "history": History(
                 config["history"], config.get("initial_loss"), config.get("keeps_initial", False)
@@ -220,7 +222,7 @@ def model_fields(
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
-            **{name: config.get(name) for name in _CONFIG_ATTRIBUTES},
+            **{name: config.get(name) for name in _MODEL_ATTRIBUTES_IN_CONFIG},
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -235,17 +237,17 @@ def hash_model(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that encoding and decoding depend on."""
     # Training history, calibration and arguments do not change the hash.
     arrays = dict(model.network.arrays())
-    if model.specification.reads_curves:
+    if model.is_pretrained:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last digits depend on the names of the columns. The default
         # names x0, x1 and so on count as no names.
         config = {"specification": asdict(model.specification.inner)}
         names = None if has_default_names(model.schema) else list(model.schema.names)
-        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_DIGITS]
-        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_DIGITS:]
+        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_HASH_DIGITS]
+        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_HASH_DIGITS:]
         return weight_digits + name_digits
     config = {"specification": asdict(model.specification), "schema": model.schema.to_dict()}
-    config["scaler"], scaler_arrays = _split_scaler(model.scaler, "scaler")
+    config["scaler"], scaler_arrays = _split_scaler_state(model.scaler, "scaler")
     arrays |= scaler_arrays
     if model.reference is not None:  # features are standardized over these codes
         arrays["known"] = model.reference.codes  # this name must stay, because it is hashed
@@ -257,16 +259,16 @@ def hash_model(model: "refold.Model") -> str:
 def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     """Return whether codes with a stored hash are codes of a model."""
     model_hash = hash_model(model)
-    if stored_hash == model_hash or not model.specification.reads_curves:
+    if stored_hash == model_hash or not model.is_pretrained:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
-    end = _NUM_WEIGHT_DIGITS
+    end = _NUM_WEIGHT_HASH_DIGITS
     digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
     either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
-# The digest differs from that of `_checksum`. Both must stay, because files store both.
+# The digest differs from that of `_compute_checksum`. Both must stay, because files store both.
 def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
@@ -275,7 +277,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
     return digest.hexdigest()
 
 
-def _load_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
+def _build_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
@@ -284,6 +286,7 @@ def _load_network(specification: Specification, weights: dict[str, np.ndarray]) 
 
         return load_network(specification, weights)
     expected = list_weights(specification)
+    # `restore_model_fields` turns these errors into errors that name the file
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")

@@ -21,16 +21,16 @@ from refold.evaluation import (
     forecast_errors,
     min_calibration_sequences,
 )
-from refold.model._inputs import SequencesLike, describe_training_sequences
+from refold.model._inputs import SequencesLike, describe_overlap_with_training
 from refold.network.packed.batches import one_hot
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded_finite, split_at
 
 # Maximum number of forecast errors that a calibration stores: 16 MiB in the file of the model.
-_MAX_RESIDUALS = 1 << 21
+_MAX_STORED_RESIDUALS = 1 << 21
 # Minimum number of sequences whose errors are stored, even if their errors are more than
-# `_MAX_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
+# `_MAX_STORED_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
 _MIN_RESIDUAL_SEQUENCES = 256
 # Bounds are wider by this share, because rounding can change a forecast.
 _BOUND_ROUNDING_TOLERANCE = 1e-4
@@ -161,11 +161,11 @@ def measure_forecast_errors(
     if season is not None:
         season = check_integer("season", season)
     sequences = model.read_aligned(X)
-    warn(describe_training_sequences(sequences, model.fingerprints.training_hashes))
-    # cut before all steps that the network forecasts, and measure the first of these
+    warn(describe_overlap_with_training(sequences, model.fingerprints.training_hashes))
+    # cut before all steps that the network forecasts; only the first ``num_steps`` are measured
     max_steps = model.specification.forecast_steps
-    longer_rows, before, after = split_last_steps(sequences, max_steps)
-    if not len(longer_rows):
+    longer_indices, before, after = split_last_steps(sequences, max_steps)
+    if not len(longer_indices):
         raise DataError(
             f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
@@ -184,7 +184,7 @@ def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> n
         return None
     _, before, after = split_last_steps(sequences, num_steps)
     residuals_per_sequence = num_steps * schema.num_columns
-    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_RESIDUALS // residuals_per_sequence)
+    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_STORED_RESIDUALS // residuals_per_sequence)
     if len(before) > max_sequences:
         # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
@@ -212,11 +212,11 @@ def _compute_bound_margins(
     model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
     """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
-    # Both are None if there can be no bounds, and the user asked for none.
+    # Both are None if there can be no bounds, and the user gave no ``alpha``.
     is_requested = alpha is not None
     alpha = 0.1 if alpha is None else alpha
     alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
-    residuals = None if model.calibration is None else model.calibration.residuals
+    residuals = None if model.calibration is None else model.calibration.forecast_residuals
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
     elif residuals is None or len(residuals) < min_calibration_sequences(alpha):
@@ -238,7 +238,7 @@ def _compute_bound_margins(
 
 def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 0) -> Sequences:
     """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
-    # of a long sequence, the last steps are read, as many as the longest input in training had
+    # only the last steps of a long sequence are read: training had no longer inputs than these
     max_input_steps = model.specification.max_steps - model.specification.forecast_steps
     starts = np.maximum(0, sequences.lengths - max_input_steps)
     last = split_at(sequences, starts)[1] if starts.any() else sequences

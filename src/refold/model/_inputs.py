@@ -90,7 +90,7 @@ def cut_into_windows(
     step: int | None,  # number of steps from the start of a window to the next
     # A series is cut only if its code loses a larger share of the variance; None cuts all.
     max_lost_variance: float | None = None,
-    curve_dim: int = 0,  # number of dimensions of this code
+    curve_dim: int = 0,  # number of learned dimensions of this code, if the model is pretrained
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
@@ -98,7 +98,7 @@ def cut_into_windows(
     step = step or default_window_step(window)
 
     def choose_window_lengths(block: Sequences) -> np.ndarray:
-        """Return the length (n_series,) of the windows of each series; all of it if not cut."""
+        """Return the window length (n_series,) of each series: its own length if it is not cut."""
         if max_lost_variance is None:
             return np.full(len(block), window)
         lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
@@ -109,6 +109,7 @@ def cut_into_windows(
     sequences = map_blocks(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
+    # chosen again, because `map_blocks` returns only sequences
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
     positions = compute_window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
@@ -184,7 +185,7 @@ _MAX_OUTLIER_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
 # A warning writes this and larger numbers of standard deviations with an exponent.
-_MIN_SCIENTIFIC_NOTATION = 1e6
+_MIN_STD_IN_SCIENTIFIC_NOTATION = 1e6
 
 
 def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +204,7 @@ class OutlierCounts(NamedTuple):
     num_comparable: np.ndarray  # outliers, and other observed values that are not 0
     num_observed: np.ndarray
     # from the mean to any observed value, in standard deviations; -inf if no value is observed
-    max_distance: np.ndarray
+    max_std_from_mean: np.ndarray
 
 
 def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
@@ -232,7 +233,7 @@ def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> 
         return None
     share = outliers[:, is_suspect].sum() / observed[:, is_suspect].sum()
     farthest = distances[:, is_suspect].max()
-    num_std = f"{farthest:.0f}" if farthest < _MIN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
+    num_std = f"{farthest:.0f}" if farthest < _MIN_STD_IN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
     all_names = [repr(name) for name in np.array(schema.names)[is_suspect].tolist()]
     names = ", ".join(all_names[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(all_names) - _MAX_LISTED_COLUMNS
@@ -255,28 +256,27 @@ _MAX_STD_OF_CHANCE_MATCHES = 3.0
 
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
-    num_matches, num_compared = _count_training_sequences(normal_sequences, training_hashes)
+    num_matches, num_compared = _count_training_matches(normal_sequences, training_hashes)
     if 0 < num_matches == num_compared:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    warn(describe_training_sequences(normal_sequences, training_hashes, "normal sequences"))
+    warn(describe_overlap_with_training(normal_sequences, training_hashes, "normal sequences"))
 
 
-def describe_training_sequences(
+def describe_overlap_with_training(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""
-    num_matches, num_compared = _count_training_sequences(sequences, training_hashes)
+    num_matches, num_compared = _count_training_matches(sequences, training_hashes)
     if training_hashes is None or not num_matches:
         return None
-    # If the model stores a sample of fingerprints, a part of the sequences is compared. Then the
-    # share of this part is more telling than its counts.
-    all_compared = len(training_hashes) < MAX_STORED_FINGERPRINTS
+    # If the model stores only some fingerprints, only a part of the sequences can be compared. The
+    # counts are then too small, so the message gives the share in this part.
     share, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
-    if all_compared:
+    if len(training_hashes) < MAX_STORED_FINGERPRINTS:
         share, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
     return (
         f"{share} {noun} {verb} among those that the model was trained on. Their errors are "
@@ -284,7 +284,7 @@ def describe_training_sequences(
     )
 
 
-def _count_training_sequences(
+def _count_training_matches(
     sequences: Sequences, training_hashes: np.ndarray | None
 ) -> tuple[int, int]:
     """Return how many sequences a model was trained on, and how many could be compared."""

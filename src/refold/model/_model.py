@@ -41,13 +41,13 @@ from refold.model._anomalies import (
     measure_sequences,
     with_reference_statistics,
 )
-from refold.model._features import DecodedFeatures, convolve_series
+from refold.model._features import DecodedFeatureExtractor, convolve_series
 from refold.model._file import (
     dumps,
     hash_model,
     matches_hash,
-    model_fields,
     read_container,
+    restore_model_fields,
     unpack_container,
     write_container,
 )
@@ -66,8 +66,8 @@ from refold.model._inputs import (
     count_outliers,
     cut_into_windows,
     describe_outliers,
+    describe_overlap_with_training,
     describe_too_long,
-    describe_training_sequences,
     open_sequences,
 )
 from refold.model._pretrained import (
@@ -108,9 +108,9 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make more
-# codes of a series.
-_MIN_WINDOW = 8
+# Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make many
+# more codes of a series, which take time and memory.
+_MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
 # number of standard deviations. No sequence has such a code, so it is an error of the user.
 _MAX_CODE_STD_FROM_MEAN = 1000.0
@@ -140,7 +140,7 @@ class Model:
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
     - ``clip=True`` clips each numeric column to its range in the training data, and
-      ``clip="positive"`` clips columns that were never negative there at 0.
+      ``clip="positive"`` raises negative values to 0 in columns that had none in training.
     - ``verbose=1`` shows a progress bar on standard error if a call takes long.
 
     Methods that need reference statistics raise a ParameterError if the file was saved without
@@ -211,11 +211,10 @@ class Model:
 
     def __repr__(self) -> str:
         columns = pluralize(self.schema.num_columns, "column")
-        training = f"trained on up to {self.max_steps} steps"
-        if self.window is not None:
-            training = f"trained on windows of {self.window} steps"
-        if self.specification.reads_curves:
-            training = "pretrained" + f", for windows of {self.window} steps" * bool(self.window)
+        windows = "" if self.window is None else f"windows of {self.window} steps"
+        training = f"trained on {windows or f'up to {self.max_steps} steps'}"
+        if self.is_pretrained:
+            training = f"pretrained, for {windows}" if windows else "pretrained"
         return f"Model({columns}, codes of {self.code_size} dimensions, {training})"
 
     def _repr_html_(self) -> str:
@@ -237,6 +236,12 @@ class Model:
     def specification(self) -> Specification:
         """Sizes and options that the network was built from."""
         return self.network.specification
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether this is the pretrained model, also after `adapt`, and not one that was fitted."""
+        # only this model reads curves: columns that are resampled to a fixed number of points
+        return self.network.specification.reads_curves
 
     @property
     def code_size(self) -> int:
@@ -261,7 +266,8 @@ class Model:
     def has_hash(self, stored: str) -> bool:
         """Return whether codes with this hash are codes of this model.
 
-        A pretrained model of unnamed columns has the codes of any other columns, too.
+        The names of columns do not change the codes of a pretrained model. So they are compared
+        only if both the codes and the model have names.
         """
         return matches_hash(self, stored)
 
@@ -273,23 +279,24 @@ class Model:
         """Return a pretrained model with the columns of your data, and their units for errors.
 
         All methods do this by themselves. A model of your columns can be saved, for the service
-        and for other programs. Other models are returned as they are.
+        and for other programs. A model that was fitted is returned as it is.
 
         Parameters
         ----------
         window : int, optional
-            Cut longer series into windows of this number of steps, instead of resampling them. A
-            new window starts after each quarter of a window.
+            Cut longer series into windows of this number of steps, instead of resampling them. Each
+            window starts a quarter of its length after the one before.
         max_lost_variance : float, optional
-            Cut a series only if its code would lose more than this share of its variance. Without
-            ``window``, windows have as many steps as a code has learned dimensions, and at least 8.
+            Cut a series only if a single code would lose more than this share of the variance of
+            the series. Without ``window``, windows have as many steps as a code has learned
+            dimensions, and at least 8.
 
         Notes
         -----
-        Errors, `score`, the features in units of the data and new sequences depend on the data that
-        a model was adapted to. Adapt once if you compare them between calls.
+        `errors`, `score`, a part of `features` and `generate` depend on the data that a model was
+        adapted to. Adapt once if you compare their results between calls.
         """
-        if not self.specification.reads_curves:
+        if not self.is_pretrained:
             if window is not None or max_lost_variance is not None:
                 raise ParameterError("A fitted model has the windows of its fit. Fit another one.")
             return self
@@ -297,10 +304,11 @@ class Model:
         if max_lost_variance is not None:
             check_fraction("max_lost_variance", max_lost_variance, "share of the variance")
             if window is None:
-                window = max(_MIN_WINDOW, self.specification.curve_dim)
+                window = max(_MIN_CHOSEN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_window_step(check_integer("window", window))
-            model = without_calibration(self, dropped_dims=[], dropped_column_dims=[])
+            # the scores of a calibration are those of other windows
+            model = without_calibration(self)
             model = replace(model, window=window, step=step, max_lost_variance=max_lost_variance)
         if not model.any_columns:
             return model
@@ -321,7 +329,8 @@ class Model:
                 f"A code of this model has {self.code_size} numbers for each column. Got codes of "
                 f"{code_width} numbers."
             )
-        models = self._models_by_num_columns  # cached, because features take time to prepare
+        # a cache, because a new model prepares its `features` again, which takes time
+        models = self._models_by_num_columns
         if num_columns not in models:
             layout = "series" if num_columns == 1 else "array"
             columns = tuple(Column(name, NUMERIC.name) for name in default_names(num_columns))
@@ -329,12 +338,12 @@ class Model:
         return models[num_columns]
 
     def with_dims(self, dims: int) -> "Model":
-        """Return a model whose codes are the first dimensions of those of this one.
+        """Return a model with shorter codes: only the first learned dimensions are kept.
 
         The model must be fitted with ``nested=True``, as ``"series"`` is. The length, ROCKET
-        features and the scale of a sequence, which come after the learned dimensions, stay. With
-        latent optimization, which ``"series"`` does not use, the first dimensions differ from those
-        of this model. To detect anomalies, calibrate the new model.
+        features and the scale of a sequence, which come after the learned dimensions, stay. The
+        dimensions keep their values, except with latent optimization, which ``"series"`` does not
+        use. To detect anomalies, calibrate the new model.
 
         Parameters
         ----------
@@ -348,7 +357,8 @@ class Model:
     def windows(self, X: SequencesLike) -> Windows:
         """Cut series into the windows that all methods work on, with their places in the series.
 
-        If the model has no ``window``, each sequence is one window.
+        If the model has no ``window``, each sequence is one window. Windows that are cut again stay
+        as they are, so all methods also take ``windows(X).sequences``.
         """
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
@@ -371,8 +381,7 @@ class Model:
         encoded with it, in whatever order. With GRUs or another architecture, it changes by at
         most 1e-5 of its standard deviation if ``latent_steps`` is 0.
         """
-        blocks = self.encode_blocks(X, verbose=verbose)
-        return np.concatenate([codes for codes, _ in blocks])
+        return np.concatenate([codes for codes, _ in self.encode_blocks(X, verbose=verbose)])
 
     def encode_blocks(
         self, X: SequencesLike, *, verbose: int = 0
@@ -386,7 +395,7 @@ class Model:
         return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
-        """Describe each series by one vector, from what its windows have in common and differ in.
+        """Describe each series by one vector: statistics of its windows' codes, and convolutions.
 
         It suits classification, clustering and comparison of long signals, whose patterns may
         occur anywhere.
@@ -405,14 +414,15 @@ class Model:
             )
         series = open_sequences(X, self.schema, as_series=True)
         windows = self.windows(series)
+        # `encode` does not cut windows again
         codes = self.encode(windows.sequences, verbose=verbose).astype(float)
         # for each series, the index of its first window and the number of its windows
-        starts = np.flatnonzero(np.diff(windows.series, prepend=-1))
-        num_windows = np.diff(starts, append=len(codes))[:, None]
-        means = np.add.reduceat(codes, starts) / num_windows
+        firsts = np.flatnonzero(np.diff(windows.series, prepend=-1))
+        num_windows = np.diff(firsts, append=len(codes))[:, None]
+        means = np.add.reduceat(codes, firsts) / num_windows
         squared_deviations = (codes - np.repeat(means, num_windows[:, 0], axis=0)) ** 2
-        stds = np.sqrt(np.add.reduceat(squared_deviations, starts) / num_windows)
-        minima, maxima = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
+        stds = np.sqrt(np.add.reduceat(squared_deviations, firsts) / num_windows)
+        minima, maxima = np.minimum.reduceat(codes, firsts), np.maximum.reduceat(codes, firsts)
         convolutions = []
         for block in series.blocks() if series.is_mapped else [series]:
             scaled = self.scaler.transform(block.align(self.schema))
@@ -463,15 +473,15 @@ class Model:
         Parameters
         ----------
         as_table : bool, optional
-            Return a table instead of a list. If ``X`` is a table, the result has its library,
-            layout and columns, including ids and times. Times are null in steps after the last one
-            of the sequence. Otherwise the result is a `pyarrow.Table` with one row per step. By
-            default, return a table if ``X`` is one.
+            Return a table instead of a list; by default, if ``X`` is a table. The result then has
+            the library, layout and columns of ``X``, including ids and times. Times are null in
+            steps after the last one of the sequence. For other ``X``, the result is a
+            `pyarrow.Table` with one row per step.
         """
         check("clip", clip, CLIP_RULE)
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         windows = self.windows(series)
-        sequences = self.open_for_blocks(windows.sequences)
+        sequences = self.open_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
             blocks = self.aligned_blocks(sequences)
             codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
@@ -497,8 +507,8 @@ class Model:
 
         If no column is numeric, return the share of sequences that are reconstructed exactly,
         length included. 1 is perfect. The reconstructions are those of `reconstruct`: a missing
-        step counts as zero in standardized units, and an extra step is ignored. Values in other
-        units are as wrong as their errors, so their score can be high.
+        step counts as zero in standardized units, and an extra step is ignored. The score is
+        relative to the size of the values, so it can be high for values in wrong units, too.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
         series = open_sequences(X, self.schema, as_series=self.window is not None)
@@ -511,9 +521,9 @@ class Model:
     def errors(self, X: SequencesLike) -> np.ndarray:
         """Return the reconstruction error (n_sequences,) of each sequence, at its own length.
 
-        It is the mean over the observed values of the squared error of numeric values, in
-        standardized units, and of 1 for each wrong value of another column. Codes are those of the
-        encoder, without latent optimization.
+        It is the mean error of the observed values. The error of a number is squared, in
+        standardized units. The error of a value of another column is 1 if it is wrong, and else 0.
+        Codes are those of the encoder, without latent optimization.
         """
         return measure_sequences(self, self.read_aligned(X)).sequence_errors
 
@@ -537,11 +547,11 @@ class Model:
             Sequences without anomalies. The model must not have been trained on them: it
             reconstructs training sequences better than new ones, which would all look anomalous. A
             false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
-            forecast, needs at least ``1 / alpha - 1`` of them. A pretrained model learns from half
-            of them what is normal, so it needs twice as many.
+            forecast, needs at least ``1 / alpha - 1`` sequences. A pretrained model learns from
+            half of the sequences what is normal, so it needs twice as many.
         """
         windows, model = self.windows(normal), self
-        sequences = self.read_aligned(windows.sequences)
+        sequences = self.read_aligned(windows.sequences)  # does not cut windows again
         check_not_trained_on(sequences, self.fingerprints.training_hashes)
         if self.require_reference().precision is None:
             # A pretrained model learns what is normal from half of the sequences. All windows of a
@@ -573,64 +583,66 @@ class Model:
         alpha = check_fraction("alpha", alpha, "rate of false alarms")
         min_calibrated = min_calibration_sequences(alpha)
         if self.calibration is None or self.num_calibrated < min_calibrated:
-            remedy = f"Fit with {argument(calibration_fraction=0.2)}"
-            if self.specification.reads_curves:
-                num_series = 2 * min_calibrated
-                remedy = f"Show {num_series} normal series, of which half teach what is normal"
+            more = spelled("give more to calibrate()", "give more with --normal DATA")
+            remedy = f"Fit with {argument(calibration_fraction=0.2)}, or {more}."
+            if self.is_pretrained:
+                series = f"{2 * min_calibrated} normal series"
+                remedy = spelled(f"Give calibrate() {series}", f"Give {series} with --normal DATA")
+                remedy += ": half of them teach what is normal."
             elif self.num_calibrated:
                 # The smallest p-value of n sequences is 1 / (n + 1). It is rounded up to three
                 # digits, so that the rate is possible and easy to read.
                 min_alpha = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
-                remedy = f"Ask for a rate of at least {argument(alpha=min_alpha)}"
+                remedy = f"Ask for a rate of at least {argument(alpha=min_alpha)}, or {more}."
             raise ParameterError(
                 f"{argument(alpha=alpha)} needs at least {min_calibrated} calibration sequences, "
-                f"which are normal and not trained on. Got {self.num_calibrated}. {remedy}, or "
-                f"{spelled('give more to calibrate()', 'give more with --normal DATA')}."
+                f"which are normal and not trained on. Got {self.num_calibrated}. {remedy}"
             )
         windows = self.windows(X)
         sequences = self.read_aligned(windows.sequences)
         warn(describe_too_long(sequences.lengths, self.max_steps))
-        warn(describe_training_sequences(sequences, self.fingerprints.training_hashes))
+        warn(describe_overlap_with_training(sequences, self.fingerprints.training_hashes))
         measurement, components, p_values = self.measure_anomalies(sequences)
         step_scores = compute_step_scores(measurement.value_errors)
         step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
-        # lists of arrays; `np.split` returns an array even if there is no sequence
+        # lists with an array for each sequence; without sequences, `np.split` returns one, too
         scores_by_sequence, p_values_by_sequence, errors_by_sequence = (
             np.split(array, sequences.offsets[1:-1])[: len(sequences)]
             for array in (step_scores, step_p_values, measurement.value_errors)
         )
         return Detection(
-            alpha,
-            sequences.ids,
-            components,
-            p_values,
-            scores_by_sequence,
-            p_values_by_sequence,
-            errors_by_sequence,
-            self.schema.names,
-            self._compare_with_training(measurement),
-            None if self.window is None else windows,
-            windows.times,
-            windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
+            alpha=alpha,
+            ids=sequences.ids,
+            score_components=components,
+            p_values=p_values,
+            step_scores=scores_by_sequence,
+            step_p_values=p_values_by_sequence,
+            errors=errors_by_sequence,
+            columns=self.schema.names,
+            drift=self._measure_drift_or_none(measurement),
+            windows=None if self.window is None else windows,
+            times=windows.times,
+            # a name that differs from the other columns of `Detection.steps`
+            time_name=windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
         )
 
     def drift(self, X: SequencesLike) -> Drift:
         """Test whether sequences differ from the training data, so that the model may be outdated.
 
-        The reconstruction errors are compared with those of sequences that the model was not
-        trained on, and each dimension of the codes with that of up to 1024 training sequences. The
-        validation part of ``fit`` gives the errors, measured before a refit; `calibrate` replaces
-        them by those of its sequences. Codes are those of the encoder, without latent optimization.
+        The reconstruction errors are compared with those of held-out sequences, which the model was
+        not trained on. These are the validation sequences of ``fit``, measured before a refit, or
+        those of the last `calibrate`. Each dimension of the codes is compared with that of up to
+        1024 training sequences. Codes are those of the encoder, without latent optimization.
 
-        The tests assume independent sequences. Overlapping windows are not independent, and the
-        p-values are then too small. With fewer than about 50 sequences, only a large drift is
+        The tests assume independent sequences. Overlapping windows are not independent, so their
+        p-values are too small. With fewer than about 50 sequences, only a large drift is
         significant.
         """
         sequences = self.read_aligned(X)
         check_not_empty(len(sequences), "sequence", "to compare")
         warn(describe_too_long(sequences.lengths, self.max_steps))
         self.require_reference().require_precision()
-        drift = self._compare_with_training(measure_sequences(self, sequences))
+        drift = self._measure_drift_or_none(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -642,7 +654,7 @@ class Model:
     def code_drift(self, codes: ArrayLike) -> Drift:
         """Test whether codes differ from those of the training data, without a test of the errors.
 
-        They are codes without latent optimization (``latent_steps=0``).
+        The codes must be those without latent optimization (``latent_steps=0``).
         """
         codes = self.check_codes(codes)
         check_not_empty(len(codes), "code", "to compare")
@@ -678,8 +690,8 @@ class Model:
     ) -> Forecast:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
 
-        Of a long sequence, the last steps are read, as many as the longest training sequence had
-        before a full forecast. Series are not cut into windows, so each has one forecast. Bounds
+        Only the last steps of a long sequence are read: at most the longest training length minus
+        ``forecast_steps``. Series are not cut into windows, so each has one forecast. Bounds
         come from split-conformal calibration: if sequences from the distribution of the calibration
         sequences are cut before their last ``forecast_steps`` steps, at most a share ``alpha`` of
         the values of each step and column lies outside the bounds, on average.
@@ -692,7 +704,7 @@ class Model:
             Share of values outside the bounds. The default is 0.1 if there are enough calibration
             sequences for it; otherwise there are no bounds.
         clip : {True, False, "positive"}, default=False
-            As everywhere, but bounds are not clipped, and always contain the forecast.
+            As in all methods. Bounds are not clipped, and always contain the clipped forecast.
         """
         return forecast(self, X, steps, alpha, clip=clip, verbose=verbose)
 
@@ -701,9 +713,10 @@ class Model:
     ) -> ForecastErrors:
         """Forecast the last steps of sequences from the earlier ones, and measure the errors.
 
-        Sequences are cut before their last ``forecast_steps`` steps, as half of them are in
-        training, and those that have no more steps are left out. The first ``steps`` of the
-        forecast are measured. A UserWarning says if the model was trained on some sequences.
+        Sequences are cut before their last ``forecast_steps`` steps. (In training, half of the
+        sequences are cut like this.) Sequences of at most ``forecast_steps`` steps are left out.
+        The first ``steps`` of the forecast are measured. A UserWarning says if the model was
+        trained on some sequences.
 
         Parameters
         ----------
@@ -755,11 +768,11 @@ class Model:
 
         Returns
         -------
-        array of float32 of shape (n_sequences, 1026)
-            The size and the length of each decoded sequence and 1024 pooled convolutions. With
-            ``scale="sequence"``, which the pretrained model has, 1024 convolutions of the sequence
-            in the units of all sequences follow, and the mean and the log standard deviation of
-            each numeric feature.
+        array of float32 of shape (n_sequences, 1026) or wider
+            The logarithm of the root mean square of each decoded sequence, its length, and 1024
+            pooled convolutions. With ``scale="sequence"``, which the pretrained model has, two
+            parts follow: 1024 convolutions of the sequence before it was scaled by itself, and the
+            mean and the log standard deviation of each numeric feature.
 
         References
         ----------
@@ -767,7 +780,7 @@ class Model:
            time series classification using random convolutional kernels", Data Mining and Knowledge
            Discovery 34, 2020.
         """
-        return self._decoded_features(self.check_codes(codes))
+        return self._feature_extractor(self.check_codes(codes))
 
     def stream(self, window: int | None = None, every: int = 1) -> Stream:
         """Start a sequence whose steps come a few at a time; see `Stream`.
@@ -804,9 +817,9 @@ class Model:
         model = _build_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
-    # For other rooms. Aligned sequences have the schema of the training data and are checked: they
-    # are what `read_aligned`, `align` or `aligned_blocks` returns. Checked codes are what
-    # `check_codes` returns.
+    # For other packages of Refold. Aligned sequences have the schema of the training data and are
+    # checked: they are what `read_aligned`, `align` or `aligned_blocks` returns. Checked codes are
+    # what `check_codes` returns.
 
     def open_for_blocks(self, X: SequencesLike) -> Sequences:
         """Open windows or sequences for `aligned_blocks`, and warn if they are too long."""
@@ -817,7 +830,7 @@ class Model:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
             sequences = self.align(sequences)
-            self._warn_of_unusual_values([self._find_unusual_values(sequences)])
+            self._warn_if_unusual([self._compute_warning_statistics(sequences)])
         warn(describe_too_long(sequences.lengths, self.max_steps))
         return sequences
 
@@ -825,7 +838,7 @@ class Model:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         series = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
         aligned = self.align(self.windows(series).sequences if as_windows else series)
-        self._warn_of_unusual_values([self._find_unusual_values(aligned)])
+        self._warn_if_unusual([self._compute_warning_statistics(aligned)])
         return aligned
 
     def align(self, sequences: Sequences) -> Sequences:
@@ -834,11 +847,9 @@ class Model:
         self.scaler.check(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
         num_missing = int(np.isnan(sequences.values).sum())
-        # No warning if the encoder reads which values are missing (``observed_flags``), or if a
-        # pretrained model, which has a ``grid``, interpolates them.
-        if num_missing and not (
-            self.specification.observed_flags or self.specification.reads_curves
-        ):
+        # No warning if the encoder reads which values are missing (``observed_flags``), or if they
+        # are interpolated, as a pretrained model does.
+        if num_missing and not (self.specification.observed_flags or self.is_pretrained):
             warn(
                 f"{pluralize(num_missing, 'value')} {'is' if num_missing == 1 else 'are'} missing, "
                 "and the model was fitted on data without gaps: it reads them as the mean. Fit on "
@@ -851,18 +862,16 @@ class Model:
         if not sequences.is_mapped:  # one block, which `open_for_blocks` aligned
             yield sequences
             return
-        by_block = []
+        block_statistics = []
         for block in map(self.align, sequences.blocks()):
-            by_block.append(self._find_unusual_values(block))
+            block_statistics.append(self._compute_warning_statistics(block))
             yield block
-        self._warn_of_unusual_values(by_block)
+        self._warn_if_unusual(block_statistics)
 
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
-        # a pretrained model, which has a ``grid``, reads no missing values
-        sequences = (
-            interpolate_missing_values(sequences) if self.specification.reads_curves else sequences
-        )
+        # a pretrained model reads no missing values
+        sequences = interpolate_missing_values(sequences) if self.is_pretrained else sequences
         scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(sequences)], axis=1)
@@ -878,20 +887,20 @@ class Model:
     ) -> Sequences:
         """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
         latent, statistics = self._split_codes(codes)
-        scaled = self._decode_scaled(latent, lengths, sampling=sampling, verbose=verbose)
+        scaled = self._decode_latent_codes(latent, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def decode_to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         latent, _ = self._split_codes(codes)
-        return self._decode_scaled(latent, self.network.predict_lengths(latent))
+        return self._decode_latent_codes(latent, self.network.predict_lengths(latent))
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
         return self.network.predict_lengths(self._split_codes(codes)[0])
 
     def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
-        """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
+        """Return the lengths of reconstructions: predicted, or true if longer than in training."""
         # The length model saw no length above the longest in training. For longer sequences, the
         # true length is better, up to the number of steps that the decoder can write.
         max_steps = self.network.max_decodable_steps
@@ -902,13 +911,13 @@ class Model:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        if not self.specification.reads_curves or reference.precision is not None:
+        if not self.is_pretrained or reference.precision is not None:
             return mixture.draw(n, seed=seed)
-        # This is a pretrained model that is not calibrated yet. Its mixture is that of codes of a
-        # single column, so each column gets a code of its own.
+        # A pretrained model without a precision is not calibrated yet. Its mixture is that of codes
+        # of a single column, so each column gets a code of its own.
         num_columns = self.code_size // len(mixture.center)
         codes = join_column_codes(mixture.draw(n * num_columns, seed=seed), num_columns)
-        # means and scales come from the reference codes, which have those of the user's data
+        # the means and scales at the end of the reference codes are those of the user's data
         rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
         latent_dim = self.specification.latent_dim
         codes[:, latent_dim:] = reference.codes[rows, latent_dim:]
@@ -967,8 +976,8 @@ class Model:
         # Means and scales, which come after the latent dimensions, are not checked: with
         # scale="sequence", they may be far from those of training.
         num_dims = self.specification.latent_dim
-        distances = np.abs(codes[:, :num_dims] - self.reference.mean[:num_dims])
-        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.std[:num_dims]
+        distances = np.abs(codes[:, :num_dims] - self.reference.feature_mean[:num_dims])
+        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.feature_std[:num_dims]
         if not is_far.any():
             return None
         row, dimension = np.argwhere(is_far)[0]
@@ -1011,36 +1020,35 @@ class Model:
         calibration = build_calibration(measurement, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _find_unusual_values(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
-        """Return outlier counts, and the explained share of each sequence's variance."""
-        # The shares (n_sequences,) are computed only for the pretrained model with all dimensions,
-        # whose code holds the first half of the cosine coefficients of a curve of ``grid`` points.
-        # For other models, their array is empty.
+    def _compute_warning_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
+        """Return outlier counts, and the share of variance that each sequence's code explains."""
+        # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
+        # Its code holds the first half of the cosine coefficients of a curve of ``grid`` points.
+        # For other models, the array is empty.
         num_dims, num_points = self.specification.curve_dim, self.specification.grid
         has_all_dims = 0 < num_points == 2 * num_dims
         shares = explained_variance_shares(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
 
-    def _warn_of_unusual_values(self, by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:
+    def _warn_if_unusual(self, block_statistics: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        # ``by_block`` has the result of `_find_unusual_values` for each block of the data
-        warn(describe_outliers([counts for counts, _ in by_block], self.schema))
-        shares = np.concatenate([np.ones(0), *(shares for _, shares in by_block)])
+        # the list has what `_compute_warning_statistics` returns of each block of the data
+        warn(describe_outliers([counts for counts, _ in block_statistics], self.schema))
+        shares = np.concatenate([np.ones(0), *(shares for _, shares in block_statistics)])
         if not len(shares) or (
             shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
             and shares.min() >= _MIN_SERIES_EXPLAINED_VARIANCE
         ):
             return
-        remedy = "They vary too fast for a code"
+        remedy = ""
         if self.window is None:
-            in_python, in_shell = (
-                "adapt(X, max_lost_variance=0.1)",
-                "refold adapt --max-lost-variance 0.1",
-            )
-            remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
+            in_python = "adapt(X, max_lost_variance=0.1)"
+            in_shell = "refold adapt --max-lost-variance 0.1"
+            remedy = f" Cut such series into windows, to lose less: {spelled(in_python, in_shell)}."
         warn(
-            f"{self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % of your "
-            f"series, and {100 * shares.min():.0f} % of one. {remedy}."
+            f"Codes of {self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % "
+            f"of the variance of your series on average, and {100 * shares.min():.0f} % for the "
+            f"worst one. Some series vary too fast for a code.{remedy}"
         )
 
     def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -1050,7 +1058,7 @@ class Model:
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim])
         return latent_codes, codes[:, latent_dim:] if self.scaler.mode == "sequence" else None
 
-    def _decode_scaled(
+    def _decode_latent_codes(
         self,
         latent_codes: np.ndarray,
         lengths: np.ndarray,
@@ -1083,7 +1091,7 @@ class Model:
         decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _compare_with_training(self, measurement: Measurement) -> Drift | None:
+    def _measure_drift_or_none(self, measurement: Measurement) -> Drift | None:
         """Test for drift; None if there is no sequence, or no errors of held-out sequences."""
         errors = measurement.sequence_errors
         if self.held_out_errors is None or not len(errors):
@@ -1096,9 +1104,9 @@ class Model:
         return {}  # the cache of `with_columns_of`
 
     @functools.cached_property
-    def _decoded_features(self) -> DecodedFeatures:
+    def _feature_extractor(self) -> DecodedFeatureExtractor:
         """Function from codes to features, cached because it decodes training codes first."""
-        return DecodedFeatures(self)
+        return DecodedFeatureExtractor(self)
 
 
 class PretrainedModel(Model):
@@ -1110,7 +1118,7 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _adapt_before_call(method_name: str) -> Callable[..., Any]:
+def _make_adapting_method(method_name: str) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
@@ -1129,13 +1137,13 @@ def _adapt_before_call(method_name: str) -> Callable[..., Any]:
 
 
 # Methods of `Model` whose first argument is data or codes that a pretrained model adapts to.
-_ADAPTING_METHODS = (
+_ADAPTING_METHOD_NAMES = (
     *("windows", "open_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
     *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
     *("held_back", "decode", "features", "code_drift"),
 )
-for _name in _ADAPTING_METHODS:
-    setattr(PretrainedModel, _name, _adapt_before_call(_name))
+for _name in _ADAPTING_METHOD_NAMES:
+    setattr(PretrainedModel, _name, _make_adapting_method(_name))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1172,16 +1180,16 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 
 
 # Pickles hold the name of this function, so it must stay.
-def _unpickled(data: bytes) -> Model:
+def _unpickled(packed: bytes) -> Model:
     """Return the model of a pickle, from the bytes of a file."""
     name = "The pickled model"
-    return _build_model(*unpack_container(data, name), name)
+    return _build_model(*unpack_container(packed, name), name)
 
 
 def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
     """Make a model of the content of a file; the name is for messages."""
     model_type = PretrainedModel if config.get("any_columns") else Model
-    return model_type(**model_fields(config, arrays, file_name))
+    return model_type(**restore_model_fields(config, arrays, file_name))
 
 
 class FittedEstimator(Protocol):
@@ -1208,8 +1216,8 @@ def model_of(model: ModelLike) -> Model:
     """Return a model as it is, or the model of a fitted estimator."""
     if isinstance(model, Model):
         return model
-    # the type, because `model_` of an estimator that is not fitted raises an error of its own
     is_class = isinstance(model, type)
+    # `hasattr` of the type, because `model_` of an estimator that is not fitted raises an error
     if not is_class and hasattr(type(model), "model_"):
         return model.model_
     name = f"the class {model.__name__}" if is_class else f"a {type(model).__name__}"

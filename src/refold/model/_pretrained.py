@@ -7,6 +7,7 @@ deviations.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ _MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
 _SERIES_MODEL_PATH = Path(__file__).with_name("series.refold")
 # Maximum number of sequences whose means and log standard deviations an adapted model stores. It
 # limits the time to adapt.
-_MAX_SAMPLED_SEQUENCES = 1024
+_MAX_SEQUENCES_FOR_STATISTICS = 1024
 # Lines that `refold info series` prints for the pretrained model only.
 PRETRAINED_MODEL_NOTES = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
@@ -84,7 +85,8 @@ def with_columns(
                 moments.add(block.values)
         value_range = {"least": moments.minimum, "greatest": moments.maximum}
         std = np.where(moments.scale > 0, moments.scale, 1.0)
-        # the network scales each sequence by itself, so only errors need the units of the data
+        # The scaler needs only the range, for ``clip``, because it scales each sequence by itself.
+        # Errors are measured in the units of the data.
         scaler_state |= value_range
         error_scaler_state |= value_range | {"mean": moments.mean, "scale": std}
     scaler, reference = Scaler.from_dict(scaler_state), model.reference
@@ -92,17 +94,17 @@ def with_columns(
         # The reference codes are those of a single column. They are shuffled for each column after
         # the first, so that columns are independent.
         rng, num_codes = np.random.default_rng(0), len(reference.codes)
-        rows = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
-        codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
+        order = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
+        codes = join_column_codes(reference.codes[np.stack(order, axis=1).ravel()], num_columns)
         if sequences is not None and len(sequences):
             # the means and scales in the codes are replaced by those of a sample of the sequences
-            sample = sequences[linspace_indices(len(sequences), _MAX_SAMPLED_SEQUENCES)]
+            sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
                 statistics = scaler.statistics(sample.align(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)
-        # the mixture stays that of codes of a single column
+        # the mixture stays that of codes of a single column: `Model.draw_codes` joins its draws
         reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
@@ -140,10 +142,10 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
 
 def without_calibration(
     model: "refold.Model",
-    dropped_dims: np.ndarray | list[int],  # dimensions to drop from the code of all columns
-    dropped_column_dims: np.ndarray | list[int],  # the same dimensions in the code of one column
+    dropped_dims: Sequence[int] | np.ndarray = (),  # indices in the code of all columns
+    dropped_column_dims: Sequence[int] | np.ndarray = (),  # the same dimensions, in one column
 ) -> "refold.Model":
-    """Return a model without calibration, and without statistics of ROCKET features."""
+    """Return a model without calibration, ROCKET statistics and the dropped code dimensions."""
     reference = model.reference
     if reference is not None:
         mixture, code_width = reference.mixture, reference.codes.shape[1]
@@ -157,10 +159,10 @@ def without_calibration(
             )
             covariances = np.delete(covariances, mixture_dims, 1)
             mixture = Mixture(mixture.weights, means, covariances, center, scale)
-        # the first entries of the mean and the standard deviation are those of the code
+        # the mean and the standard deviation are those of the code, and then of ROCKET features
         codes, mean, std = (
             np.delete(array[..., :code_width], dropped_dims, -1)
-            for array in (reference.codes, reference.mean, reference.std)
+            for array in (reference.codes, reference.feature_mean, reference.feature_std)
         )
         reference = ReferenceStatistics(codes, mean, std, mixture=mixture)
     return replace(model, reference=reference, calibration=None, held_out_errors=None)

@@ -27,7 +27,7 @@ Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Ti
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
 # Maximum number of columns or times that a message lists, so that it stays short.
-_MAX_LISTED_NAMES = 10
+_MAX_LISTED_ITEMS = 10
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Stream:
             of steps, a (steps, features) array, or a table with a row for each step. None and NaN
             are missing values.
         """
-        new_values, last_time = self._convert_steps(steps)  # (n_new_steps, n_columns)
+        new_values, last_time = self._convert_steps_to_values(steps)  # (n_new_steps, n_columns)
         values = np.concatenate([self._values, new_values])
         if self._window is not None:
             values = values[-self._window :]
@@ -183,13 +183,13 @@ class Stream:
         code, error = model.encode_aligned(sequence)[0], float(measurement.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
-    def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
+    def _convert_steps_to_values(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""
-        schema, first_index = self._model.schema, self._num_steps
+        schema, first_step_index = self._model.schema, self._num_steps
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
-        steps, last_time = _replace_times_by_gaps(steps, schema, first_index, self._last_time)
-        rows = _convert_to_rows(steps, schema, first_index)
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
+        rows = _convert_to_rows(steps, schema, first_step_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -198,7 +198,7 @@ class Stream:
                 try:
                     self._align_rows([row], schema.names)
                 except DataError as error:
-                    step_name = f"step {first_index + i}"
+                    step_name = f"step {first_step_index + i}"
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
@@ -212,12 +212,12 @@ class Stream:
 
 
 def _replace_times_by_gaps(
-    steps: Any, schema: Schema, first_index: int, last_time: Time
+    steps: Any, schema: Schema, first_step_index: int, last_time: Time
 ) -> tuple[Any, Any]:
     """Replace the times of steps by time gaps; return the steps and the time of the last one."""
     step_list = [steps] if isinstance(steps, Mapping) else steps
     time_name, gap_name = schema.time_name or "time", schema.names[-1]
-    if not (schema.time_gaps and _is_list(step_list) and len(step_list)):
+    if not (schema.time_gaps and _is_list_like(step_list) and len(step_list)):
         return steps, last_time
     # steps without times must have the time gap as a value, and stay as they are
     if not all(isinstance(s, Mapping) and time_name in s and gap_name not in s for s in step_list):
@@ -231,7 +231,7 @@ def _replace_times_by_gaps(
     except DataError as error:
         raise DataError(
             "Times must ascend, and be all numbers or all dates. Got "
-            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_index + len(step_list) - 1}."
+            f"{times[-_MAX_LISTED_ITEMS:]} up to step {first_step_index + len(step_list) - 1}."
         ) from error
     gaps = sequences.values[-len(step_list) :, -1].tolist()
     converted = [
@@ -241,25 +241,25 @@ def _replace_times_by_gaps(
     return converted, times[-1]
 
 
-def _convert_to_rows(steps: Any, schema: Schema, first_index: int) -> Any:
+def _convert_to_rows(steps: Any, schema: Schema, first_step_index: int) -> Any:
     """Return one or several steps as rows (n_steps, n_columns) of values that may be texts."""
-    num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_NAMES])
-    names += " and others" * (num_columns > _MAX_LISTED_NAMES)
+    num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_ITEMS])
+    names += " and others" * (num_columns > _MAX_LISTED_ITEMS)
     if isinstance(steps, str) and schema.layout == "characters":
         steps = list(steps)
     # with several columns, a list of numbers or texts is one step
-    is_several = _is_list(steps) and (
+    is_several = _is_list_like(steps) and (
         num_columns == 1
         or not len(steps)
-        or any(_is_list(step) or isinstance(step, Mapping) for step in steps)
+        or any(_is_list_like(step) or isinstance(step, Mapping) for step in steps)
     )
     if not is_several:
         steps = [steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
     rows = []
-    for index, step in enumerate(steps, first_index):
-        row: list[Any] = list(step) if _is_list(step) else [step]
+    for index, step in enumerate(steps, first_step_index):
+        row: list[Any] = list(step) if _is_list_like(step) else [step]
         if isinstance(step, Mapping):
             if unknown := [name for name in step if name not in schema.names]:
                 raise SchemaError(
@@ -290,7 +290,7 @@ def _convert_to_rows(steps: Any, schema: Schema, first_index: int) -> Any:
     return rows
 
 
-def _is_list(value: object) -> bool:
+def _is_list_like(value: object) -> bool:
     """Return whether a value is a list, a tuple or an array of values, and not a text or a dict."""
     is_text_or_dict = isinstance(value, str | bytes | Mapping)
     return hasattr(value, "__len__") and not is_text_or_dict and getattr(value, "ndim", 1) > 0

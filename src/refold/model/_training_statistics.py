@@ -15,7 +15,8 @@ from refold.errors import ParameterError, spelled
 
 # Numbers of components that are tried for a mixture. More components would take more time.
 _TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
-# Minimum number of codes per component. Draws from a component of fewer codes would look like them.
+# Minimum number of codes per component. A component of fewer codes would draw near copies of these
+# codes instead of new ones.
 _MIN_CODES_PER_COMPONENT = 5
 # Added to the variances of standardized codes, because a component of equal codes would have the
 # variance 0.
@@ -34,7 +35,7 @@ class Mixture:
 
     def draw(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, width) of float32."""
-        rng = np.random.RandomState(seed % 2**32)
+        rng = np.random.RandomState(seed % 2**32)  # takes no larger seeds
         counts = rng.multinomial(n, self.weights)
         drawn = [
             rng.standard_normal((count, len(mean))) @ root + mean
@@ -46,8 +47,8 @@ class Mixture:
 
     @functools.cached_property
     def _covariance_roots(self) -> np.ndarray:
-        # (n_components, width, width): ``root.T @ root`` is a covariance
-        # cached, because they take seconds on busy cores, and a service draws at each request
+        # (n_components, width, width): ``root.T @ root`` is a covariance. The roots are cached,
+        # because they take seconds on busy cores, and a service draws at each request.
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
         return np.sqrt(variances)[..., None] * axes
@@ -84,16 +85,16 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
 class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
-    # The features of ``mean``, ``std`` and ``precision`` are the code and then ROCKET features, or
-    # the code alone if there is no precision.
+    # The features are the dimensions of the code and then ROCKET features. Without a precision,
+    # there are no ROCKET features.
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
-    mean: np.ndarray  # (n_features,)
-    std: np.ndarray  # (n_features,), standard deviations, not 0
+    feature_mean: np.ndarray  # (n_features,)
+    feature_std: np.ndarray  # (n_features,), standard deviations, not 0
     # (n_features, n_features), inverse covariance of standardized features; None in a model that
     # learns what is normal when it is calibrated
     precision: np.ndarray | None = None
-    # (2,), mean reconstruction error and mean distance of these sequences, by which both components
-    # of an anomaly score are divided; None if there is no precision
+    # (2,), mean reconstruction error and mean distance of these sequences. Both components of an
+    # anomaly score are divided by these means. None if there is no precision.
     mean_score_components: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in files of early versions
 
@@ -111,11 +112,11 @@ class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    # (n_steps,), mean error of each step, or of each step in a sample
+    # (n_steps,), mean error of each step; of very many steps, only evenly spaced ones in this order
     step_scores: np.ndarray
     # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers
-    residuals: np.ndarray | None = None
+    forecast_residuals: np.ndarray | None = None
 
     def __repr__(self) -> str:
         sequences = pluralize(len(self.scores), "sequence")

@@ -23,8 +23,8 @@ from refold.model import (
     Model,
     count_outliers,
     describe_outliers,
+    describe_overlap_with_training,
     describe_too_long,
-    describe_training_sequences,
     find_model_file,
     outlier_limits,
 )
@@ -269,7 +269,7 @@ class ServedModel:
                 )
         if purpose == "detection":
             hashes = fitted.fingerprints.training_hashes
-            lines.append(describe_training_sequences(sequences, hashes))
+            lines.append(describe_overlap_with_training(sequences, hashes))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
             counts = count_outliers(values, fitted.error_scaler)
             lines.append(describe_outliers([counts], fitted.schema))
