@@ -20,7 +20,7 @@ from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
 from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_sequences
-from refold.sequences import MODEL_HASH_KEY, Windows, as_sequences, pad
+from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, as_sequences, pad
 
 try:
     from sklearn import get_config
@@ -735,9 +735,8 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        has_windows = model.window is not None
-        series = open_sequences(X, model.schema, as_series=has_windows)
-        features = model.pooled(series) if has_windows else model.features(model.encode(series))
+        series = open_sequences(X, model.schema, as_series=model.window is not None)
+        features = self._compute_features(series)
         return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
@@ -746,15 +745,18 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns; scikit-learn names as many features."""
+        # the features of all series have the same width, so those of one step tell the number
         model = self.autoencoder_.model_
-        num_features = model.features(model.require_reference().codes[:1]).shape[1]
-        if model.window is None:
-            return num_features
-        # `Model.features` returns two numbers of a sequence, the root mean square and the length,
-        # and then its convolutions and statistics. `Model.pooled` returns four values for each
-        # dimension of the code and twice as many convolutions.
-        num_convolutions = num_features - 2 - model.scaler.num_statistics
-        return 4 * model.code_size + 2 * num_convolutions
+        codes = np.asarray(model.require_reference().codes[:1], np.float32)
+        series = model.decode_to_sequences(codes, lengths=np.ones(1, int))
+        return self._compute_features(series).shape[1]
+
+    def _compute_features(self, series: Sequences) -> np.ndarray:
+        """Return the features of each series, (n_series, n_features)."""
+        model = self.autoencoder_.model_
+        if model.window is not None:
+            return model.pooled(series)
+        return model.features(model.encode(series))
 
 
 def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> SequenceAutoencoder:
