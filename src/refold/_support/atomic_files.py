@@ -17,7 +17,7 @@ from refold.errors import FileAccessError, MissingFileError, ParameterError, Ref
 
 # No process takes this long, a day, to write a file. So if a temporary file did not change for this
 # long, its process was killed, and the file can be removed.
-_MAX_TEMPORARY_SECONDS = 24 * 3600.0
+_MAX_TEMPORARY_FILE_SECONDS = 24 * 3600.0
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
@@ -65,7 +65,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         # remove temporary files of processes that were killed while they wrote the same target
         for abandoned in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
             with contextlib.suppress(OSError):  # another process may have removed it
-                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_SECONDS:
+                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_FILE_SECONDS:
                     abandoned.unlink()
         with temporary.open("xb") as file:
             yield file

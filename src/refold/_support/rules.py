@@ -78,7 +78,7 @@ def one_of(*choices: str | None) -> Rule:
     """Return a rule that allows these texts, and None if it is one of the choices."""
     names = [repr(choice) for choice in choices]
     expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
-    # `in` compares with each choice, and the comparison with an array would be an array
+    # only texts are compared with the choices: the comparison with an array would be an array
     return Rule(
         expected, lambda value: (value is None or isinstance(value, str)) and value in choices
     )

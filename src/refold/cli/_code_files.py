@@ -42,7 +42,7 @@ from refold.sequences import (
     extrapolate_times,
     integers_from_text,
     median_gaps,
-    parse_jsonl,
+    parse_jsonl_entries,
     parse_times,
     stored_model_hash,
     vectors_to_arrow,
@@ -149,7 +149,7 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
 def _read_table(path: Path, format_name: str) -> pa.Table:
     """Read a file as a table with the column `code`, and with columns of ids and times, if any."""
     if format_name == "jsonl":
-        records, row_name = parse_jsonl(path.read_bytes(), repr(str(path)))
+        records, row_name = parse_jsonl_entries(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
             code = record.get("code") if isinstance(record, dict) else None
             if not isinstance(code, list) or not all(isinstance(x, int | float) for x in code):

@@ -47,7 +47,7 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
 
 def spell_as_options(text: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
-    return text.spelled_with(_to_option) if isinstance(text, Message) else str(text)
+    return text.spell_for_command_line(_to_option) if isinstance(text, Message) else str(text)
 
 
 def _to_option(argument: str) -> str:
@@ -98,7 +98,7 @@ def print_table(
 
 def find_format_name(file_name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
-    data_format = refold.sequences.format_of_file_name(file_name)
+    data_format = refold.sequences.find_format_or_none(file_name)
     if data_format is not None:
         return data_format.name
     suffix = Path(file_name).suffix.lower().lstrip(".")
