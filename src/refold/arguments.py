@@ -189,9 +189,7 @@ class Arguments:
     decoder: Annotated[
         str,
         Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
-        _ModelOption(
-            str, "NAME", "parallel or autoregressive.", default_text="depends on the data"
-        ),
+        _DataDependentModelOption(str, "NAME", "parallel or autoregressive."),
     ] = "auto"
     patch: Annotated[
         int | str,
@@ -206,9 +204,7 @@ class Arguments:
     rocket_dim: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
-        _ModelOption(
-            int, "N", "Latent dimensions for ROCKET features.", default_text="depends on the data"
-        ),
+        _DataDependentModelOption(int, "N", "Latent dimensions for ROCKET features."),
     ] = "auto"
     length_dim: Annotated[
         int | str,
@@ -316,9 +312,7 @@ class Arguments:
     latent_steps: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), may_change_on_resume=True),
-        _ModelOption(
-            int, "N", "Steps of latent optimization per code.", default_text="depends on the data"
-        ),
+        _DataDependentModelOption(int, "N", "Steps of latent optimization per code."),
     ] = "auto"
     time_budget: Annotated[
         float | None,

@@ -345,8 +345,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Warns
         -----
         UserWarning
-            If the data looks wrong, such as numbers like -99999, or if even the longest sequence
-            has fewer values than ``latent_dim``.
+            If data look wrong (numbers like -99999), or no sequence has ``latent_dim`` values.
         """
         check_training_packages("Training")
         # not at the top, because all other methods run without Keras
@@ -747,7 +746,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns; scikit-learn names as many features."""
-        # the features of all series have the same width, so those of one step tell the number
+        # all series have equally many features, and those of a single step take least time
         model = self.autoencoder_.model_
         codes = np.asarray(model.require_reference().codes[:1], np.float32)
         series = model.decode_to_sequences(codes, lengths=np.ones(1, int))
@@ -822,8 +821,7 @@ def error_curve(
     Returns
     -------
     ErrorCurve
-        After Ctrl-C, it has the finished sizes. If no size is finished, the KeyboardInterrupt is
-        raised.
+        After Ctrl-C, it has the finished sizes. Without any, the KeyboardInterrupt is raised.
 
     Examples
     --------

@@ -108,21 +108,6 @@ def to_onnx(
     """
     check("part", part, one_of(*_PART_BUILDERS))
     model = model_of(model)
-    proto, columns = build_onnx_model(model, part, category_indices=category_indices)
-    largest_difference = None
-    if is_installed("onnxruntime"):
-        differences = _compare_graph(proto, model, columns, part)
-        largest_difference = float(np.abs(differences).max(initial=0))
-    content = proto.SerializeToString()
-    with atomic_writer(path) as file:
-        file.write(content)
-    return Exported(len(content), largest_difference)
-
-
-def build_onnx_model(
-    model: Model, part: ModelPart, *, category_indices: bool = False
-) -> tuple[Any, GraphColumns]:
-    """Return a part of a model as a ModelProto of ONNX, and the columns of its tensors."""
     specification = model.specification
     network: Any = model.network
     if not is_default_lstm(specification):
@@ -163,7 +148,14 @@ def build_onnx_model(
     )
     proto = ir.serde.serialize_model(ir_model)
     onnx.checker.check_model(proto, full_check=True)
-    return proto, columns
+    largest_difference = None
+    if is_installed("onnxruntime"):
+        differences = _compare_graph(proto, model, columns, part)
+        largest_difference = float(np.abs(differences).max(initial=0))
+    content = proto.SerializeToString()
+    with atomic_writer(path) as file:
+        file.write(content)
+    return Exported(len(content), largest_difference)
 
 
 def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
@@ -197,19 +189,15 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
         if recent_steps := model.specification.recent_steps:
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
-            recent_inputs = _to_graph_inputs(
-                columns, Sequences(recent, offsets, schema=model.schema)
-            )
+            recent_sequences = Sequences(recent, offsets, schema=model.schema)
+            recent_inputs = _to_graph_inputs(columns, recent_sequences)
             del recent_inputs["lengths"]  # the graph knows that all are `recent_steps`
             inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
     # function makes the expected tensors from what Refold decodes.
-    results, expected, differences = (
-        _run_graph(proto, inputs),
-        _to_graph_inputs(columns, decoded),
-        [],
-    )
+    results, expected = _run_graph(proto, inputs), _to_graph_inputs(columns, decoded)
+    differences = []
     # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
     if columns.number_columns:

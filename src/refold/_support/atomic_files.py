@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,18 +87,15 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 # Locks
 
 
-@contextmanager
-def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> Iterator[None]:
+def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> AbstractContextManager[None]:
     """Lock a checkpoint for one training run, or raise a ParameterError if another run uses it."""
     if checkpoint_path is None:  # the run writes no checkpoint
-        yield
-        return
+        return contextlib.nullcontext()
     message = (
         f"Another training run is using the checkpoint {str(checkpoint_path)!r}. Wait until it "
         "ends, or choose another file."
     )
-    with lock_path(checkpoint_path, message):
-        yield
+    return lock_path(checkpoint_path, message)
 
 
 @contextmanager

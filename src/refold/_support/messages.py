@@ -23,7 +23,7 @@ _SKLEARN_WRAPPER_MODULE = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
 LONGER_WARNING_TEXT = "longer than the longest in training"
-# The function with which `log` turns a message into text. ``str`` spells arguments as in Python. The
+# The function with which `log` makes text of a message. ``str`` spells arguments as in Python. The
 # command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 

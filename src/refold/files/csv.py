@@ -106,9 +106,6 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
-    # Arrow reads only numbers with decimal points as floats; numbers with decimal commas are text.
-    # So if a column has floats, commas in other columns are hardly decimal.
-    file_has_floats = any(map(pa.types.is_floating, table.schema.types))
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
@@ -120,18 +117,14 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
-            cells[column] = _convert_column(
-                cells[column], column, type_, file, file_has_floats=file_has_floats
-            )
+            cells[column] = _convert_column(cells[column], column, type_, file)
     # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
     if time is not None and getattr(cells[time].type, "tz", None) is not None:
         cells[time] = file.read_table(text_columns=[time], columns=[time])[time]
     if time is not None and pa.types.is_string(cells[time].type):
         cells[time] = _replace_missing_words(cells[time])
         if options.time_format is None:  # otherwise, a comma may belong to the format of the times
-            cells[time] = _replace_decimal_commas(
-                cells[time], time, file, file_has_floats=file_has_floats
-            )
+            cells[time] = _replace_decimal_commas(cells[time], time, file)
     return sequences_from_table(
         pa.table(cells), file_name, options, RowNamer("line", file.find_line_number)
     )
@@ -157,6 +150,9 @@ class CsvFile:
     def __init__(self, content: bytes, file_name: str) -> None:
         decode_utf8(content, file_name)  # raises an error that names a line that is not UTF-8
         self.content, self.name = content, file_name
+        # Whether `read_table` found floats. Arrow reads numbers with decimal points as floats, and
+        # numbers with decimal commas as text. So if there are floats, commas are hardly decimal.
+        self.has_floats = False
         scores = {}
         for delimiter in _DELIMITERS:
             rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
@@ -194,7 +190,7 @@ class CsvFile:
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read_options = arrow_csv.ReadOptions(block_size=min(len(self.content) + 1, _BLOCK_BYTES))
         try:
-            return arrow_csv.read_csv(
+            table = arrow_csv.read_csv(
                 io.BytesIO(self.content), read_options, parse_options, convert_options
             )
         except pa.ArrowException as error:
@@ -207,6 +203,8 @@ class CsvFile:
                     ) from error
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
+        self.has_floats |= any(map(pa.types.is_floating, table.schema.types))
+        return table
 
     def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of each row, the header first, and the number of the row's last line."""
@@ -226,9 +224,7 @@ class CsvFile:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
         # Usually, the rows need no parsing: quotes that only begin and end cells come in pairs.
         num_quotes = self.content.count(b'"')
-        if not num_quotes or (
-            num_quotes % 2 == 0 and not _INNER_QUOTE_PATTERN.search(self.content)
-        ):
+        if num_quotes % 2 == 0 and not (num_quotes and _INNER_QUOTE_PATTERN.search(self.content)):
             return
         # At the end, a line is added that is only the delimiter. It becomes a row of two empty
         # cells, unless a cell is open: then the line continues this cell.
@@ -249,8 +245,6 @@ def _convert_column(
     column: str,
     requested_type: str | None,
     file: CsvFile,
-    *,
-    file_has_floats: bool,  # whether any column of the file has numbers with decimal points
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
@@ -265,7 +259,7 @@ def _convert_column(
     # and quoted words such as "NA" are categories if the column holds nothing else.
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _replace_decimal_commas(numbers, column, file, file_has_floats=file_has_floats)
+    numbers = _replace_decimal_commas(numbers, column, file)
     is_number = match_mask(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
@@ -277,8 +271,9 @@ def _convert_column(
     row = int(np.argmin(is_number | is_missing))
     counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
-        f"{file.describe_cell(cells, row, column)} is not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
-        f"categorical, pass {argument(column_types={column: _CATEGORICAL})}."
+        f"{file.describe_cell(cells, row, column)} is not a number{counts}. Fix it, or leave it "
+        "empty if it is missing; if the column is categorical, pass "
+        f"{argument(column_types={column: _CATEGORICAL})}."
     )
 
 
@@ -289,9 +284,7 @@ def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
-def _replace_decimal_commas(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, *, file_has_floats: bool
-) -> pa.ChunkedArray:
+def _replace_decimal_commas(cells: pa.ChunkedArray, column: str, file: CsvFile) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # commas between cells are not decimal
@@ -312,7 +305,7 @@ def _replace_decimal_commas(
     # with decimal commas, Excel separates cells by semicolons. So commas in a file with semicolons
     # are decimal, unless other columns have numbers with decimal points.
     is_ambiguous = (match_mask(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
-    if is_ambiguous and (file_has_floats or file.delimiter != ";"):
+    if is_ambiguous and (file.has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."

@@ -47,9 +47,8 @@ class JsonEntries(NamedTuple):
 def parse_jsonl_entries(content: bytes, file_name: str) -> JsonEntries:
     """Return the value of each line that is not blank."""
     values, line_numbers = [], []
-    for line_number, line in enumerate(
-        content.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1
-    ):
+    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    for line_number, line in enumerate(lines, start=1):
         if line.strip():
             values.append(_parse_json_value(line, file_name, line_number))
             line_numbers.append(line_number)
@@ -101,18 +100,13 @@ def _parse_json_value(content: bytes, file_name: str, line_number: int | None = 
 
 
 def read_json(
-    content: bytes,
-    file_name: str,
-    *,
-    as_lines: bool,
-    unit: str = "characters",
-    **table_options: Any,
+    content: bytes, file_name: str, *, as_lines: bool, unit: str = "characters", **options: Any
 ) -> Sequences:
     """Read a JSON file, or the lines of a JSON lines file."""
-    options = TableOptions(**table_options)
+    table_options = TableOptions(**options)
     entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _convert_columns_to_rows(entries, file_name, options.id or "id")
+        entries = _convert_columns_to_rows(entries, file_name, table_options.id or "id")
     # all entries must have the type of the first one that is not an empty list
     example = next((value for value in entries.values if value != []), [])
     if isinstance(example, list):
@@ -124,17 +118,17 @@ def read_json(
         type_ = types.get(type(example), list | str | dict)
     _check_types(entries, entries.values, type_, file_name)
     if isinstance(example, dict):
-        return _sequences_from_objects(entries, file_name, unit, options)
+        return _sequences_from_objects(entries, file_name, unit, table_options)
     # lists and strings have no columns with names, so these options do not apply
     for option in (*LONG_TABLE_OPTION_NAMES, "id", "columns", "sort", "layout"):
-        if getattr(options, option):
+        if getattr(table_options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
                 "Leave it out."
             )
     values = entries.values
     if isinstance(example, str):
-        return sequences_from_lines(values, unit=unit, column_types=options.column_types)
+        return sequences_from_lines(values, unit=unit, column_types=table_options.column_types)
     if type_ == list[list[_Cell]]:
         num_features = len(example[0])
         for i, rows in enumerate(values):
@@ -148,7 +142,9 @@ def read_json(
         # the dtype is object because a row may mix numbers, tokens and booleans
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
-        *arrays_from_list(values, row_namer=entries.row_namer, column_types=options.column_types)
+        *arrays_from_list(
+            values, row_namer=entries.row_namer, column_types=table_options.column_types
+        )
     )
 
 
