@@ -16,8 +16,8 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from refold._support.rules import (
-    BOOLEAN,
-    RANDOM_STATE,
+    BOOLEAN_RULE,
+    RANDOM_STATE_RULE,
     Rule,
     check,
     integer_rule,
@@ -142,7 +142,7 @@ _ARCHITECTURE_RULE = Rule(
 _MISSING_VALUES_RULE = Rule(
     "a finite number or a list of them, such as [-99999],", _are_missing_values_valid
 )
-_REFIT_RULE = Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
+_REFIT_RULE = Rule("'auto', True or False", or_auto(BOOLEAN_RULE).allows)
 _VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
 _FRACTION_RULE = number_rule(minimum=0, below=1)
 
@@ -218,7 +218,7 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(BOOLEAN, "specification.nested"),
+        Argument(BOOLEAN_RULE, "specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
@@ -252,7 +252,7 @@ class Arguments:
         ),
     ] = "features"
     missing_values: Annotated[Any, Argument(or_none(_MISSING_VALUES_RULE), "schema.missing")] = None
-    warm_start: Annotated[bool, Argument(BOOLEAN)] = False
+    warm_start: Annotated[bool, Argument(BOOLEAN_RULE)] = False
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
@@ -340,12 +340,12 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(BOOLEAN, "specification.variational"),
+        Argument(BOOLEAN_RULE, "specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change_on_resume=True)] = None
+    random_state: Annotated[Any, Argument(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
     verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change_on_resume=True)] = 0
 
     @classmethod

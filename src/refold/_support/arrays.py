@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.optional_imports import import_optional
-from refold._support.rules import RANDOM_STATE, check
+from refold._support.rules import RANDOM_STATE_RULE, check
 from refold.errors import DataError, ParameterError, argument
 
 # The type of an argument `random_state`. The type is text, because an import of numpy.random takes
@@ -79,7 +79,7 @@ def mean_gain_lower_bound(gains: np.ndarray) -> float:
 
 def draw_seed(random_state: SeedLike) -> int:
     """Draw a seed below 2**31 from a ``random_state``; None is NumPy's global generator."""
-    check("random_state", random_state, RANDOM_STATE)
+    check("random_state", random_state, RANDOM_STATE_RULE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.Generator):

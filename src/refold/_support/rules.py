@@ -98,7 +98,7 @@ def or_none(rule: Rule) -> Rule:
 
 
 # A boolean argument. It can be neither 0 nor 1.
-BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool))
+BOOLEAN_RULE = Rule("True or False", lambda value: isinstance(value, bool))
 
 
 def _is_random_state(value: object) -> bool:
@@ -111,7 +111,7 @@ def _is_random_state(value: object) -> bool:
 
 
 # The argument `random_state`, as in scikit-learn.
-RANDOM_STATE = Rule(
+RANDOM_STATE_RULE = Rule(
     "an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or None", _is_random_state
 )
 

@@ -118,7 +118,7 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     else:
         for column, type_ in features_and_types:
             cells[column] = _convert_column(cells[column], column, type_, file)
-    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
+    # Arrow converts times with a time zone to UTC, and forgets the zone. So read the text instead.
     if time is not None and getattr(cells[time].type, "tz", None) is not None:
         cells[time] = file.read_table(text_columns=[time], columns=[time])[time]
     if time is not None and pa.types.is_string(cells[time].type):

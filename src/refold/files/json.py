@@ -116,7 +116,7 @@ def read_json(
         # a number or null has none of the allowed types, so the check lists them in its error
         types: dict[type, Any] = {str: str, dict: dict[str, Any]}
         type_ = types.get(type(example), list | str | dict)
-    _check_types(entries, entries.values, type_, file_name)
+    _check_json_types(entries, entries.values, type_, file_name)
     if isinstance(example, dict):
         return _sequences_from_objects(entries, file_name, unit, table_options)
     # lists and strings have no columns with names, so these options do not apply
@@ -186,7 +186,7 @@ def read_json_labels(
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
     entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
-    _check_types(entries, entries.values, dict[str, Any], file_name)
+    _check_json_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
@@ -194,7 +194,7 @@ def read_json_labels(
     return _table_from_objects(entries, file_name, used_keys, text_keys={label_column, id_column})
 
 
-def _check_types(
+def _check_json_types(
     entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
     """Raise ``FileFormatError`` if a value does not have this type; there is one per entry."""
@@ -242,7 +242,8 @@ def _table_from_objects(
         # a column has only lists, only numbers, only booleans or only text, besides null
         cells = [value.get(key) for value in entries.values]
         example = next((cell for cell in cells if cell is not None), None)
-        _check_types(entries, cells, types.get(type(example), int | float | None), file_name, key)
+        type_ = types.get(type(example), int | float | None)
+        _check_json_types(entries, cells, type_, file_name, key)
         try:
             columns[key] = pa.array(cells)
         except (OverflowError, pa.ArrowException) as error:

@@ -30,7 +30,7 @@ from refold._support.atomic_files import lock_path
 from refold._support.messages import log, warn
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
-from refold.files.tables import TableOptions, from_long_table
+from refold.files.tables import TableOptions, convert_long_table
 from refold.sequences._encoding import (
     RowNamer,
     SequenceArrays,
@@ -119,15 +119,16 @@ def _convert_blocks(
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
     # `block_offsets` are the numbers of sequences before each block, and at the end of all
     block_ids, block_offsets, first_row_names = [], [0], []
-    for chunk in _read_chunks_of_whole_sequences(large_table):
-        block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
+    metadata = schema_metadata(schema)
+    for first_row, table in _read_chunks_of_whole_sequences(large_table):
+        block = _sequences_from_chunk(large_table, (first_row, table), options, metadata)
         first_sequence = block_offsets[-1]
         block_offsets.append(first_sequence + len(block))
         if options.id is None:
             block = block.with_ids(np.arange(first_sequence, block_offsets[-1]))
         block_ids.append(block.ids)
-        first_row_names.append(large_table.describe_row(chunk[0]))
-        # a block without steps has no values to align
+        first_row_names.append(large_table.describe_row(first_row))
+        # a block without steps has no values that tell its types, so it only gets the schema
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
     if options.layout == "list":  # each row is a sequence of its own, so ids may repeat
         return
@@ -136,7 +137,7 @@ def _convert_blocks(
     order = np.argsort(all_ids, kind="stable")
     repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
     if len(repeated):
-        first_repeated = repeated.min()
+        first_repeated = repeated.min()  # a number of a sequence, in the order of the data
         i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
@@ -153,19 +154,20 @@ def _read_chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableCh
         return
     id_column = str(large_table.options.id)
     # The last sequence so far may go on in the next chunk, so its rows wait: tables with the rows,
-    # the number of the first row, and the id.
-    pending, pending_row, last_id = [], 0, None
+    # the number of the first row, and the id of the sequence.
+    pending_tables, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
-        if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
+        if pending_tables and ids[0] != last_id:  # the last sequence is complete
             starts = np.array([0, *starts])
         if len(starts):  # all sequences before the last start are complete
-            yield pending_row, pa.concat_tables([*pending, table[: starts[-1]]])
-            pending, pending_row, table = [], first_row + int(starts[-1]), table[starts[-1] :]
-        pending.append(table)
+            yield pending_row, pa.concat_tables([*pending_tables, table[: starts[-1]]])
+            pending_tables, pending_row = [], first_row + int(starts[-1])
+            table = table[starts[-1] :]
+        pending_tables.append(table)
         last_id = ids[id_numbers[-1]]
-    yield pending_row, pa.concat_tables(pending)
+    yield pending_row, pa.concat_tables(pending_tables)
 
 
 def _sequences_from_chunk(
@@ -180,7 +182,7 @@ def _sequences_from_chunk(
     row_namer = RowNamer(describe_row=lambda row: large_table.describe_row(first_row + row))
     table = table.replace_schema_metadata(table_metadata)
     if options.layout == "long":
-        return from_long_table(table, options, row_namer)
+        return convert_long_table(table, options, row_namer)
     if options.id is not None:
         check_has_ids(table[options.id], options.id, row_namer)
     arrays = arrays_from_arrow(table, options.id, options.columns, options.column_types, row_namer)
@@ -428,9 +430,9 @@ def _make_cache_folder() -> Path:
 def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
-    needed_bytes = 4 * files.num_values  # float32
+    needed_bytes = 4 * files.max_num_values  # float32
     if files.options.time is not None:
-        needed_bytes += 8 * files.num_values // len(files.options.features)  # times of 64 bits
+        needed_bytes += 8 * files.max_num_values // len(files.options.features)  # times of 64 bits
     dates = {}
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it

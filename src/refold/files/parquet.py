@@ -129,8 +129,8 @@ class ParquetFiles(NamedTuple):
     first_rows: list[int]  # the number of each file's first row in the table
     options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
-    num_values: int  # an upper limit of the number of feature values
-    bytes_per_row: int  # the memory of a row, in the row group whose rows take most on average
+    max_num_values: int  # an upper limit of the number of feature values
+    max_bytes_per_row: int  # the memory of a row, in the row group whose rows take most on average
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -145,7 +145,7 @@ class ParquetFiles(NamedTuple):
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
                 batches = _open_parquet_file(path).iter_batches(
-                    batch_size=max(1, CHUNK_BYTES // self.bytes_per_row),
+                    batch_size=max(1, CHUNK_BYTES // self.max_bytes_per_row),
                     columns=self.options.used_columns,
                 )
                 for batch in batches:
@@ -163,7 +163,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
     root = local_path(path)
     paths = _list_parquet_files(root) if root.is_dir() else [root]
     # the last entry of `first_rows` is the number of rows so far: the first row of the next file
-    schemas, file_options, first_rows, num_values, bytes_per_row = [], [], [0], 0, 1
+    schemas, file_options, first_rows, num_values, max_bytes_per_row = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
@@ -184,15 +184,17 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
                 for chunk in column_chunks
                 if f"{chunk.path_in_schema}.".startswith(prefixes)
             )
+            # null and empty lists count as values, too, so the sum is an upper limit
             num_values += num_group_values
             # a batch in memory takes eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
             group_bytes_per_row = -(-group_bytes // max(1, row_group.num_rows))  # rounded up
-            bytes_per_row = max(bytes_per_row, group_bytes_per_row)
+            max_bytes_per_row = max(max_bytes_per_row, group_bytes_per_row)
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
         schema = _merge_schemas(paths, schemas, file_options)
-    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, bytes_per_row)
+    options = file_options[0]
+    return ParquetFiles(root, paths, first_rows, options, schema, num_values, max_bytes_per_row)
 
 
 def _merge_schemas(

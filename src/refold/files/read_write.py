@@ -219,7 +219,7 @@ def read(
         table_options = TableOptions(**options)
         root: Any = path  # not a stream
         files = open_parquet_files(root, table_options)
-        is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
+        is_small = 4 * files.max_num_values <= memory_bytes  # a float32 has four bytes
         with name_file_in_errors(files.root):
             if is_small or must_be_in_memory(files.schema, files.options):
                 table = pa.concat_tables(table for _, table in files.chunks())

@@ -163,7 +163,7 @@ def sequences_from_table(
     check_has_rows(table.num_rows, table.column_names, file_name)
     options = resolve_table_options(table.schema, file_name, options)
     if options.layout == "long":
-        return from_long_table(table, options, row_namer)
+        return convert_long_table(table, options, row_namer)
     if options.layout == "list":
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     id_column, ids = options.id, None
@@ -218,7 +218,7 @@ def check_has_rows(num_rows: int, columns: Sequence[str], file_name: str) -> Non
 # Refold writes a marker for it: one row that has the id, and whose other cells are empty.
 
 
-def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
+def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
     """Convert a long table as `Sequences.from_table` does; a marker becomes an empty sequence."""
     if options.id is None:  # all rows are one series, and no column is called "id"
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
