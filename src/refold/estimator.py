@@ -24,12 +24,7 @@ from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, as_sequences, p
 
 try:
     from sklearn import get_config
-    from sklearn.base import (
-        BaseEstimator,
-        ClassNamePrefixFeaturesOutMixin,
-        TransformerMixin,
-        clone,
-    )
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
     from sklearn.exceptions import NotFittedError as ScikitLearnNotFittedError
 except ModuleNotFoundError:
     check_training_packages("SequenceAutoencoder")
@@ -746,11 +741,10 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns; scikit-learn names as many features."""
-        # all series have equally many features, and those of a single step take least time
+        # all series have the same number of features, and one decoded step takes least time
         model = self.autoencoder_.model_
         codes = np.asarray(model.require_reference().codes[:1], np.float32)
-        series = model.decode_to_sequences(codes, lengths=np.ones(1, int))
-        return self._compute_features(series).shape[1]
+        return self._compute_features(model.decode_to_sequences(codes, np.ones(1, int))).shape[1]
 
     def _compute_features(self, series: Sequences) -> np.ndarray:
         """Return the features of each series, (n_series, n_features)."""

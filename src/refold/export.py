@@ -175,7 +175,7 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     if model.specification.observed_flags:
         is_missing = rng.random(sequences.values.shape) < _MISSING_TEST_FRACTION
         sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
-    # a graph has no latent optimization
+    # without latent optimization, which a graph does not have
     codes = model.with_latent_steps(0).encode_aligned(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
@@ -202,8 +202,8 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
     if columns.number_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[columns.number_columns]
-        differences.append((difference / scale).ravel())
+        stds = model.error_scaler.scale_[columns.number_columns]
+        differences.append((difference / stds).ravel())
     if columns.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())

@@ -28,7 +28,9 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
+def make_access_error(
+    path: str | os.PathLike[str], error: OSError, *, writing: bool
+) -> FileAccessError:
     """Return a ``FileAccessError`` that explains an error of the operating system."""
     path = Path(path)
     if writing and not path.parent.exists():
@@ -80,7 +82,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, RefoldError):
-            raise access_error(path, error, writing=True) from error
+            raise make_access_error(path, error, writing=True) from error
         raise
 
 

@@ -125,9 +125,8 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
         cells[time] = _replace_missing_words(cells[time])
         if options.time_format is None:  # otherwise, a comma may belong to the format of the times
             cells[time] = _replace_decimal_commas(cells[time], time, file)
-    return sequences_from_table(
-        pa.table(cells), file_name, options, RowNamer("line", file.find_line_number)
-    )
+    row_namer = RowNamer("line", file.find_line_number)
+    return sequences_from_table(pa.table(cells), file_name, options, row_namer)
 
 
 def read_csv_columns(content: bytes, file_name: str) -> list[str]:
@@ -189,10 +188,9 @@ class CsvFile:
         )
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read_options = arrow_csv.ReadOptions(block_size=min(len(self.content) + 1, _BLOCK_BYTES))
+        stream = io.BytesIO(self.content)
         try:
-            table = arrow_csv.read_csv(
-                io.BytesIO(self.content), read_options, parse_options, convert_options
-            )
+            table = arrow_csv.read_csv(stream, read_options, parse_options, convert_options)
         except pa.ArrowException as error:
             # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
@@ -241,10 +239,7 @@ class CsvFile:
 
 
 def _convert_column(
-    cells: pa.ChunkedArray,
-    column: str,
-    requested_type: str | None,
-    file: CsvFile,
+    cells: pa.ChunkedArray, column: str, requested_type: str | None, file: CsvFile
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
@@ -324,7 +319,7 @@ def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text that holds only numbers as floats."""
-    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are removed
+    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are trimmed
     trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
     return trimmed.cast(pa.float64())
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold._support.atomic_files import access_error
+from refold._support.atomic_files import make_access_error
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 
@@ -68,7 +68,7 @@ def read_content(
         try:
             content = Path(path_or_stream).read_bytes()
         except OSError as error:
-            raise access_error(path_or_stream, error, writing=False) from error
+            raise make_access_error(path_or_stream, error, writing=False) from error
     else:
         content = path_or_stream.read()
     # compressed text is recognized by its first bytes, so the name of the file may be any

@@ -41,7 +41,7 @@ class JsonEntries(NamedTuple):
     """The JSON values of a file, one per sequence or event: lines, or the items of an array."""
 
     values: list[Any]
-    row_namer: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
+    row_namer: RowNamer  # names the place of a value for messages: "line 3" or "entry 2"
 
 
 def parse_jsonl_entries(content: bytes, file_name: str) -> JsonEntries:
@@ -107,7 +107,8 @@ def read_json(
     entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
         entries = _convert_columns_to_rows(entries, file_name, table_options.id or "id")
-    # all entries must have the type of the first one that is not an empty list
+    # All entries must have the type of the first one that is not an empty list. An empty list may be
+    # a sequence of rows or of values.
     example = next((value for value in entries.values if value != []), [])
     if isinstance(example, list):
         has_rows = bool(example) and isinstance(example[0], list)

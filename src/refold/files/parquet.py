@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.atomic_files import access_error, local_path
+from refold._support.atomic_files import local_path, make_access_error
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
@@ -99,7 +99,7 @@ def _name_damaged_file(path: str | Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError) as error:
         # an error of the operating system has a number, and Arrow's own OSErrors have none
         if isinstance(error, OSError) and error.errno is not None:
-            raise access_error(path, error, writing=False) from error
+            raise make_access_error(path, error, writing=False) from error
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(f"{path} is damaged: {reason}. Write it again.") from error
 

@@ -72,6 +72,7 @@ def find_format(path_or_stream: object, format_name: str | None = None) -> Forma
     """Return the format with this name; without a name, the format for the suffix of the path."""
     format_names = ", ".join(FORMATS)
     if format_name is not None:
+        # a suffix is a name, too: "pq" is Parquet
         format_ = FORMATS.get(format_name) or find_format_or_none(f"data.{format_name}")
         if format_ is None:
             raise ParameterError(f"The format {format_name!r} is unknown. Known: {format_names}.")
@@ -89,9 +90,9 @@ def find_format(path_or_stream: object, format_name: str | None = None) -> Forma
     )
 
 
-def find_format_or_none(name: str) -> Format | None:
+def find_format_or_none(file_name: str) -> Format | None:
     """Return the format for the suffix of a file name, such as data.csv or data.csv.gz, or None."""
-    path = Path(name.lower())
+    path = Path(file_name.lower())
     for format_ in FORMATS.values():
         # the suffix of a compressed file is the one before .gz
         is_compressed = format_.is_text and path.suffix in CODEC_BY_SUFFIX
@@ -303,7 +304,7 @@ def read_for(
     is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
         has_steps = {*schema.step_columns} <= {*file_columns}
-        steps = [*schema.step_columns] if has_steps else []  # then `read` looks for other steps
+        steps = [*schema.step_columns] if has_steps else []  # else `read` finds other steps
         training_options |= {"layout": "wide", "columns": steps or None}
     else:
         # the time format of the training data is that of their time column, and of no other column

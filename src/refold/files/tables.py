@@ -57,8 +57,8 @@ _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    As the user gives them, most are None. `resolve_table_options` returns them with the layout and
-    the names of all used columns.
+    The user gives some of them. `resolve_table_options` adds the layout and the names of all used
+    columns.
     """
 
     id: str | None = None  # the name of the id column
