@@ -107,8 +107,8 @@ def read_json(
     entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
         entries = _convert_columns_to_rows(entries, file_name, table_options.id or "id")
-    # All entries must have the type of the first one that is not an empty list. An empty list may be
-    # a sequence of rows or of values.
+    # All entries must have the type of the first one that is not an empty list. An empty list may
+    # be a sequence of rows or of values.
     example = next((value for value in entries.values if value != []), [])
     if isinstance(example, list):
         has_rows = bool(example) and isinstance(example[0], list)
