@@ -82,7 +82,7 @@ def option_rows():
     """Return the rows of the table of options in the reference."""
     for name, option in OPTIONS.items():
         flag = name.replace("_", "-")
-        flags = f"--{flag}`, `--no-{flag}" if option.has_negative else f"--{flag}"
+        flags = f"--{flag}`, `--no-{flag}" if option.can_be_negated else f"--{flag}"
         flags += f" {option.metavar}" if option.metavar else ""
         default = DEFAULTS[name] if option.default_text is None else option.default_text
         yield f"| `{flags}` | {option.help} | {'off' if default is False else default} |"

@@ -111,6 +111,15 @@ def test_union_and_column_transformer(sines):
 
 
 @pytest.mark.usefixtures("skip_epochs")
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("scale", ["features", "sequence"])
+def test_a_frame_of_features_has_a_name_for_each_column(sines, window, scale):
+    features = SequenceFeatures(SequenceAutoencoder(**TINY, window=window, scale=scale)).fit(sines)
+    frame = features.set_output(transform="pandas").transform(sines)
+    assert list(frame.columns) == list(features.get_feature_names_out())
+
+
+@pytest.mark.usefixtures("skip_epochs")
 def test_features_are_fitted_with_the_pipeline(fitted, sines):
     labels = np.arange(30) % 2
     with pytest.raises(refold.errors.NotFittedError, match="SequenceFeatures is not fitted yet"):

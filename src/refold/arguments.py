@@ -16,8 +16,8 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from refold._support.rules import (
-    BOOLEAN,
-    RANDOM_STATE,
+    BOOLEAN_RULE,
+    RANDOM_STATE_RULE,
     Rule,
     check,
     integer_rule,
@@ -39,8 +39,9 @@ class Option(NamedTuple):
     help: str
     panel: str = "Training"  # title of the group of options on the help page
     default_text: str | None = None  # shown on the help page instead of the default value
-    has_negative: bool = False  # whether there is an option --no-NAME, too
-    convert: Callable[[Any], Any] = lambda value: value  # from the option's value to the argument's
+    can_be_negated: bool = False  # whether there is an option --no-NAME, too
+    # converts the value of the option to that of the argument
+    convert: Callable[[Any], Any] = lambda value: value
 
 
 class Argument(NamedTuple):
@@ -49,7 +50,8 @@ class Argument(NamedTuple):
     rule: Rule
     # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
-    # Whether an interrupted training run may continue from its checkpoint with another value.
+    # Whether an interrupted training run may continue from its checkpoint with another value of
+    # the argument.
     may_change_on_resume: bool = False
 
 
@@ -58,9 +60,7 @@ class Corruption(NamedTuple):
 
     # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
     # 2008
-    noise_std: float = (
-        0.0  # standard deviation of noise that is added to standardized numeric values
-    )
+    noise_std: float = 0.0  # standard deviation of noise, added to standardized numeric values
     dropped_share: float = 0.0  # share of the time steps that are treated as missing
 
     def __bool__(self) -> bool:
@@ -84,7 +84,7 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
         if isinstance(entry, str) and entry.strip().startswith("steps:"):
             name, amount = "dropped_share", entry.strip().removeprefix("steps:")
         amount = float(amount)
-        # the noise has any standard deviation, but a share of the steps must leave some of them
+        # the noise may have any standard deviation, but training needs some steps that remain
         is_allowed = 0 <= amount < (1.0 if name == "dropped_share" else float("inf"))
         if name in fields or not is_allowed:
             raise ValueError(entry)
@@ -96,7 +96,7 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
 
 
 def _raises_no_value_error(function: Callable[[Any], object], value: object) -> bool:
-    """Return whether a function accepts a value; a ParameterError is a ValueError, too."""
+    """Return whether a function accepts a value; Refold's errors are ValueErrors, too."""
     try:
         function(value)
     except ValueError:
@@ -113,7 +113,7 @@ def _is_valid_optimizer(optimizer: object) -> bool:
     return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
-def _is_valid_missing(missing_values: Any) -> bool:
+def _are_missing_values_valid(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_missing_markers  # not at the top, because it loads PyArrow
 
@@ -125,29 +125,30 @@ _DENOISE_RULE = Rule(
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
     lambda value: _raises_no_value_error(_parse_denoise, value),
 )
-# A value of `latent_dim` that is a fraction of the variance, and not a number of dimensions.
-_VARIANCE_FRACTION_RULE = number_rule(above=0, below=1)
+# A value of `latent_dim` that is a share of the variance, and not a number of dimensions.
+_VARIANCE_SHARE_RULE = number_rule(above=0, below=1)
 _LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: integer_rule().allows(value) or _VARIANCE_FRACTION_RULE.allows(value),
+    lambda value: integer_rule().allows(value) or _VARIANCE_SHARE_RULE.allows(value),
 )
 _OPTIMIZER_RULE = Rule(
     "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_valid_optimizer
 )
-_ARCHITECTURE_NAMES = one_of("default", "repeat", "reshape", "dense")
+_ARCHITECTURE_NAME_RULE = one_of("default", "repeat", "reshape", "dense")
 _ARCHITECTURE_RULE = Rule(
-    f"{_ARCHITECTURE_NAMES.expected}, or a callable",
-    lambda value: callable(value) or _ARCHITECTURE_NAMES.allows(value),
+    f"{_ARCHITECTURE_NAME_RULE.expected}, or a callable",
+    lambda value: callable(value) or _ARCHITECTURE_NAME_RULE.allows(value),
 )
-_MISSING_RULE = Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
-_REFIT_RULE = Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
+_MISSING_VALUES_RULE = Rule(
+    "a finite number or a list of them, such as [-99999],", _are_missing_values_valid
+)
+_REFIT_RULE = Rule("'auto', True or False", or_auto(BOOLEAN_RULE).allows)
 _VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
 _FRACTION_RULE = number_rule(minimum=0, below=1)
 
-# What the help page shows as the default of an argument that training chooses
-_BY_DATA = "depends on the data"
 # Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
+_DataDependentModelOption = partial(_ModelOption, default_text="depends on the data")
 _WindowOption = partial(Option, int, "N", panel="Windows")
 
 
@@ -188,7 +189,7 @@ class Arguments:
     decoder: Annotated[
         str,
         Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
-        _ModelOption(str, "NAME", "parallel or autoregressive.", default_text=_BY_DATA),
+        _DataDependentModelOption(str, "NAME", "parallel or autoregressive."),
     ] = "auto"
     patch: Annotated[
         int | str,
@@ -203,7 +204,7 @@ class Arguments:
     rocket_dim: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
-        _ModelOption(int, "N", "Latent dimensions for ROCKET features.", default_text=_BY_DATA),
+        _DataDependentModelOption(int, "N", "Latent dimensions for ROCKET features."),
     ] = "auto"
     length_dim: Annotated[
         int | str,
@@ -217,7 +218,7 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(BOOLEAN, "specification.nested"),
+        Argument(BOOLEAN_RULE, "specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
@@ -250,12 +251,12 @@ class Arguments:
             convert=lambda value: None if value == "none" else value,
         ),
     ] = "features"
-    missing_values: Annotated[Any, Argument(or_none(_MISSING_RULE), "schema.missing")] = None
-    warm_start: Annotated[bool, Argument(BOOLEAN)] = False
+    missing_values: Annotated[Any, Argument(or_none(_MISSING_VALUES_RULE), "schema.missing")] = None
+    warm_start: Annotated[bool, Argument(BOOLEAN_RULE)] = False
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
-        Option(int, "N", "Maximum number of epochs.", default_text=_BY_DATA),
+        Option(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
@@ -305,13 +306,13 @@ class Arguments:
             None,
             "Retrain on all sequences at the end.",
             default_text="below 2000 sequences",
-            has_negative=True,
+            can_be_negated=True,
         ),
     ] = "auto"
     latent_steps: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), may_change_on_resume=True),
-        _ModelOption(int, "N", "Steps of latent optimization per code.", default_text=_BY_DATA),
+        _DataDependentModelOption(int, "N", "Steps of latent optimization per code."),
     ] = "auto"
     time_budget: Annotated[
         float | None,
@@ -325,7 +326,7 @@ class Arguments:
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
-            default_text=_BY_DATA,
+            default_text="depends on the data",
         ),
     ] = "auto"
     denoise: Annotated[
@@ -339,12 +340,12 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(BOOLEAN, "specification.variational"),
+        Argument(BOOLEAN_RULE, "specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change_on_resume=True)] = None
+    random_state: Annotated[Any, Argument(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
     verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change_on_resume=True)] = 0
 
     @classmethod
@@ -354,8 +355,8 @@ class Arguments:
 
     @property
     def chooses_latent_dim(self) -> bool:
-        """Whether `latent_dim` is a fraction of the variance, so training chooses the number."""
-        return _VARIANCE_FRACTION_RULE.allows(self.latent_dim)
+        """Whether `latent_dim` is a share of the variance, so training chooses the number."""
+        return _VARIANCE_SHARE_RULE.allows(self.latent_dim)
 
     @property
     def corruption(self) -> Corruption:
@@ -377,7 +378,8 @@ class Arguments:
     def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
         values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENTS}
-        if values["random_state"] == "custom":  # a random generator, which has no JSON value
+        # a random generator has no JSON value, and "custom" would be no valid `random_state`
+        if values["random_state"] == "custom":
             values["random_state"] = None
         return values
 
@@ -397,7 +399,7 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# The metadata of an annotation are an `Argument`, and an `Option` if the argument has one.
+# The metadata of an annotation is an `Argument`, followed by an `Option` if the argument has one.
 _ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
 ARGUMENTS: dict[str, Argument] = {
     name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()

@@ -35,7 +35,8 @@ _START_MARK = "\x02"
 _SEPARATOR_MARK = "\x1f"
 # The mark after an argument.
 _END_MARK = "\x03"
-# Group 1 is the spelling in Python; group 2 is that on the command line, if `spelled` marked both.
+# Group 1 is the spelling in Python. Group 2 is the spelling on the command line, if `spelled`
+# marked both.
 _ARGUMENT_PATTERN = re.compile(
     f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
     f"(?:{_SEPARATOR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
@@ -54,7 +55,8 @@ class Message(str):
         message.marked = marked
         return message
 
-    # `pickle` calls this method. The method of `str` would lose the marks.
+    # `pickle` calls this method, for example to send an error from another process. The method of
+    # `str` would lose the marks.
     def __reduce__(self) -> tuple[Any, ...]:
         return Message, (self.marked,)
 
@@ -65,14 +67,14 @@ class Message(str):
         # the text in the marks may not begin with a name: `spelled` may mark a call
         return next((name for name in names if name.isidentifier()), None)
 
-    def spelled_with(self, option_of: Callable[[str], str]) -> str:
-        """Return the text for the command line; `option_of` makes ``--units 8`` of ``units=8``."""
-        return _ARGUMENT_PATTERN.sub(lambda match: match[2] or option_of(match[1]), self.marked)
+    def spell_for_command_line(self, spell_option: Callable[[str], str]) -> str:
+        """Return the text with options; `spell_option` makes ``--units 8`` of ``units=8``."""
+        return _ARGUMENT_PATTERN.sub(lambda match: match[2] or spell_option(match[1]), self.marked)
 
 
 def argument(name: str = "", /, **value: Any) -> str:
     """Return a marked argument for a message: ``argument("alpha")`` or ``argument(alpha=0.1)``."""
-    # called with a keyword, `value` has one entry: the name and the value of the argument
+    # in the second form, `value` has one entry, which maps the name to the value: {"alpha": 0.1}
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
     return f"{_START_MARK}{name}{_END_MARK}"
@@ -99,7 +101,7 @@ class RefoldError(Exception):
 
     @property
     def message(self) -> Message:
-        """The text of the error; `Message.spelled_with` gives the text for the command line."""
+        """The text of the error, which `Message.spell_for_command_line` spells with options."""
         return Message(self.args[0])
 
     @property

@@ -1,7 +1,7 @@
-"""`SequenceAutoencoder`, scikit-learn's way to fit and use a `Model`.
+"""`SequenceAutoencoder` fits a `Model`, and uses it through the methods of scikit-learn.
 
-`SequenceFeatures` is a transformer for classifiers. `error_curve` fits autoencoders with several
-numbers of latent dimensions.
+`SequenceFeatures` is a transformer whose output suits classifiers. `error_curve` fits autoencoders
+with several numbers of latent dimensions.
 """
 
 import os
@@ -20,16 +20,11 @@ from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
 from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_sequences
-from refold.sequences import MODEL_HASH_KEY, Windows, as_sequences, pad
+from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, as_sequences, pad
 
 try:
     from sklearn import get_config
-    from sklearn.base import (
-        BaseEstimator,
-        ClassNamePrefixFeaturesOutMixin,
-        TransformerMixin,
-        clone,
-    )
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
     from sklearn.exceptions import NotFittedError as ScikitLearnNotFittedError
 except ModuleNotFoundError:
     check_training_packages("SequenceAutoencoder")
@@ -70,7 +65,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         decoder also reads the previous step: the true one in training (teacher forcing), and its
         own output afterwards. It needs LSTMs. "auto" is autoregressive if no column is numeric,
         ``patch`` is 1 or "auto", and one of two things is true: the mean length, weighted by
-        length, is at most 32 steps, or there are too many categories for a linear path.
+        length, is at most 32 steps, or a linear layer from the code to all categories of all steps
+        would be too large.
     patch : int or "auto", default="auto"
         Number of steps that the LSTMs read and write at once, which makes long sequences shorter
         for them. "auto" is 1 if the mean length, weighted by length, is at most 100 steps.
@@ -100,10 +96,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         and reconstructions are those of a model without it.
     window : int, optional
         Cut longer series into windows of this number of steps, here and in all methods of the
-        fitted model. A file, a table or an array of one or two axes without ids is then one series,
-        and one of two axes is (steps, features). Validation and calibration windows share no step
-        with those of training: whole series are held out if there are ten, and otherwise the last
-        steps of each.
+        fitted model. A file, a table or an array of one or two axes without ids is then one series.
+        An array of two axes has the shape (steps, features). Validation and calibration windows
+        share no step with those of training: whole series are held out if there are at least ten,
+        and otherwise the last steps of each series.
     step : int, optional
         Steps from the start of a window to the next; by default a quarter of ``window``.
     scale : {"features", "sequence"} or None, default="features"
@@ -116,11 +112,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     warm_start : bool, default=False
         Continue a second ``fit`` from the fitted weights, instead of a new initialization. Columns,
         categories, scaling and sizes stay, and an argument that contradicts them is refused. The
-        weights of the epoch with the smallest validation loss are kept, which can be the weights
-        before. Everything else describes the data of the last ``fit``: ``history_``, the statistics
-        for ``detect`` and ``drift``, and the calibration, which is removed without
-        ``calibration_fraction``. Give old and new data together if the model has to keep what it
-        learned before.
+        weights of the epoch with the smallest validation loss are kept; if no epoch was better,
+        these are the weights before the fit. Everything else describes the data of the last
+        ``fit``: ``history_``, the statistics for ``detect`` and ``drift``, and the calibration,
+        which is removed without ``calibration_fraction``. Give old and new data together if the
+        model has to keep what it learned before.
     max_epochs : int, optional
         Maximum number of epochs. The default is enough for 4000 training steps, and at least 30. An
         epoch of data larger than memory has at most 2^24 time steps, and the default is then enough
@@ -151,10 +147,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     latent_steps : int or "auto", default="auto"
         Steps of latent optimization in ``transform``: each step changes the encoder's code so that
         the decoder reconstructs the sequence better, and takes about as long as two passes of the
-        decoder. 0 keeps the encoder's code. "auto" is 10 if there are fewer than 2000 training
-        sequences or no column is numeric, and 0 otherwise, for data from files, and if it does not
-        lower the held-out error by at least 0.5 %. Not for variational models and GRUs. A
-        change after ``fit`` takes effect at once.
+        decoder. 0 keeps the encoder's code. "auto" is 0 for data from files, and if 10 steps do not
+        lower the held-out error by at least 0.5 %. For all other data, it is 10 if there are fewer
+        than 2000 training sequences or no column is numeric, and else 0. Not for variational models
+        and GRUs. A change after ``fit`` takes effect at once.
     time_budget : float, optional
         Seconds for training, including initialization and refit. The learning rate decays within
         this time. Measuring held-out sequences afterwards, with latent optimization and without,
@@ -177,8 +173,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Seed of the weights, the split, the order of the data, and everything else that is random
         in training.
     verbose : {0, 1}, default=0
-        1 shows a progress bar on standard error, and at the end the held-out NMSE and accuracy
-        next to those of PCA, and what would lower the error.
+        1 shows a progress bar on standard error. At the end, it shows the held-out NMSE and
+        accuracy next to those of PCA, and what would lower the error.
 
     Attributes
     ----------
@@ -192,7 +188,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     latent_dim_, patch_, rocket_dim_, length_dim_, latent_steps_ : int
         What ``fit`` chose if the argument of the same name is "auto" or a share; else the argument.
     schema_, scaler_, error_scaler_ : Schema, Scaler, Scaler
-        Those of ``model_``: the columns, their scaling, and the units in which errors are measured.
+        Attributes of ``model_``: the columns, their scaling, and the units of its errors.
     max_steps_ : int
         Longest training length, which is the number of steps that ``decoder_`` writes.
     history_ : dict of lists
@@ -208,8 +204,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     interrupted_ : bool
         Whether Ctrl-C ended the training early. Not saved.
     n_shapes_ : int
-        Number of padded shapes of training batches, at most 8. For each shape, a training step was
-        compiled. Not saved.
+        Number of shapes to which training batches were padded, at most 8. A training step was
+        compiled for each shape. Not saved.
     n_features_in_ : int
         Number of columns.
     n_parameters_ : int
@@ -344,13 +340,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Warns
         -----
         UserWarning
-            If the data looks wrong, such as numbers like -99999, or cannot fill ``latent_dim``.
+            If data look wrong (numbers like -99999), or no sequence has ``latent_dim`` values.
         """
         check_training_packages("Training")
         # not at the top, because all other methods run without Keras
         from refold.training import fit
 
-        # the model whose training continues
+        # the model whose training continues, if any
         base_model = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
         new_fit = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
@@ -541,7 +537,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         model = vars(self).get("_model")
         if model is None:
             raise _NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit first.")
-        # the user may change the argument after the fit
+        # `model` has the argument of the fit, which the user may have changed since
         if self.latent_steps != model.arguments["latent_steps"]:
             model = self._model = model.with_latent_steps(self.latent_steps)
         return model
@@ -617,17 +613,17 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     @property
     def encoder_(self) -> Any:
         """Keras model from scaled and padded sequences to codes, built at the first access."""
-        return self._keras_models().models.encoder
+        return self._get_keras_models().models.encoder
 
     @property
     def decoder_(self) -> Any:
         """Keras model from codes to scaled sequences, built at the first access."""
-        return self._keras_models().models.decoder
+        return self._get_keras_models().models.decoder
 
     @property
     def autoencoder_(self) -> Any:
         """Keras model of both, built at the first access."""
-        return self._keras_models().models.autoencoder
+        return self._get_keras_models().models.autoencoder
 
     @property
     def latent_steps_(self) -> int:
@@ -653,7 +649,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Number of columns that `transform` returns; scikit-learn names as many features."""
         return self.model_.code_size
 
-    def _keras_models(self) -> Any:
+    def _get_keras_models(self) -> Any:
         """Return the network as Keras models, which are built at the first call."""
         network = self.model_.network
         check_training_packages("A Keras model")
@@ -735,9 +731,8 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        has_windows = model.window is not None
-        series = open_sequences(X, model.schema, as_series=has_windows)
-        features = model.pooled(series) if has_windows else model.features(model.encode(series))
+        series = open_sequences(X, model.schema, as_series=model.window is not None)
+        features = self._compute_features(series)
         return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
@@ -746,15 +741,17 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns; scikit-learn names as many features."""
+        # all series have the same number of features, and one decoded step takes least time
         model = self.autoencoder_.model_
-        num_features = model.features(model.require_reference().codes[:1]).shape[1]
-        if model.window is None:
-            return num_features
-        # `Model.features` returns two numbers of a sequence, the root mean square and the length,
-        # and then its convolutions and statistics. `Model.pooled` returns four values for each
-        # dimension of the code and twice as many convolutions.
-        num_convolutions = num_features - 2 - model.scaler.num_statistics
-        return 4 * model.code_size + 2 * num_convolutions
+        codes = np.asarray(model.require_reference().codes[:1], np.float32)
+        return self._compute_features(model.decode_to_sequences(codes, np.ones(1, int))).shape[1]
+
+    def _compute_features(self, series: Sequences) -> np.ndarray:
+        """Return the features of each series, (n_series, n_features)."""
+        model = self.autoencoder_.model_
+        if model.window is not None:
+            return model.pooled(series)
+        return model.features(model.encode(series))
 
 
 def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> SequenceAutoencoder:
@@ -771,17 +768,18 @@ def _wants_frame(transformer: Any) -> bool:
     return (output or get_config()["transform_output"]) == "pandas"
 
 
-# scikit-learn's own wrapper of `transform` would make frames without the hash of the model.
+# scikit-learn could make frames of the arrays of `transform`, but its frames would have neither the
+# ids as their index nor the hash of the model.
 def _to_pandas_frame(
     transformer: Any, vectors: np.ndarray, ids: np.ndarray, X: Any, window_table: Any = None
 ) -> Any:
-    """Return vectors as a pandas frame; its index is windows, ids, or the index of ``X``."""
+    """Return vectors (n, width) as a frame; its index is windows, ids, or the index of ``X``."""
     # not at the top, because pandas is optional
     import pandas as pd
 
     index = pd.Index(ids) if window_table is None else pd.MultiIndex.from_frame(window_table)
-    # If the data have no ids, sequences are numbered from 0, and the index of `X` names its rows.
-    # A table of steps may have such ids, too, but it has more rows than sequences.
+    # If the data have no ids, sequences are numbered from 0. The index of `X` names them better
+    # if `X` has one row for each sequence. A table of steps has more rows than sequences.
     is_numbered = window_table is None and np.array_equal(ids, np.arange(len(ids)))
     if is_numbered and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
         index = X.index
@@ -806,7 +804,7 @@ def error_curve(
     Parameters
     ----------
     X : Sequences, list of arrays, array, table or path
-        Data as for `SequenceAutoencoder.fit`. Data in files is sampled.
+        Data as for `SequenceAutoencoder.fit`. Of data in files, a random sample is used.
     sizes : iterable of int, default=(2, 4, 8, 16, 32)
         Numbers of latent dimensions to fit.
     estimator : SequenceAutoencoder, optional
@@ -817,7 +815,7 @@ def error_curve(
     Returns
     -------
     ErrorCurve
-        After Ctrl-C it has the finished sizes; without any, the KeyboardInterrupt is raised.
+        After Ctrl-C, it has the finished sizes. Without any, the KeyboardInterrupt is raised.
 
     Examples
     --------
@@ -843,27 +841,27 @@ def error_curve(
     trials = training.Trials(windows, arguments, training.fit, seed=seed, max_latent_dim=sizes[-1])
     if arguments.verbose and trials.num_sequences < len(windows.sequences):
         log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
-    # for each fitted size, the held-out errors of the autoencoder and of PCA
+    # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
     pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
         for i, latent_dim in enumerate(sizes, start=1):
             pca = trials.evaluator.pca_errors(latent_dim)
-            autoencoder = trials.fit_error(latent_dim, arguments.time_budget)
-            pairs.append((autoencoder, pca))
+            fit = trials.fit_error(latent_dim, arguments.time_budget)
+            pairs.append((fit, pca))
             if arguments.verbose:
-                log(f"{i} of {len(sizes)}: size {latent_dim}, {autoencoder.text(pca)}")
+                log(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
     except KeyboardInterrupt:
         if not pairs:
             raise
-    autoencoders, pcas = zip(*pairs, strict=True)
+    fits, pcas = zip(*pairs, strict=True)
     return ErrorCurve(
-        sizes[: len(pairs)],
-        tuple(fidelity.error for fidelity in autoencoders),
-        tuple(fidelity.error for fidelity in pcas),
-        autoencoders[0].measure,
-        trials.num_sequences,
-        len(trials.evaluator.sequences),
-        len(pairs) == len(sizes),
-        tuple(fidelity.accuracy for fidelity in autoencoders if fidelity.accuracy is not None),
-        tuple(fidelity.accuracy for fidelity in pcas if fidelity.accuracy is not None),
+        sizes=sizes[: len(pairs)],
+        errors=tuple(fit.error for fit in fits),
+        pca=tuple(pca.error for pca in pcas),
+        measure=fits[0].measure,
+        num_sequences=trials.num_sequences,
+        num_held_out=len(trials.evaluator.sequences),
+        complete=len(pairs) == len(sizes),
+        accuracy=tuple(fit.accuracy for fit in fits if fit.accuracy is not None),
+        pca_accuracy=tuple(pca.accuracy for pca in pcas if pca.accuracy is not None),
     )

@@ -1,4 +1,4 @@
-"""`to_onnx`: the encoder, decoder or forecaster of a fitted model as an ONNX file.
+"""`to_onnx` writes the encoder, decoder or forecaster of a fitted model to an ONNX file.
 
 After the export, ONNX Runtime runs the graph on test sequences, and its results are compared with
 those of Refold.
@@ -27,12 +27,13 @@ from refold.sequences import Sequences
 ModelPart = Literal["encoder", "decoder", "forecaster"]
 # The function that adds each part of a model to a graph.
 _PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
-# Versions of the operator sets by their domain. ONNX Runtime supports them since its version 1.14.
+# Versions of the operator sets, by domain; "" is the domain of the standard operators. ONNX Runtime
+# supports them since its version 1.14.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Maximum number of sequences on which a graph is compared with Refold.
-_NUM_TEST_SEQUENCES = 64
+_MAX_TEST_SEQUENCES = 64
 # Fraction of the values of test sequences that are set to NaN, if the model reads missing values.
-_MISSING_FRACTION = 0.1
+_MISSING_TEST_FRACTION = 0.1
 
 
 class Exported(NamedTuple):
@@ -107,21 +108,6 @@ def to_onnx(
     """
     check("part", part, one_of(*_PART_BUILDERS))
     model = model_of(model)
-    proto, columns = build(model, part, category_indices=category_indices)
-    largest_difference = None
-    if is_installed("onnxruntime"):
-        differences = _graph_differences(proto, model, columns, part)
-        largest_difference = float(np.abs(differences).max(initial=0))
-    content = proto.SerializeToString()
-    with atomic_writer(path) as file:
-        file.write(content)
-    return Exported(len(content), largest_difference)
-
-
-def build(
-    model: Model, part: ModelPart, *, category_indices: bool = False
-) -> tuple[Any, GraphColumns]:
-    """Return a part of a model as an ONNX model, and its columns."""
     specification = model.specification
     network: Any = model.network
     if not is_default_lstm(specification):
@@ -162,71 +148,80 @@ def build(
     )
     proto = ir.serde.serialize_model(ir_model)
     onnx.checker.check_model(proto, full_check=True)
-    return proto, columns
+    largest_difference = None
+    if is_installed("onnxruntime"):
+        differences = _compare_graph(proto, model, columns, part)
+        largest_difference = float(np.abs(differences).max(initial=0))
+    content = proto.SerializeToString()
+    with atomic_writer(path) as file:
+        file.write(content)
+    return Exported(len(content), largest_difference)
 
 
-def _graph_differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
+def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
-    The shape is (n, code size) for an encoder. A decoder has an array of one axis: for each entry
-    of a numeric column the difference, and for each category 0 if it is equal, and else 1.
+    For an encoder, the shape is (n, code size). For a decoder, the array has one axis, with the
+    differences of all numbers, and then 0 for each equal category and 1 for each other.
     """
-    # the test sequences are decoded from codes of the training data, or else from random codes
+    # test sequences are decoded from codes of the training data, or if it has none, random codes
     rng = np.random.default_rng(0)
-    codes = rng.standard_normal((_NUM_TEST_SEQUENCES, model.code_size)).astype(np.float32)
+    codes = rng.standard_normal((_MAX_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
-        codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
+        codes = np.asarray(model.reference.codes[:_MAX_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
-    lengths[:2] = [0, 1][: len(lengths)]  # also compares the shortest lengths
+    lengths[:2] = [0, 1][: len(lengths)]  # the comparison includes the shortest lengths
     sequences = model.decode_to_sequences(codes, lengths)
     if model.specification.observed_flags:
-        is_missing = rng.random(sequences.values.shape) < _MISSING_FRACTION
+        is_missing = rng.random(sequences.values.shape) < _MISSING_TEST_FRACTION
         sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
-    # a graph has no latent optimization
+    # without latent optimization, which a graph does not have
     codes = model.with_latent_steps(0).encode_aligned(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
-        difference = _run_graph(proto, _to_feeds(columns, sequences))["codes"] - codes
+        difference = _run_graph(proto, _to_graph_inputs(columns, sequences))["codes"] - codes
         return difference / np.where(std == 0, 1, std)
-    feeds = {"codes": codes}
+    inputs = {"codes": codes}
     if part == "decoder":
-        lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
+        lengths = inputs["wanted_lengths"] = model.predict_lengths(codes)
         decoded = model.decode_to_sequences(codes, lengths)
     else:
         if recent_steps := model.specification.recent_steps:
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
-            recent_feeds = _to_feeds(columns, Sequences(recent, offsets, schema=model.schema))
-            del recent_feeds["lengths"]  # all are `recent_steps`
-            feeds |= {f"recent_{name}": array for name, array in recent_feeds.items()}
+            recent_sequences = Sequences(recent, offsets, schema=model.schema)
+            recent_inputs = _to_graph_inputs(columns, recent_sequences)
+            del recent_inputs["lengths"]  # the graph knows that all are `recent_steps`
+            inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
-    # A decoder's outputs have the format of an encoder's inputs, so the same function returns what
-    # the graph should return.
-    results, expected, differences = _run_graph(proto, feeds), _to_feeds(columns, decoded), []
-    # (n, longest), without the padding of shorter sequences
+    # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
+    # function makes the expected tensors from what Refold decodes.
+    results, expected = _run_graph(proto, inputs), _to_graph_inputs(columns, decoded)
+    differences = []
+    # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
     if columns.number_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[columns.number_columns]
-        differences.append((difference / scale).ravel())
+        stds = model.error_scaler.scale_[columns.number_columns]
+        differences.append((difference / stds).ravel())
     if columns.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
     return np.concatenate(differences)
 
 
-def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_graph_inputs(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
-    feeds = {}
+    inputs = {}
     if columns.number_columns:
-        feeds["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
+        inputs["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
     if columns.categorical_columns:
         indices = sequences.values[:, columns.categorical_columns]
         indices = np.where(np.isnan(indices), -1, indices).astype(np.int64)
-        feeds["categories"] = indices
+        inputs["categories"] = indices
         if not columns.category_indices:
             encoded = []
             for i, column in zip(columns.categorical_columns, indices.T, strict=True):
@@ -234,20 +229,20 @@ def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarr
                 # the index -1 of a missing category is the last entry
                 with_missing = np.array([*categories, columns.missing_category], categories.dtype)
                 encoded.append(with_missing[column])
-            feeds["categories"] = np.stack(encoded, axis=1)
+            inputs["categories"] = np.stack(encoded, axis=1)
     longest = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
     rows = concatenated_ranges(np.arange(len(sequences)) * longest, sequences.lengths)
-    for name, array in feeds.items():
+    for name, array in inputs.items():
         padded = np.zeros((len(sequences) * longest, array.shape[1]), array.dtype)
         padded[rows] = array
-        feeds[name] = padded.reshape(len(sequences), longest, array.shape[1])
-    return feeds | {"lengths": sequences.lengths.astype(np.int64)}
+        inputs[name] = padded.reshape(len(sequences), longest, array.shape[1])
+    return inputs | {"lengths": sequences.lengths.astype(np.int64)}
 
 
-def _run_graph(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _run_graph(proto: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a graph in ONNX Runtime; return its outputs by name."""
     session = import_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
+    return dict(zip(names, session.run(names, inputs), strict=True))

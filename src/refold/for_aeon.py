@@ -40,8 +40,8 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         Estimator, of which a copy is fitted. The default is ``SequenceAutoencoder()``.
     features : bool, default=False
         Return `SequenceAutoencoder.features` of the codes instead of the codes. They suit
-        classifiers better, and ``inverse_transform`` cannot decode them. An autoencoder with a
-        ``window`` returns `SequenceAutoencoder.pooled`, whatever this is.
+        classifiers better, and ``inverse_transform`` cannot decode them. With a ``window`` of the
+        autoencoder, ``transform`` returns `SequenceAutoencoder.pooled` in either case.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002
-        """Return the codes, features or pooled codes, (n_cases, width)."""
+        """Return the codes, features or pooled vectors, (n_cases, width)."""
         sequences = Sequences.from_aeon(X)
         # with a window, a case has several codes, and aeon needs one row for each case
         if self.autoencoder_.window is not None:
@@ -116,7 +116,8 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
                 "features=False for an inverse."
             )
         codes = np.asarray(X)
-        if codes.ndim == 3:  # aeon passes a table as a collection with one channel
+        # aeon passes a table (n_cases, width) as a collection (n_cases, n_channels=1, width)
+        if codes.ndim == 3:
             if codes.shape[1] != 1:
                 raise DataError(
                     f"Got codes of {codes.shape[1]} channels, shape {codes.shape}. Expected one "

@@ -1,4 +1,4 @@
-"""Functions of arrays: checks, offsets and lengths of sequences, indices, seeds, and UMAP.
+"""Functions that check arrays, convert lengths and offsets, make indices, draw seeds, and run UMAP.
 
 The steps of many sequences lie in one array, one sequence after another. `offsets` (n + 1,) are the
 positions where the sequences begin, and at the end the total number of steps: sequence i has the
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.optional_imports import import_optional
-from refold._support.rules import RANDOM_STATE, check
+from refold._support.rules import RANDOM_STATE_RULE, check
 from refold.errors import DataError, ParameterError, argument
 
 # The type of an argument `random_state`. The type is text, because an import of numpy.random takes
@@ -29,8 +29,8 @@ def check_array(name: str, value: object, axes: tuple[str, ...]) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError:  # NumPy refuses lists of different lengths
-        array = np.asarray(None)  # an array of objects, for which the error below is raised
-    # a last "..." stands for any number of axes
+        array = np.asarray(None)  # not numeric, so the error below is raised
+    # if the last axis is "...", it stands for any number of axes
     has_open_end = axes[-1] == "..."
     has_axes = array.ndim >= len(axes) - 1 if has_open_end else array.ndim == len(axes)
     # booleans, signed and unsigned integers, and floats; not text, objects or complex numbers
@@ -61,8 +61,8 @@ def concatenated_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     Range i has ``lengths[i]`` indices and begins at ``starts[i]``: starts [5, 0] and lengths [2, 3]
     give 5, 6, 0, 1, 2.
     """
-    # `arange` counts the indices of all ranges, and `repeat` shifts the counts of a range so that
-    # they begin at its start
+    # `arange` counts through all ranges, and `repeat` gives the shift of each range from its count
+    # to its start
     return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
@@ -79,7 +79,7 @@ def mean_gain_lower_bound(gains: np.ndarray) -> float:
 
 def draw_seed(random_state: SeedLike) -> int:
     """Draw a seed below 2**31 from a ``random_state``; None is NumPy's global generator."""
-    check("random_state", random_state, RANDOM_STATE)
+    check("random_state", random_state, RANDOM_STATE_RULE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.Generator):
@@ -98,9 +98,8 @@ def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
         warnings.simplefilter("ignore")
         umap = import_optional("umap", extra="umap", purpose="UMAP")
         reducer = umap.UMAP(
-            n_neighbors=min(
-                _NUM_UMAP_NEIGHBORS, len(vectors) - 1
-            ),  # a vector is not its own neighbor
+            # a vector is not its own neighbor
+            n_neighbors=min(_NUM_UMAP_NEIGHBORS, len(vectors) - 1),
             # the spectral start needs a graph of neighbors, which a few vectors do not have
             init="random" if len(vectors) <= _NUM_UMAP_NEIGHBORS else "spectral",
             random_state=seed,

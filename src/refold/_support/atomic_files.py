@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ from refold.errors import FileAccessError, MissingFileError, ParameterError, Ref
 
 # No process takes this long, a day, to write a file. So if a temporary file did not change for this
 # long, its process was killed, and the file can be removed.
-_MAX_TEMPORARY_SECONDS = 24 * 3600.0
+_MAX_TEMPORARY_FILE_SECONDS = 24 * 3600.0
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
@@ -28,7 +28,9 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
+def make_access_error(
+    path: str | os.PathLike[str], error: OSError, *, writing: bool
+) -> FileAccessError:
     """Return a ``FileAccessError`` that explains an error of the operating system."""
     path = Path(path)
     if writing and not path.parent.exists():
@@ -65,7 +67,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         # remove temporary files of processes that were killed while they wrote the same target
         for abandoned in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
             with contextlib.suppress(OSError):  # another process may have removed it
-                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_SECONDS:
+                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_FILE_SECONDS:
                     abandoned.unlink()
         with temporary.open("xb") as file:
             yield file
@@ -80,25 +82,22 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, RefoldError):
-            raise access_error(path, error, writing=True) from error
+            raise make_access_error(path, error, writing=True) from error
         raise
 
 
 # Locks
 
 
-@contextmanager
-def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> Iterator[None]:
+def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> AbstractContextManager[None]:
     """Lock a checkpoint for one training run, or raise a ParameterError if another run uses it."""
     if checkpoint_path is None:  # the run writes no checkpoint
-        yield
-        return
+        return contextlib.nullcontext()
     message = (
         f"Another training run is using the checkpoint {str(checkpoint_path)!r}. Wait until it "
         "ends, or choose another file."
     )
-    with lock_path(checkpoint_path, message):
-        yield
+    return lock_path(checkpoint_path, message)
 
 
 @contextmanager

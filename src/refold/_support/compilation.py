@@ -1,4 +1,4 @@
-"""XLA's compiler options on CPUs, and JAX's persistent compilation cache."""
+"""Functions that set compiler options of XLA on CPUs, and JAX's persistent compilation cache."""
 
 import contextlib
 import functools
@@ -13,15 +13,15 @@ import jax
 import keras
 import platformdirs
 
-# In these versions of JAX, from the first one to before the second one, the cache is broken. On a
-# CPU, every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
+# The cache is broken in versions of JAX from the first version here to before the second. On a CPU,
+# every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE_VERSIONS = (0, 8, 2), (0, 10, 2)
 # With an empty text as its value, this option disables YNNPACK, a library that recent versions of
 # XLA use for sums. YNNPACK is slower on small arrays than XLA's own loops: with small batches, its
 # sums took a quarter of the time of a training step.
 _YNNPACK_OPTION = "xla_cpu_experimental_ynn_fusion_type"
-# For batches with at least this number of steps, YNNPACK stays enabled, because it is faster. Both
-# ways take the same time somewhere between 1000 and 6000 steps.
+# For batches with at least this number of steps, YNNPACK stays enabled, because it is faster. It
+# becomes faster than the loops at a number of steps between 1000 and 6000.
 _MIN_YNNPACK_STEPS = 4096
 # Size limit of the cache, above which JAX deletes the files that were not used for longest.
 _MAX_CACHE_BYTES = 200_000_000
@@ -30,8 +30,8 @@ _MAX_CACHE_BYTES = 200_000_000
 def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
     """Compile a function of a batch in two versions, for small and for large batches.
 
-    The result takes the number of steps of a batch, and returns the version for this size. The
-    argument ``num_steps`` of the function is static: each of its values is compiled anew.
+    The result is a function that takes the number of steps of a batch, and returns the version for
+    this number. The argument ``num_steps`` of `function` is static: each value is compiled anew.
     """
     small_batch_function = jax.jit(
         function, compiler_options=_find_small_batch_options(), static_argnames="num_steps"
@@ -44,7 +44,7 @@ def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Calla
 
 @functools.cache
 def _find_small_batch_options() -> dict[str, str]:
-    """Return the option without YNNPACK, or no option if it cannot be set."""
+    """Return the compiler option that disables YNNPACK, or no option if it cannot be set."""
     # the user may have set the option in the environment variable of XLA
     is_set_by_user = _YNNPACK_OPTION in os.environ.get("XLA_FLAGS", "")
     if jax.default_backend() != "cpu" or is_set_by_user:

@@ -1,4 +1,4 @@
-"""Warnings, log lines and complete writes; numbers, counts and small tables as text."""
+"""Functions that warn, log and write, and functions that turn numbers and tables into text."""
 
 import errno
 import io
@@ -19,12 +19,12 @@ from refold.errors import Message
 # The folder of Refold's own code.
 _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
 # The module of scikit-learn that wraps ``transform``. It stands between the user's line and Refold.
-_SKLEARN_WRAPPER = "sklearn.utils._set_output"
+_SKLEARN_WRAPPER_MODULE = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
 LONGER_WARNING_TEXT = "longer than the longest in training"
 # The function with which `log` makes text of a message. ``str`` spells arguments as in Python. The
-# command line sets another function, which spells arguments as options.
+# command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
@@ -35,7 +35,7 @@ def warn(message: str | None) -> None:
     stack_level, frame = 1, sys._getframe()
     while frame is not None and (
         frame.f_code.co_filename.startswith(_PACKAGE_FOLDER)
-        or frame.f_globals.get("__name__") == _SKLEARN_WRAPPER
+        or frame.f_globals.get("__name__") == _SKLEARN_WRAPPER_MODULE
     ):
         stack_level, frame = stack_level + 1, frame.f_back
     warnings.warn(Message(message), UserWarning, stacklevel=stack_level)
@@ -47,12 +47,12 @@ def log(line: str) -> None:
     from rich.console import Console
 
     text = argument_speller.get()(Message(line))
-    # these options add no line breaks and no colors, and brackets are not markup
+    # without line breaks and colors, and brackets in the text are no markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def describe_epochs(best_epoch: int | None, num_epochs: int) -> str:
-    """Say from which epoch the weights are: 0 is the initialization, None the last epoch."""
+    """Say which epoch's weights are kept: 0 is the initialization, None the last epoch."""
     if best_epoch is None:
         return f"{num_epochs}, the last one kept"
     if best_epoch == 0:
@@ -79,14 +79,14 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
 # Significant digits of a number that is not whole: enough to compare results, and short to read.
 _DEFAULT_DIGITS = 5
 # The exponent of the smallest power of ten that is written in full: 0.00001.
-_MIN_EXPONENT = -5
+_MIN_FULL_NOTATION_EXPONENT = -5
 # The exponent of the largest power of ten that is written in full: 100000000000000.
-_MAX_EXPONENT = 14
-# Rounding with more digits than any number needs. Halves are rounded away from 0, as in JavaScript.
-_EXACT_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
+_MAX_FULL_NOTATION_EXPONENT = 14
+# Rounds with more digits than any number needs, and halves away from 0, as in JavaScript.
+_EXACT_DECIMAL_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
 # How many columns `describe_columns` names: a line has space for about this many names, and a
 # schema may have hundreds of columns.
-_MAX_COLUMN_NAMES = 5
+_MAX_LISTED_COLUMN_NAMES = 5
 # A row of an HTML table: the name, then the value. It inherits the colors of the page, so that it
 # is readable in light and in dark notebooks.
 _ROW_HTML = (
@@ -105,7 +105,7 @@ def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str
     # The exponent of the first digit. As in JavaScript, it is taken from the shortest text: the
     # exact value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
     exponent = Decimal(repr(value)).adjusted() if value else 0
-    if not _MIN_EXPONENT <= exponent <= _MAX_EXPONENT:
+    if not _MIN_FULL_NOTATION_EXPONENT <= exponent <= _MAX_FULL_NOTATION_EXPONENT:
         rounded = Context(prec=num_digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
         # 1.5000e-07 becomes 1.5e-07, and 2.0000e+20 becomes 2e+20
         return re.sub(r"\.?0+e", "e", f"{rounded:.{num_digits - 1}e}")
@@ -113,7 +113,7 @@ def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str
         return str(int(value))
     # a number that is not whole has one decimal at least: 123456.7
     last_digit = Decimal(1).scaleb(-max(1, num_digits - 1 - exponent))
-    rounded = Decimal(value).quantize(last_digit, context=_EXACT_CONTEXT)
+    rounded = Decimal(value).quantize(last_digit, context=_EXACT_DECIMAL_CONTEXT)
     return f"{rounded:f}".rstrip("0").rstrip(".")
 
 
@@ -148,5 +148,5 @@ def describe_columns(schema: Any) -> str:
     types = [column.type for column in schema.columns]
     # `dict.fromkeys` gives each type once, in the order of the columns
     counts = ", ".join(f"{types.count(type_)} {type_}" for type_ in dict.fromkeys(types))
-    names = ", ".join(schema.names[:_MAX_COLUMN_NAMES])
-    return f"{counts}: {names}" + (", ..." if len(types) > _MAX_COLUMN_NAMES else "")
+    names = ", ".join(schema.names[:_MAX_LISTED_COLUMN_NAMES])
+    return f"{counts}: {names}" + (", ..." if len(types) > _MAX_LISTED_COLUMN_NAMES else "")

@@ -1,4 +1,4 @@
-"""Settings of native libraries: the threads of BLAS, and how glibc and Arrow free memory."""
+"""Functions that limit the threads of BLAS, and that make glibc and Arrow return freed memory."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from typing import Any
 # Several threads of BLAS pay off if both sides of a matrix are longer than this. For a smaller
 # matrix, they are slower on busy cores: each of the many steps of a decomposition waits for all
 # threads.
-MAX_ONE_THREAD_SIDE = 600
+MAX_ONE_THREAD_MATRIX_SIDE = 600
 # The parameter M_MMAP_THRESHOLD of `mallopt`, as a number from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 # Arrays of at least this size return their memory to the system when they are freed. The blocks of
@@ -23,7 +23,7 @@ _MMAP_THRESHOLD_BYTES = 4 * 2**20
 def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
     """Limit BLAS to one thread within a context, unless both sides of a matrix are long."""
     try:
-        is_large = min(matrix_shape, default=0) > MAX_ONE_THREAD_SIDE
+        is_large = min(matrix_shape, default=0) > MAX_ONE_THREAD_MATRIX_SIDE
         controller = None if is_large else _make_blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
         controller = None
@@ -44,9 +44,10 @@ def _make_blas_controller() -> Any:
 
 def return_freed_memory() -> None:
     """Make glibc and Arrow return the memory of large arrays to the system when they are freed."""
-    # By default, glibc keeps the memory of arrays up to the size of the largest freed array. In a
-    # long training, this was a third of all memory. A fixed threshold prevents it. The default pool
-    # of Arrow keeps freed memory, too. The user's environment variables take precedence.
+    # By default, glibc raises its threshold to the size of the largest freed array, and then keeps
+    # the memory of all smaller arrays. In a long training, this was a third of all memory. A fixed
+    # threshold prevents it. The default pool of Arrow keeps freed memory, too. The user's
+    # environment variables take precedence.
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         import pyarrow as pa
 

@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-# Time between two updates of a bar in a notebook. Shorter times look smoother, but send more
-# messages to the page.
-_UPDATE_SECONDS = 0.1
+# Minimum time between two updates of a bar in a notebook. Shorter times look smoother, but send
+# more messages to the page.
+_NOTEBOOK_UPDATE_SECONDS = 0.1
 # Width of a bar in a notebook. Without a terminal, rich cannot find out the width of the page.
-_WIDTH_CHARACTERS = 100
+_NOTEBOOK_BAR_CHARACTERS = 100
 
 
 def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
@@ -42,7 +42,7 @@ class _NotebookBar(Progress):
         self._display = None
 
     def refresh(self) -> None:
-        is_due = time.monotonic() - self._last_update_time >= _UPDATE_SECONDS
+        is_due = time.monotonic() - self._last_update_time >= _NOTEBOOK_UPDATE_SECONDS
         if self._display is not None and is_due:
             self._last_update_time = time.monotonic()
             self._display.update(self)
@@ -58,7 +58,7 @@ class _NotebookBar(Progress):
             file=io.StringIO(),  # the console prints nowhere
             force_jupyter=False,
             force_terminal=True,  # with colors
-            width=_WIDTH_CHARACTERS,
+            width=_NOTEBOOK_BAR_CHARACTERS,
         )
         recorder.print(self.get_renderable())
         text = recorder.export_text(clear=False).rstrip()

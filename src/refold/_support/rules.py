@@ -78,7 +78,7 @@ def one_of(*choices: str | None) -> Rule:
     """Return a rule that allows these texts, and None if it is one of the choices."""
     names = [repr(choice) for choice in choices]
     expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
-    # `in` compares with each choice, and the comparison with an array would be an array
+    # only texts are compared with the choices: the comparison with an array would be an array
     return Rule(
         expected, lambda value: (value is None or isinstance(value, str)) and value in choices
     )
@@ -98,7 +98,7 @@ def or_none(rule: Rule) -> Rule:
 
 
 # A boolean argument. It can be neither 0 nor 1.
-BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool))
+BOOLEAN_RULE = Rule("True or False", lambda value: isinstance(value, bool))
 
 
 def _is_random_state(value: object) -> bool:
@@ -111,7 +111,7 @@ def _is_random_state(value: object) -> bool:
 
 
 # The argument `random_state`, as in scikit-learn.
-RANDOM_STATE = Rule(
+RANDOM_STATE_RULE = Rule(
     "an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or None", _is_random_state
 )
 

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, find_format_or_none, write_tables
+from refold.cli._outputs import CODE_FORMATS, Output, write_tables
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
@@ -42,7 +42,7 @@ from refold.sequences import (
     extrapolate_times,
     integers_from_text_if_exact,
     make_window_ids,
-    parse_jsonl,
+    parse_jsonl_entries,
     parse_times,
     stored_model_hash,
     vectors_to_arrow,
@@ -79,7 +79,7 @@ def read_code_file(
     The function takes the lengths (num_codes,) of the decoded sequences, and returns the times of
     all their steps, one sequence after the other. It is None if the file has no times.
     """
-    file_name, format_name = str(path), format or find_format_or_none(path.name)
+    file_name, format_name = str(path), format or find_format_name_or_none(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
@@ -150,7 +150,7 @@ def _read_code_table(path: Path, format_name: str) -> pa.Table:
     """Read a file as a table with a column `code` of vectors, and the file's other columns."""
     if format_name == "jsonl":
         # row_name takes the index of a record and returns its place in the file, such as "line 2"
-        records, row_name = parse_jsonl(path.read_bytes(), repr(str(path)))
+        records, row_name = parse_jsonl_entries(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
             code = record.get("code") if isinstance(record, dict) else None
             if not isinstance(code, list) or not all(isinstance(x, int | float) for x in code):

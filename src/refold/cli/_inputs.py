@@ -183,7 +183,7 @@ class ReadOptions:
 
     def _get_format_option(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
         """Return ``--format``, or None if this option is about standard input, not this file."""
-        has_known_suffix = outputs.find_format_or_none(file_name) in refold.sequences.FORMATS
+        has_known_suffix = outputs.find_format_name_or_none(file_name) in refold.sequences.FORMATS
         if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:
             return None
         return self.input_format

@@ -204,7 +204,7 @@ def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions
             help=option.help,
             group=HELP_PANELS[option.panel],
             show_default=False if default in (None, False) else str(default),
-            negative=f"--no-{name}" if option.has_negative else (),
+            negative=f"--no-{name}" if option.can_be_negated else (),
         )
         fields.append((name, Annotated[option.type | None, parameter], field(default=None)))
     # The class is only a base class, so it needs no name. Without __module__, it would seem to come

@@ -47,7 +47,11 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
 
 def spell_as_options(message: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
-    return message.spelled_with(_spell_as_option) if isinstance(message, Message) else str(message)
+    return (
+        message.spell_for_command_line(_spell_as_option)
+        if isinstance(message, Message)
+        else str(message)
+    )
 
 
 def _spell_as_option(argument: str) -> str:
@@ -96,9 +100,9 @@ def print_table(
 # Formats
 
 
-def find_format_or_none(file_name: str) -> str | None:
+def find_format_name_or_none(file_name: str) -> str | None:
     """Return the format that the suffix of a file name stands for; None if it is unknown."""
-    data_format = refold.sequences.format_of_file_name(file_name)
+    data_format = refold.sequences.find_format_or_none(file_name)
     if data_format is not None:
         return data_format.name
     suffix = Path(file_name).suffix.lower().lstrip(".")
@@ -151,7 +155,7 @@ class CommandFiles:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(file_name), find_format_or_none(file_name)
+        path, format_name = local_path(file_name), find_format_name_or_none(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
         # the last suffix of a compressed file is not a suffix of its format, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes

@@ -29,7 +29,7 @@ def info(
     model = None
     if model_file is None:
         properties = _get_installation_properties()
-    elif outputs.find_format_or_none(model_file) == "parquet":
+    elif outputs.find_format_name_or_none(model_file) == "parquet":
         # not at the top, because it imports PyArrow, which `refold --help` does not need
         from refold.cli._code_files import read_code_file_properties
 

@@ -267,7 +267,7 @@ def stream(
     """
     model = load_model(model_file, latent_steps=latent_steps)
     streams, num_steps = {}, 0  # a stream by id
-    format_name = input_format or outputs.find_format_or_none(data_file) or "jsonl"
+    format_name = input_format or outputs.find_format_name_or_none(data_file) or "jsonl"
     lines = _read_lines(data_file)
     # Line numbers and raw steps. A raw step is a line of JSON as bytes, or a row of a table as a
     # dict of its cells by column name.

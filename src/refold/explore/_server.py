@@ -23,7 +23,7 @@ from refold.sequences import (
     FORMATS,
     Schema,
     Sequences,
-    format_of_file_name,
+    find_format_or_none,
     has_default_names,
     read,
 )
@@ -268,7 +268,7 @@ def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Seq
     if not content.strip():
         raise DataError("There is nothing to read. Paste sequences as JSON or CSV.")
     is_json = content.lstrip()[:1] in (b"[", b"{", b'"')
-    file_format = format_of_file_name(file_name or ("pasted.json" if is_json else "pasted.csv"))
+    file_format = find_format_or_none(file_name or ("pasted.json" if is_json else "pasted.csv"))
     if file_format is None:
         raise DataError(f"{file_name} cannot be read. Use one of {', '.join(FORMATS)}.")
 

@@ -61,7 +61,7 @@ _DECIMAL_COMMA_PATTERN = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 _AMBIGUOUS_COMMA_PATTERN = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
-def write_csv(
+def to_csv_bytes(
     sequences: Sequences,
     *,
     delimiter: str = ",",
@@ -75,9 +75,9 @@ def write_csv(
     return buffer.getvalue()
 
 
-def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
+def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
-    options, file = TableOptions(**table_options), CsvFile(data, file_name)
+    options, file = TableOptions(**table_options), CsvFile(content, file_name)
     header = file.header
     used_columns = {options.id, options.time, *options.features}
     # a first column without a name is an index of pandas or R, unless the user names it
@@ -88,7 +88,8 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
                 "pandas. It is left out. If it holds data, name it."
             )
         header = header[1:]
-    # the layout decides some types, so it is found from the names of the columns only
+    # The layout decides some types of cells, so it must be known before the cells are read. The
+    # names of the columns tell it.
     untyped = pa.schema([(column, pa.null()) for column in header])
     options = resolve_table_options(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
@@ -105,8 +106,6 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
-    # Arrow infers floats for decimal points only; numbers with decimal commas are text
-    has_floats = any(map(pa.types.is_floating, table.schema.types))
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text_if_exact(cells[options.id])
@@ -118,31 +117,28 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
-            cells[column] = _convert_column(
-                cells[column], column, type_, file, has_floats=has_floats
-            )
-    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
+            cells[column] = _convert_column(cells[column], column, type_, file)
+    # Arrow converts times with a time zone to UTC, and forgets the zone. So read the text instead.
     if time is not None and getattr(cells[time].type, "tz", None) is not None:
         cells[time] = file.read_table(text_columns=[time], columns=[time])[time]
     if time is not None and pa.types.is_string(cells[time].type):
         cells[time] = _replace_missing_words(cells[time])
         if options.time_format is None:  # otherwise, a comma may belong to the format of the times
-            cells[time] = _replace_decimal_commas(cells[time], time, file, has_floats=has_floats)
-    return sequences_from_table(
-        pa.table(cells), file_name, options, RowNamer("line", file.find_line)
-    )
+            cells[time] = _replace_decimal_commas(cells[time], time, file)
+    row_namer = RowNamer("line", file.find_line_number)
+    return sequences_from_table(pa.table(cells), file_name, options, row_namer)
 
 
-def read_csv_columns(data: bytes, file_name: str) -> list[str]:
+def read_csv_columns(content: bytes, file_name: str) -> list[str]:
     """Return the column names, without that of an unnamed index."""
-    return [column for column in CsvFile(data, file_name).header if column]
+    return [column for column in CsvFile(content, file_name).header if column]
 
 
 def read_csv_labels(
-    data: bytes, file_name: str, label_column: str, id_column: str | None
+    content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return all columns of the file, with ids as text."""
-    table = CsvFile(data, file_name).read_table(text_columns=[id_column or "id"])
+    table = CsvFile(content, file_name).read_table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
     return table
 
@@ -150,14 +146,18 @@ def read_csv_labels(
 class CsvFile:
     """The bytes of a CSV file, its delimiter and its header, which are found in the bytes."""
 
-    def __init__(self, data: bytes, file_name: str) -> None:
-        decode_utf8(data, file_name)  # raises an error that names a line that is not UTF-8
-        self.data, self.name = data, file_name
+    def __init__(self, content: bytes, file_name: str) -> None:
+        decode_utf8(content, file_name)  # raises an error that names a line that is not UTF-8
+        self.content, self.name = content, file_name
+        # Whether `read_table` found floats. Arrow reads numbers with decimal points as floats, and
+        # numbers with decimal commas as text. So if there are floats, commas are hardly decimal.
+        self.has_floats = False
         scores = {}
         for delimiter in _DELIMITERS:
             rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
             widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
-            # best are several cells, then rows of the same width, and then many cells
+            # Python compares the first entries, then the second ones: the best delimiter divides
+            # rows into several cells, then into equally many cells, and then into many cells
             scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
         self.delimiter = max(_DELIMITERS, key=scores.__getitem__)
         self._check_quotes()
@@ -166,9 +166,14 @@ class CsvFile:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         check_unique_names(self.header)
 
-    def find_line(self, row: int) -> int | None:
+    def find_line_number(self, row: int) -> int | None:
         """Return the number of the last line of a row; row 0 is the first one below the header."""
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
+
+    def describe_cell(self, cells: pa.ChunkedArray, row: int, column: str) -> str:
+        """Return the location and the text of a cell of this column, for messages."""
+        line_number = self.find_line_number(row)
+        return f"{self.name}, line {line_number}, column {column!r}: {cells[row].as_py()!r}"
 
     def read_table(
         self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
@@ -182,11 +187,10 @@ class CsvFile:
             include_columns=None if columns == self.header else columns,
         )
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-        read_options = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
+        read_options = arrow_csv.ReadOptions(block_size=min(len(self.content) + 1, _BLOCK_BYTES))
+        stream = io.BytesIO(self.content)
         try:
-            return arrow_csv.read_csv(
-                io.BytesIO(self.data), read_options, parse_options, convert_options
-            )
+            table = arrow_csv.read_csv(stream, read_options, parse_options, convert_options)
         except pa.ArrowException as error:
             # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
@@ -197,13 +201,16 @@ class CsvFile:
                     ) from error
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
+        self.has_floats |= any(map(pa.types.is_floating, table.schema.types))
+        return table
 
     def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of each row, the header first, and the number of the row's last line."""
-        lines = io.TextIOWrapper(io.BytesIO(self.data), "utf-8-sig", newline="")
+        lines = io.TextIOWrapper(io.BytesIO(self.content), "utf-8-sig", newline="")
         reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
-        # the default limit of Python's module is too low for long texts
-        previous_limit = csv.field_size_limit(len(self.data))
+        # the default limit of Python's module, 131072 characters in a cell, is too low for long
+        # texts
+        previous_limit = csv.field_size_limit(len(self.content))
         try:
             for cells in reader:
                 if cells:  # not a blank line
@@ -213,31 +220,26 @@ class CsvFile:
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
-        # The common cases need no parsing: quotes that only begin and end cells come in pairs.
-        num_quotes = self.data.count(b'"')
-        if not num_quotes or (num_quotes % 2 == 0 and not _INNER_QUOTE_PATTERN.search(self.data)):
+        # Usually, the rows need no parsing: quotes that only begin and end cells come in pairs.
+        num_quotes = self.content.count(b'"')
+        if num_quotes % 2 == 0 and not (num_quotes and _INNER_QUOTE_PATTERN.search(self.content)):
             return
         # At the end, a line is added that is only the delimiter. It becomes a row of two empty
         # cells, unless a cell is open: then the line continues this cell.
-        last_row, last_lines = [""], [0]  # the last line of each row
+        last_row, last_line_numbers = [""], [0]  # the number of each row's last line
         for cells, line_number in self._parse_rows(self.delimiter, self.delimiter):
             last_row = cells
-            last_lines.append(line_number)
+            last_line_numbers.append(line_number)
         if last_row != ["", ""]:
-            # the last row has the open cell, and begins in the line after the row before
+            # the last row has the open cell, and begins in the line after the previous row
             raise FileFormatError(
-                f"{self.name}, line {last_lines[-2] + 1}: the quote that begins a cell is never "
-                "closed. Close it, or remove it."
+                f"{self.name}, line {last_line_numbers[-2] + 1}: the quote that begins a cell is "
+                "never closed. Close it, or remove it."
             )
 
 
 def _convert_column(
-    cells: pa.ChunkedArray,
-    column: str,
-    requested_type: str | None,
-    file: CsvFile,
-    *,
-    has_floats: bool,  # whether any column of the file has numbers with decimal points
+    cells: pa.ChunkedArray, column: str, requested_type: str | None, file: CsvFile
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
@@ -248,24 +250,25 @@ def _convert_column(
         return _to_categories(cells)
     numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
-    # quoted words such as "NA" are categories if the column holds nothing else
+    # All cells are words for a missing value. Unquoted words are null already, so some are quoted,
+    # and quoted words such as "NA" are categories if the column holds nothing else.
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _replace_decimal_commas(numbers, column, file, has_floats=has_floats)
+    numbers = _replace_decimal_commas(numbers, column, file)
     is_number = match_mask(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
     num_numbers = int(is_number.sum())
-    # If at least half of the entries are words, the column is categorical. Otherwise the words are
-    # mistakes, and the first one causes the error.
+    # If at least half of the entries are other words, the column is categorical. Otherwise, these
+    # words are mistakes in a column of numbers, and the first one causes the error.
     if requested_type is None and 2 * num_numbers <= len(cells) - int(is_missing.sum()):
         return cells
     row = int(np.argmin(is_number | is_missing))
     counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
-        f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r} is "
-        f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
-        f"categorical, pass {argument(column_types={column: _CATEGORICAL})}."
+        f"{file.describe_cell(cells, row, column)} is not a number{counts}. Fix it, or leave it "
+        "empty if it is missing; if the column is categorical, pass "
+        f"{argument(column_types={column: _CATEGORICAL})}."
     )
 
 
@@ -276,9 +279,7 @@ def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
-def _replace_decimal_commas(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_floats: bool
-) -> pa.ChunkedArray:
+def _replace_decimal_commas(cells: pa.ChunkedArray, column: str, file: CsvFile) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # commas between cells are not decimal
@@ -286,19 +287,20 @@ def _replace_decimal_commas(
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
-    cell = f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r}"
+    cell = file.describe_cell(cells, row, column)
     has_point = match_mask(cells, _NUMBER_PATTERN) & match_mask(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
             f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
-            f"{file.find_line(point_row)} has a decimal point. Use one of them for all numbers."
+            f"{file.find_line_number(point_row)} has a decimal point. Use one of them for all "
+            "numbers."
         )
-    # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
-    # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
-    # numbers with decimal points.
+    # If all numbers with commas look like 1,234, the commas may separate thousands. In countries
+    # with decimal commas, Excel separates cells by semicolons. So commas in a file with semicolons
+    # are decimal, unless other columns have numbers with decimal points.
     is_ambiguous = (match_mask(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
-    if is_ambiguous and (has_floats or file.delimiter != ";"):
+    if is_ambiguous and (file.has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
@@ -317,7 +319,7 @@ def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text that holds only numbers as floats."""
-    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are removed
+    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are trimmed
     trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
     return trimmed.cast(pa.float64())
 
@@ -327,11 +329,11 @@ CSV = Format(
     (".csv",),
     reader=read_csv,
     read_options=TABLE_OPTION_NAMES,
-    writer=write_csv,
+    writer=to_csv_bytes,
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
     column_reader=read_csv_columns,
     label_reader=read_csv_labels,
 )
-TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(write_csv, delimiter="\t"))
+TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(to_csv_bytes, delimiter="\t"))

@@ -1,4 +1,4 @@
-"""`Format`, the class of file formats, and the bytes of files: compression, checks and decoding."""
+"""`Format` describes a file format, and functions read, check and decode the bytes of files."""
 
 import io
 import os
@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold._support.atomic_files import access_error
+from refold._support.atomic_files import make_access_error
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 
 # The codec of Arrow for each suffix of a compressed text file, as in .csv.gz.
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-# The first bytes of compressed files, by codec. The signature of bzip2 is BZh, but a text may begin
-# with these letters. So this pattern includes the bytes that begin the first block.
-_COMPRESSION_PATTERNS = {
+CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+# The first bytes of compressed files, by codec. A file of bzip2 begins with BZh and a digit, but so
+# may a text. So the pattern of bzip2 includes the bytes that begin the first block.
+_CODEC_SIGNATURES = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
@@ -36,7 +36,7 @@ class Format:
 
     name: str  # what users write for ``format=`` and ``--format``
     suffixes: tuple[str, ...]  # of file names, the usual one first
-    # reader(data, file_name, **options) takes the bytes of a file
+    # reader(content, file_name, **options) takes the bytes of a file
     reader: Callable[..., Sequences]
     read_options: frozenset[str] = frozenset()  # names of the options of `reader`
     # writer(sequences, **options) returns the bytes of a file; None if Refold only reads the format
@@ -45,10 +45,10 @@ class Format:
     layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
-    # column_reader(data, file_name): the column names; None if there are none, and for Parquet,
-    # whose names `read_parquet_columns` reads without the data
+    # column_reader(content, file_name) returns the column names. It is None if files have no names,
+    # and for Parquet, whose names `read_parquet_columns` reads from the end of a file.
     column_reader: Callable[[bytes, str], list[str]] | None = None
-    # label_reader(data, file_name, label_column, id_column): a table with these columns
+    # label_reader(content, file_name, label_column, id_column) returns a table with these columns
     label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
 
     @property
@@ -57,7 +57,7 @@ class Format:
         return not self.signature
 
 
-# The bytes of a file. In all functions, `file_name` is the name of the file in messages.
+# In all functions, `content` is the bytes of a file, and `file_name` is its name in messages.
 
 
 def read_content(
@@ -66,21 +66,21 @@ def read_content(
     """Return the bytes of a file or a binary stream; compressed text is decompressed."""
     if isinstance(path_or_stream, str | os.PathLike):
         try:
-            data = Path(path_or_stream).read_bytes()
+            content = Path(path_or_stream).read_bytes()
         except OSError as error:
-            raise access_error(path_or_stream, error, writing=False) from error
+            raise make_access_error(path_or_stream, error, writing=False) from error
     else:
-        data = path_or_stream.read()
-    # compressed text is recognized by its first bytes, whatever the name of the file is
-    signatures = _COMPRESSION_PATTERNS.items() if format_.is_text else ()
-    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
+        content = path_or_stream.read()
+    # compressed text is recognized by its first bytes, so the name of the file may be any
+    signatures = _CODEC_SIGNATURES.items() if format_.is_text else ()
+    codec = next((codec for codec, signature in signatures if signature.match(content)), None)
     if codec is not None:
-        content = io.BytesIO()
+        unpacked = io.BytesIO()
         try:
-            with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+            with pa.input_stream(pa.BufferReader(content), compression=codec) as stream:
                 while chunk := stream.read(_UNPACK_CHUNK_BYTES):
-                    content.write(chunk)
-                    if content.tell() > _MAX_UNPACKED_BYTES:
+                    unpacked.write(chunk)
+                    if unpacked.tell() > _MAX_UNPACKED_BYTES:
                         raise FileFormatError(
                             f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
                             "that is right, unpack it first, and read the result."
@@ -91,27 +91,27 @@ def read_content(
                 f"{file_name} is not a {format_.name} file that can be read. It seems to be a "
                 f"{codec} file, cut short or damaged ({reason})."
             ) from error
-        data = content.getvalue()
-    if not data:
+        content = unpacked.getvalue()
+    if not content:
         raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
-    check_first_bytes(data, format_, file_name)
-    return data
+    check_first_bytes(content, format_, file_name)
+    return content
 
 
-def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
+def check_first_bytes(content: bytes, format_: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
     if format_.is_text:
         # Text has no zero bytes, although they are valid UTF-8, and binary files have some near
         # their start. `decode_utf8` finds all other wrong bytes, and names their line.
-        if b"\0" not in data[:4096]:
+        if b"\0" not in content[:4096]:
             return
         problem = "it holds zero bytes, and text does not"
-    elif data.startswith(format_.signature):
+    elif content.startswith(format_.signature):
         return
-    elif format_.signature.startswith(data):  # the file ends within the signature
-        raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
+    elif format_.signature.startswith(content):  # the file ends within the signature
+        raise FileFormatError(f"{file_name} is cut short: it holds only {len(content)} bytes.")
     else:
-        problem = f"it begins with {data[:12]!r}"
+        problem = f"it begins with {content[:12]!r}"
     article = "an" if format_.name[0] == "n" else "a"
     raise FileFormatError(
         f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
@@ -119,14 +119,14 @@ def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
     )
 
 
-def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
+def decode_utf8(content: bytes, file_name: str, first_line_number: int = 1) -> str:
     """Return UTF-8 text without a byte-order mark; an error names the line of a wrong byte."""
     try:
-        return data.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line_number = data.count(b"\n", 0, error.start) + first_line_number
+        line_number = content.count(b"\n", 0, error.start) + first_line_number
         raise FileFormatError(
-            f"{file_name}, line {line_number}: byte 0x{data[error.start]:02x} is not UTF-8. "
+            f"{file_name}, line {line_number}: byte 0x{content[error.start]:02x} is not UTF-8. "
             "Save the file as UTF-8."
         ) from error
 

@@ -1,4 +1,4 @@
-"""JSON lines with one sequence or one event per line, and JSON files with an array of them.
+"""JSON lines have one sequence or one event per line, and JSON files have an array of these.
 
 A sequence is a list of rows, a flat list of values, a string, or an object of named lists. An event
 is an object of single values, like a row of a long table. Objects become an Arrow table, which is
@@ -41,13 +41,14 @@ class JsonEntries(NamedTuple):
     """The JSON values of a file, one per sequence or event: lines, or the items of an array."""
 
     values: list[Any]
-    row_namer: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
+    row_namer: RowNamer  # names the place of a value for messages: "line 3" or "entry 2"
 
 
-def parse_jsonl(data: bytes, file_name: str) -> JsonEntries:
+def parse_jsonl_entries(content: bytes, file_name: str) -> JsonEntries:
     """Return the value of each line that is not blank."""
     values, line_numbers = [], []
-    for line_number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
+    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    for line_number, line in enumerate(lines, start=1):
         if line.strip():
             values.append(_parse_json_value(line, file_name, line_number))
             line_numbers.append(line_number)
@@ -56,42 +57,42 @@ def parse_jsonl(data: bytes, file_name: str) -> JsonEntries:
     return JsonEntries(values, RowNamer("line", line_numbers.__getitem__))
 
 
-def parse_json(data: bytes, file_name: str) -> JsonEntries:
+def parse_json_entries(content: bytes, file_name: str) -> JsonEntries:
     """Return the items of a JSON array, the only value of a file, or the values of JSON lines."""
-    data = data.removeprefix(_BYTE_ORDER_MARK)
+    content = content.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _parse_json_value(data, file_name)
+        value = _parse_json_value(content, file_name)
     except FileFormatError:
-        with contextlib.suppress(FileFormatError):  # some .json files are JSON lines
-            return parse_jsonl(data, file_name)
+        with contextlib.suppress(FileFormatError):  # some files called .json are JSON lines
+            return parse_jsonl_entries(content, file_name)
         raise
     if isinstance(value, list):
         return JsonEntries(value, RowNamer("entry"))
     return JsonEntries([value], RowNamer("line", lambda _: 1))
 
 
-def _parse_json_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
+def _parse_json_value(content: bytes, file_name: str, line_number: int | None = None) -> Any:
     """Return the JSON value of a file, or of one line if it has a number; errors name the line."""
     import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
     try:
-        return msgspec.json.decode(data)
+        return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = str(error)
-        # The error of a whole file names the byte, which tells the line. An error without a byte
-        # is about the end of the file.
+        # The error names the byte where it is, and the byte tells the line. An error that names no
+        # byte is about the end of the file.
         byte = re.search(r"\(byte (\d+)\)", message)
-        end = int(byte[1]) if byte else len(data.rstrip())
-        line = line_number or 1 + data.count(b"\n", 0, end)
-        if b"NaN" in data or b"Infinity" in data:
+        end = int(byte[1]) if byte else len(content.rstrip())
+        line = line_number or 1 + content.count(b"\n", 0, end)
+        if b"NaN" in content or b"Infinity" in content:
             # JSON has no such words, but Python's own module writes and reads them
             try:
-                return json.loads(data)
+                return json.loads(content)
             except json.JSONDecodeError as later_error:  # another error comes after such a word
                 message, line = later_error.msg, line_number or later_error.lineno
             except (ValueError, RecursionError):
                 pass
-        decode_utf8(data, file_name, line_number or 1)  # a wrong byte has an error of its own
+        decode_utf8(content, file_name, line_number or 1)  # raises an error if a byte is the cause
         advice = "" if line_number is None else ". Expected one whole sequence per line"
         raise FileFormatError(
             f"{file_name}, line {line} is not JSON: {message}{advice}."
@@ -99,35 +100,36 @@ def _parse_json_value(data: bytes, file_name: str, line_number: int | None = Non
 
 
 def read_json(
-    data: bytes, file_name: str, *, as_lines: bool, unit: str = "characters", **table_options: Any
+    content: bytes, file_name: str, *, as_lines: bool, unit: str = "characters", **options: Any
 ) -> Sequences:
     """Read a JSON file, or the lines of a JSON lines file."""
-    options = TableOptions(**table_options)
-    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
+    table_options = TableOptions(**options)
+    entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _convert_to_rows(entries, file_name, options.id or "id")
-    # all entries must have the type of the first one that is not an empty list
+        entries = _convert_columns_to_rows(entries, file_name, table_options.id or "id")
+    # All entries must have the type of the first one that is not an empty list. An empty list may
+    # be a sequence of rows or of values.
     example = next((value for value in entries.values if value != []), [])
     if isinstance(example, list):
         has_rows = bool(example) and isinstance(example[0], list)
         type_: Any = list[list[_Cell]] if has_rows else list[_Cell]
     else:
-        # if the type is none of these, the error lists all types that are allowed
+        # a number or null has none of the allowed types, so the check lists them in its error
         types: dict[type, Any] = {str: str, dict: dict[str, Any]}
         type_ = types.get(type(example), list | str | dict)
-    _check_types(entries, entries.values, type_, file_name)
+    _check_json_types(entries, entries.values, type_, file_name)
     if isinstance(example, dict):
-        return _read_objects(entries, file_name, unit, options)
-    # lists have no names, so these options do not apply
+        return _sequences_from_objects(entries, file_name, unit, table_options)
+    # lists and strings have no columns with names, so these options do not apply
     for option in (*LONG_TABLE_OPTION_NAMES, "id", "columns", "sort", "layout"):
-        if getattr(options, option):
+        if getattr(table_options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
                 "Leave it out."
             )
     values = entries.values
     if isinstance(example, str):
-        return sequences_from_lines(values, unit=unit, column_types=options.column_types)
+        return sequences_from_lines(values, unit=unit, column_types=table_options.column_types)
     if type_ == list[list[_Cell]]:
         num_features = len(example[0])
         for i, rows in enumerate(values):
@@ -141,12 +143,14 @@ def read_json(
         # the dtype is object because a row may mix numbers, tokens and booleans
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
-        *arrays_from_list(values, row_namer=entries.row_namer, column_types=options.column_types)
+        *arrays_from_list(
+            values, row_namer=entries.row_namer, column_types=table_options.column_types
+        )
     )
 
 
-def _convert_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
-    """Return the rows of a table if the only entry holds its columns, or else the same entry."""
+def _convert_columns_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
+    """Return a row per entry if the only entry holds the columns of a table; else that entry."""
     table = entries.values[0]
     # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
     # An object with a single value as id is a sequence, and not a table.
@@ -167,34 +171,34 @@ def _convert_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonE
     return JsonEntries(records, RowNamer())
 
 
-def read_json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
+def read_json_columns(content: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     """Return the keys of the first entry; an empty list if it is not an object."""
     if as_lines:  # only the first line that is not blank is parsed, because there may be many
-        num_blank_bytes = len(data) - len(data.removeprefix(_BYTE_ORDER_MARK).lstrip())
-        first_line_end = data.find(b"\n", num_blank_bytes)
+        num_blank_bytes = len(content) - len(content.removeprefix(_BYTE_ORDER_MARK).lstrip())
+        first_line_end = content.find(b"\n", num_blank_bytes)
         # the blank lines before it stay, so that errors name the line in the file
-        data = data if first_line_end == -1 else data[:first_line_end]
-    values = (parse_jsonl if as_lines else parse_json)(data, file_name).values
+        content = content if first_line_end == -1 else content[:first_line_end]
+    values = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name).values
     return list(values[0]) if values and isinstance(values[0], dict) else []
 
 
 def read_json_labels(
-    data: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
+    content: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
-    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
-    _check_types(entries, entries.values, dict[str, Any], file_name)
+    entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
+    _check_json_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label_column, id_column}]
-    return _convert_to_table(entries, file_name, used_keys, text_keys={label_column, id_column})
+    return _table_from_objects(entries, file_name, used_keys, text_keys={label_column, id_column})
 
 
-def _check_types(
+def _check_json_types(
     entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
-    """Raise ``FileFormatError`` if a value, one per entry, does not have this type."""
+    """Raise ``FileFormatError`` if a value does not have this type; there is one per entry."""
     import msgspec
 
     for row, value in enumerate(values):
@@ -206,7 +210,7 @@ def _check_types(
             raise FileFormatError(message) from error
 
 
-def _read_objects(
+def _sequences_from_objects(
     entries: JsonEntries, file_name: str, unit: str, options: TableOptions
 ) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
@@ -215,7 +219,7 @@ def _read_objects(
     if options.columns is not None:
         check_columns_exist(options.columns, keys, file_name)  # the error lists all keys
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}]
-    table = _convert_to_table(entries, file_name, keys, text_keys={id_key})
+    table = _table_from_objects(entries, file_name, keys, text_keys={id_key})
     features = [key for key in keys if key != id_key]
     # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
@@ -229,7 +233,7 @@ def _read_objects(
     return sequences_from_table(table, file_name, options, entries.row_namer)
 
 
-def _convert_to_table(
+def _table_from_objects(
     entries: JsonEntries, file_name: str, keys: Sequence[str], text_keys: set[str]
 ) -> pa.Table:
     """Return a table of some keys of objects; in `text_keys`, integers beyond 64 bits are text."""
@@ -239,11 +243,13 @@ def _convert_to_table(
         # a column has only lists, only numbers, only booleans or only text, besides null
         cells = [value.get(key) for value in entries.values]
         example = next((cell for cell in cells if cell is not None), None)
-        _check_types(entries, cells, types.get(type(example), int | float | None), file_name, key)
+        type_ = types.get(type(example), int | float | None)
+        _check_json_types(entries, cells, type_, file_name, key)
         try:
             columns[key] = pa.array(cells)
         except (OverflowError, pa.ArrowException) as error:
-            # an integer of more than 64 bits, one of more than 53 bits next to fractions, or text
+            # Arrow refuses integers of more than 64 bits, integers of more than 53 bits in a column
+            # with fractions, and text in a list with numbers.
             if key in text_keys:
                 columns[key] = pa.array([None if cell is None else str(cell) for cell in cells])
                 continue
@@ -265,7 +271,7 @@ def _to_floats(cell: Any) -> Any:
     return None if cell is None else float(str(cell))
 
 
-def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
+def to_jsonl_bytes(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
     """Return one line per sequence; missing entries and unknown integer categories are null."""
     schema = sequences.schema
     has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
@@ -276,7 +282,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
     columns = list(map(_to_json_cells, sequences.values.T, schema.columns))
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
-    # a string cannot hold a missing entry, so if there is one, all lines are lists
+    # a string cannot hold a missing entry, so if any entry is missing, all lines are lists
     as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
     lines = []
     for sequence_id, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
@@ -317,7 +323,7 @@ JSONL = Format(
     (".jsonl", ".ndjson"),
     reader=partial(read_json, as_lines=True),
     read_options=TABLE_OPTION_NAMES | {"unit"},
-    writer=write_jsonl,
+    writer=to_jsonl_bytes,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
     column_reader=partial(read_json_columns, as_lines=True),

@@ -2,7 +2,7 @@
 
 `convert_to_folder` reads a table in chunks and writes its sequences into a folder. `open_folder`
 returns sequences whose values stay in the files of the folder until they are used. The folder is an
-entry of the cache (`open_cached`), or temporary (`open_temporary`).
+entry of the cache (`open_cached`), or temporary (`open_temporary_folder`).
 
 A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
 `schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
@@ -30,7 +30,7 @@ from refold._support.atomic_files import lock_path
 from refold._support.messages import log, warn
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
-from refold.files.tables import TableOptions, from_long_table
+from refold.files.tables import TableOptions, convert_long_table
 from refold.sequences._encoding import (
     RowNamer,
     SequenceArrays,
@@ -55,19 +55,19 @@ from refold.sequences._times import add_time_gap_column
 from refold.sequences.types import CATEGORICAL
 
 # The environment variable that names the cache folder. By default, it is in the user's cache.
-CACHE_VARIABLE = "REFOLD_CACHE_DIR"
+CACHE_FOLDER_VARIABLE = "REFOLD_CACHE_DIR"
 # The version of the files in a folder. Entries of the cache with another version are not used.
 _CACHE_VERSION = 3
-# An entry of the cache that was not used for two weeks is removed when another one is written. It
-# takes as much disk as its data; if they are read again, the conversion takes time.
-_MAX_UNUSED_SECONDS = 14 * 24 * 3600.0
+# An entry of the cache that was not used for two weeks is removed when another entry is written. An
+# entry takes as much disk space as its data, and without it, the data must be converted again.
+_MAX_UNUSED_ENTRY_SECONDS = 14 * 24 * 3600.0
 
 # Conversion
 
 
 @dataclass(frozen=True)
 class StoredBatches:
-    """Batches of rows in a file. The batches come once, and their conversion reads them twice.
+    """Batches of rows in a file: they come once, but their conversion reads them twice.
 
     The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
     dictionary of categories for each batch.
@@ -103,8 +103,8 @@ def convert_to_folder(large_table: LargeTable, folder: Path) -> None:
     """Write the sequences of a table into a folder, chunk by chunk."""
     # Types and categories depend on all values, so a first pass infers them, and a second pass
     # writes the values. The first pass ends when types and categories are certain: after the first
-    # chunk if all columns are numeric. A single pass would need more code: a new category changes
-    # the category numbers that are already in the files.
+    # chunk if all columns are numeric. A single pass would have to change category numbers that are
+    # already in the files whenever it reads a new category.
     schema, warning_texts, dtype = _infer_schema(large_table)
     options = large_table.options
     # only the columns of the table: the schema may end in a column of time gaps
@@ -117,25 +117,27 @@ def _convert_blocks(
     large_table: LargeTable, options: TableOptions, schema: Schema
 ) -> Iterator[Sequences]:
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
+    # `block_offsets` are the numbers of sequences before each block, and at the end of all
     block_ids, block_offsets, first_row_names = [], [0], []
-    for chunk in _read_whole_sequences(large_table):
-        block = _sequences_from_chunk(large_table, chunk, options, schema_to_metadata(schema))
+    metadata = schema_to_metadata(schema)
+    for first_row, table in _read_chunks_of_whole_sequences(large_table):
+        block = _sequences_from_chunk(large_table, (first_row, table), options, metadata)
         first_sequence = block_offsets[-1]
         block_offsets.append(first_sequence + len(block))
         if options.id is None:
             block = block.with_ids(np.arange(first_sequence, block_offsets[-1]))
         block_ids.append(block.ids)
-        first_row_names.append(large_table.describe_row(chunk[0]))
-        # a block without steps has no values to align
+        first_row_names.append(large_table.describe_row(first_row))
+        # a block without steps has no values that tell its types, so it only gets the schema
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
-    if options.layout == "list":  # with one row per sequence, ids may repeat
+    if options.layout == "list":  # each row is a sequence of its own, so ids may repeat
         return
     all_ids = np.concatenate(block_ids)
-    # in the order of a stable sort, an id that repeats stands after the same id
+    # a stable sort puts equal ids next to each other, in the order of their sequences
     order = np.argsort(all_ids, kind="stable")
     repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
     if len(repeated):
-        first_repeated = repeated.min()
+        first_repeated = repeated.min()  # a number of a sequence, in the order of the data
         i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
@@ -145,26 +147,27 @@ def _convert_blocks(
         )
 
 
-def _read_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
+def _read_chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
     if large_table.options.layout == "list":  # a row is a whole sequence
         yield from large_table.chunks()
         return
     id_column = str(large_table.options.id)
-    # The last sequence so far, which may go on in the next chunk: tables with its rows, the number
-    # of its first row, and its id.
-    pending, pending_row, last_id = [], 0, None
+    # The last sequence so far may go on in the next chunk, so its rows wait: tables with the rows,
+    # the number of the first row, and the id of the sequence.
+    pending_tables, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
-        if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
+        if pending_tables and ids[0] != last_id:  # the last sequence is complete
             starts = np.array([0, *starts])
         if len(starts):  # all sequences before the last start are complete
-            yield pending_row, pa.concat_tables([*pending, table[: starts[-1]]])
-            pending, pending_row, table = [], first_row + int(starts[-1]), table[starts[-1] :]
-        pending.append(table)
+            yield pending_row, pa.concat_tables([*pending_tables, table[: starts[-1]]])
+            pending_tables, pending_row = [], first_row + int(starts[-1])
+            table = table[starts[-1] :]
+        pending_tables.append(table)
         last_id = ids[id_numbers[-1]]
-    yield pending_row, pa.concat_tables(pending)
+    yield pending_row, pa.concat_tables(pending_tables)
 
 
 def _sequences_from_chunk(
@@ -179,7 +182,7 @@ def _sequences_from_chunk(
     row_namer = RowNamer(describe_row=lambda row: large_table.describe_row(first_row + row))
     table = table.replace_schema_metadata(table_metadata)
     if options.layout == "long":
-        return from_long_table(table, options, row_namer)
+        return convert_long_table(table, options, row_namer)
     if options.id is not None:
         check_has_ids(table[options.id], options.id, row_namer)
     arrays = arrays_from_arrow(table, options.id, options.columns, options.column_types, row_namer)
@@ -205,15 +208,15 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     stored = schema_from_metadata(large_table.schema.metadata)
     types = choose_column_types(features, arrow_types, options.column_types, stored)
     distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
-    # if all values are missing, the sequence has one step, which is NaN
+    # if all values of all columns are missing, the sequence has one step, which is NaN
     num_steps = max([*map(len, distinct_values), int(has_steps)])
     columns = []
     for values, dtype in zip(distinct_values, raw_dtypes, strict=True):
-        # all columns need the same length, so the last value, or None, repeats
+        # all columns need the same length, so the last value repeats; None without any value
         last_value = next(reversed(values), None)
         padded = [*values, *[last_value] * (num_steps - len(values))]
         if not values and dtype.kind != "O":  # all values are NaN
-            # integers cannot hold NaN: the smallest float type that holds them can
+            # integers cannot hold NaN: take the smallest float type that holds these integers
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
     locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
@@ -223,7 +226,7 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     # as in memory, text that holds numbers causes no warning if it is in lists
     warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:
-        # the gaps are float64, and one array holds them with all other columns
+        # the gaps are float64, and they are in the same array as all other columns
         return add_time_gap_column(arrays.schema), warning_texts, np.dtype(np.float64)
     return arrays.schema, warning_texts, arrays.values.dtype
 
@@ -233,8 +236,8 @@ def _collect_distinct_values(
 ) -> tuple[list[dict[Any, None]], bool]:
     """Return categories, or up to three numbers, of each column, and whether there are steps."""
     features = large_table.options.features
-    # Text without a type is converted as categories, even if it holds numbers. Otherwise each chunk
-    # would warn about it; `_infer_schema` warns once.
+    # Text whose type was not requested is converted as categories, even if it holds numbers.
+    # Otherwise, each chunk would warn about it. `_infer_schema` warns once.
     types = [
         type_ or (CATEGORICAL.name if dtype.kind == "O" else None)
         for type_, dtype in zip(types, raw_dtypes, strict=True)
@@ -243,10 +246,10 @@ def _collect_distinct_values(
     # the keys of dictionaries, which keep the order of the file
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
-    for chunk in _read_whole_sequences(large_table):
+    for chunk in _read_chunks_of_whole_sequences(large_table):
         sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
-        is_certain = True  # later chunks can neither change a type nor add a category
+        is_certain = True  # whether later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
             column = sequences.schema.columns[i]
             if column.column_type.has_categories:
@@ -256,8 +259,8 @@ def _collect_distinct_values(
             if len(values) < 3:  # three different numbers tell that a column is not binary
                 numbers = sequences.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-            # A column with a type needs one value, because a column of NaN has another dtype. A
-            # column without a type is binary until it has a number other than 0 and 1.
+            # A column with a requested type needs one value, because a column of NaN has another
+            # dtype. Any other column is binary until it has a number other than 0 and 1.
             is_certain &= bool(values if type_ else {*values} - {0.0, 1.0})
         if is_certain:
             break
@@ -281,10 +284,10 @@ def write_folder(
             for block in blocks:
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
-                    time_type = _common_time_type(time_type, block.times.type, block.ids[0])
-                    # the cast is not "safe", because times may lose digits in a coarser unit
+                    time_type = _find_common_time_type(time_type, block.times.type, block.ids[0])
+                    # an unsafe cast, because a coarser unit of earlier times may lose digits
                     times = block.times.cast(time_type, safe=False)
-                    # the array may be a slice of a larger buffer
+                    # only the bytes of this array, which may be a slice of a larger buffer
                     width = time_type.bit_width // 8
                     buffer = times.buffers()[1]
                     time_file.write(buffer.slice(times.offset * width, len(times) * width))
@@ -299,7 +302,7 @@ def write_folder(
         (folder / "schema.json").write_text(json.dumps(metadata), encoding="utf-8")
 
 
-def _common_time_type(
+def _find_common_time_type(
     earlier_type: pa.DataType | None, block_type: pa.DataType, first_id: Any
 ) -> pa.DataType:
     """Return a type for the times of earlier blocks and of a block that begins with `first_id`."""
@@ -328,7 +331,8 @@ def _explain_write_errors(folder: Path) -> Iterator[None]:
             raise
         raise FileAccessError(
             f"{folder} cannot be written: {error.strerror or error}. The environment variable "
-            f"{CACHE_VARIABLE} names another folder for the cache, and TMPDIR for temporary files."
+            f"{CACHE_FOLDER_VARIABLE} names another folder for the cache, and TMPDIR for temporary "
+            "files."
         ) from error
 
 
@@ -364,10 +368,10 @@ def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
         raise
 
 
-def open_temporary(folder: Path, block_bytes: int) -> Sequences:
+def open_temporary_folder(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
     sequences = open_folder(folder, block_bytes)
-    # copies of the sequences share the mapped array, so the folder stays until the last copy goes
+    # copies of the sequences share the mapped array, so the folder stays until no copy is left
     mapped_array = sequences.values.base if len(sequences.values) else sequences.values
     weakref.finalize(mapped_array, shutil.rmtree, folder, ignore_errors=True)
     return sequences
@@ -375,11 +379,11 @@ def open_temporary(folder: Path, block_bytes: int) -> Sequences:
 
 def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequences]) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
-    # the result for an empty block has the schema of all results
+    # the schema is needed before the first block: the result for an empty block has it
     schema = convert_block(sequences.block(0, 0)).schema
     with folder_deleted_on_error(_make_cache_folder()) as folder:
         write_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
-        return open_temporary(folder, sequences.block_bytes)
+        return open_temporary_folder(folder, sequences.block_bytes)
 
 
 # The cache
@@ -402,8 +406,8 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
                 log(f"{files.root} is larger than memory, so its values are copied to {entry}.")
                 with folder_deleted_on_error(folder) as new_entry:
                     convert_to_folder(files, new_entry)
-                    # the entry gets its name when it is complete; without a lock on this file
-                    # system, another process may have been faster
+                    # The entry gets its name when it is complete. If this file system has no locks,
+                    # another process may have written the entry first, and then its entry stays.
                     with contextlib.suppress(OSError):
                         new_entry.rename(entry)
     os.utime(entry)  # `_free_disk_space` takes the date of a folder as its last use
@@ -412,7 +416,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
 
 def _make_cache_folder() -> Path:
     """Return the folder of the cache entries, which is made if there is none."""
-    parent = os.environ.get(CACHE_VARIABLE)
+    parent = os.environ.get(CACHE_FOLDER_VARIABLE)
     if not parent:
         import platformdirs
 
@@ -425,16 +429,16 @@ def _make_cache_folder() -> Path:
 
 def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
-    oldest_date = time.time() - _MAX_UNUSED_SECONDS
-    needed_bytes = 4 * files.num_values  # float32
+    oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
+    needed_bytes = 4 * files.max_num_values  # float32
     if files.options.time is not None:
-        needed_bytes += 8 * files.num_values // len(files.options.features)  # times of 64 bits
+        needed_bytes += 8 * files.max_num_values // len(files.options.features)  # times of 64 bits
     dates = {}
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
             dates[path] = path.stat().st_mtime
     for path in sorted(dates, key=dates.__getitem__):  # the oldest first
-        # a name with a dot is a lock, or an entry that is being written
+        # a name with a dot at the front is a lock, or an entry that is being written
         is_entry = not path.name.startswith(".")
         is_disk_full = shutil.disk_usage(folder).free < needed_bytes
         if dates[path] < oldest_date or (is_entry and is_disk_full):
@@ -444,5 +448,5 @@ def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
         raise FileAccessError(
             f"{files.root} is larger than memory, and needs {needed_bytes / 1e9:.1f} GB of disk in "
             f"{folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with more space in "
-            f"the environment variable {CACHE_VARIABLE}."
+            f"the environment variable {CACHE_FOLDER_VARIABLE}."
         )

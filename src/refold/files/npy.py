@@ -1,4 +1,4 @@
-"""NumPy files: ``.npz`` holds everything but times, ``.npy`` one array that is padded with NaN.
+"""NumPy files: an ``.npz`` file holds all but times, an ``.npy`` file one array padded with NaN.
 
 A pickle is never loaded, because it can run any code.
 """
@@ -15,7 +15,7 @@ from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 
-def write_npz(sequences: Sequences) -> bytes:
+def to_npz_bytes(sequences: Sequences) -> bytes:
     """Return an ``.npz`` archive of values, offsets, ids and the schema as JSON text."""
     buffer = io.BytesIO()
     np.savez(
@@ -29,10 +29,10 @@ def write_npz(sequences: Sequences) -> bytes:
 
 
 def read_npz(
-    data: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
 ) -> Sequences:
-    """Read an archive that `write_npz` wrote, or one with a single array, as `read_npy` does."""
-    arrays = _load_arrays(data, file_name)
+    """Read an archive that `to_npz_bytes` wrote, or one with a single array, as `read_npy` does."""
+    arrays = _load_arrays(content, file_name)
     if {"values", "offsets", "ids", "schema"} <= set(arrays):  # Refold wrote it
         if column_types is not None:
             raise SchemaError(
@@ -61,7 +61,7 @@ def read_npz(
     return Sequences.from_array(array, lengths, column_types=column_types)
 
 
-def write_npy(sequences: Sequences) -> bytes:
+def to_npy_bytes(sequences: Sequences) -> bytes:
     """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN."""
     check_numbers_only(sequences, "an .npy")
     nonempty = sequences[sequences.lengths > 0]
@@ -80,19 +80,19 @@ def write_npy(sequences: Sequences) -> bytes:
 
 
 def read_npy(
-    data: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
 ) -> Sequences:
     """Read an array (n, T, F) or (n, T), padded with NaN; or with ``as_series``, (T, F) or (T,)."""
-    array = _load_arrays(data, file_name)["array"]
+    array = _load_arrays(content, file_name)["array"]
     if as_series and array.ndim in {1, 2}:
         return Sequences.from_list([array], column_types=column_types)
     return Sequences.from_array(array, column_types=column_types)
 
 
-def _load_arrays(data: bytes, file_name: str) -> dict[str, np.ndarray]:
+def _load_arrays(content: bytes, file_name: str) -> dict[str, np.ndarray]:
     """Return the arrays of an archive by name, or the array of an ``.npy`` file as ``array``."""
     try:
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
         return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"array": loaded}
     except Exception as error:  # damaged bytes cause errors of many types
         reason = " ".join(str(error).split())[:200]  # on one line
@@ -104,5 +104,5 @@ def _load_arrays(data: bytes, file_name: str) -> dict[str, np.ndarray]:
 
 _READ_OPTION_NAMES = frozenset({"column_types", "as_series"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTION_NAMES, write_npz, signature=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTION_NAMES, write_npy, signature=b"\x93NUMPY")
+NPZ = Format("npz", (".npz",), read_npz, _READ_OPTION_NAMES, to_npz_bytes, signature=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _READ_OPTION_NAMES, to_npy_bytes, signature=b"\x93NUMPY")

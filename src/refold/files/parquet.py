@@ -1,6 +1,6 @@
-"""Parquet files: a single file in memory, and files that form one table and are read in chunks.
+"""Parquet files are read as a whole, or together as one table in chunks.
 
-`read_parquet` takes the bytes of a file, and `write_parquet` returns them. `open_parquet_files`
+`read_parquet` takes the bytes of a file, and `to_parquet_bytes` returns them. `open_parquet_files`
 opens a file or a folder of files as one table, which may be larger than memory.
 `ParquetFiles.chunks` yields the rows of this table in small chunks.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.atomic_files import access_error, local_path
+from refold._support.atomic_files import local_path, make_access_error
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
@@ -41,10 +41,10 @@ CHUNK_BYTES = 2 << 20
 TableChunk = tuple[int, pa.Table]
 # Bytes that are read from a file at a time, so that a large column chunk is never in memory as a
 # whole.
-_BUFFER_BYTES = 1 << 18
+_READ_BUFFER_BYTES = 1 << 18
 
 
-def write_parquet(
+def to_parquet_bytes(
     sequences: Sequences,
     *,
     layout: str | None = None,
@@ -58,22 +58,22 @@ def write_parquet(
     return buffer.getvalue()
 
 
-def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
+def read_parquet(content: bytes, file_name: str, **options: Any) -> Sequences:
     """Read a Parquet file of Refold, or any other table in the list, long or wide layout."""
     with _name_damaged_file(file_name):
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read()
-        # if the metadata are damaged, this raises an error here, where it becomes one of the file
+        # reads the metadata, so that `_name_damaged_file` names the file if these are damaged
         pandas_index_columns(table.schema.metadata or {})
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
 def read_parquet_labels(
-    data: bytes, file_name: str, label_column: str, id_column: str | None
+    content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the label column, and the id column if there is one."""
     with _name_damaged_file(file_name):
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         names = file.schema_arrow.names
         check_label_column(names, file_name, label_column, id_column)
         label_and_id = {label_column, id_column or "id"}
@@ -81,7 +81,7 @@ def read_parquet_labels(
 
 
 def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the column names; if there are list columns, only theirs, which alone `read` uses."""
+    """Return the names of the list columns, because `read` uses no others; or else of all."""
     path = local_path(path)
     path = _list_parquet_files(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
@@ -97,9 +97,9 @@ def _name_damaged_file(path: str | Path) -> Iterator[None]:
     except RefoldError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        # Arrow's own errors about damaged files are an OSError without a number
+        # an error of the operating system has a number, and Arrow's own OSErrors have none
         if isinstance(error, OSError) and error.errno is not None:
-            raise access_error(path, error, writing=False) from error
+            raise make_access_error(path, error, writing=False) from error
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(f"{path} is damaged: {reason}. Write it again.") from error
 
@@ -109,7 +109,7 @@ PARQUET = Format(
     (".parquet", ".pq"),
     reader=read_parquet,
     read_options=TABLE_OPTION_NAMES,
-    writer=write_parquet,
+    writer=to_parquet_bytes,
     write_options=frozenset({"id", "time", "layout"}),
     layouts=("list", "long"),
     signature=b"PAR1",
@@ -129,9 +129,8 @@ class ParquetFiles(NamedTuple):
     first_rows: list[int]  # the number of each file's first row in the table
     options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
-    num_values: int  # an upper limit of the number of feature values
-    # memory per row: the average of a row group, and the largest average of all row groups
-    bytes_per_row: int
+    max_num_values: int  # an upper limit of the number of feature values
+    max_bytes_per_row: int  # the memory of a row, in the row group whose rows take most on average
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -145,8 +144,8 @@ class ParquetFiles(NamedTuple):
         pool = pa.default_memory_pool()
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
-                batches = _open_parquet(path).iter_batches(
-                    batch_size=max(1, CHUNK_BYTES // self.bytes_per_row),
+                batches = _open_parquet_file(path).iter_batches(
+                    batch_size=max(1, CHUNK_BYTES // self.max_bytes_per_row),
                     columns=self.options.used_columns,
                 )
                 for batch in batches:
@@ -163,13 +162,13 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
     """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
     root = local_path(path)
     paths = _list_parquet_files(root) if root.is_dir() else [root]
-    # `first_rows` also has the number of all rows so far, which is the first row of the next file
-    schemas, file_options, first_rows, num_values, bytes_per_row = [], [], [0], 0, 1
+    # the last entry of `first_rows` is the number of rows so far: the first row of the next file
+    schemas, file_options, first_rows, num_values, max_bytes_per_row = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
                 check_first_bytes(file.read(4096), PARQUET, str(file_path))
-            footer = _open_parquet(file_path)
+            footer = _open_parquet_file(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
             file_options.append(resolve_table_options(schemas[-1], str(file_path), options))
@@ -185,16 +184,17 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
                 for chunk in column_chunks
                 if f"{chunk.path_in_schema}.".startswith(prefixes)
             )
+            # null and empty lists count as values, too, so the sum is an upper limit
             num_values += num_group_values
-            # a batch of rows has eight bytes for each decoded value, and its encoded bytes
+            # a batch in memory takes eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
-            bytes_per_row = max(
-                bytes_per_row, -(-group_bytes // max(1, row_group.num_rows))
-            )  # rounded up
+            group_bytes_per_row = -(-group_bytes // max(1, row_group.num_rows))  # rounded up
+            max_bytes_per_row = max(max_bytes_per_row, group_bytes_per_row)
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
         schema = _merge_schemas(paths, schemas, file_options)
-    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, bytes_per_row)
+    options = file_options[0]
+    return ParquetFiles(root, paths, first_rows, options, schema, num_values, max_bytes_per_row)
 
 
 def _merge_schemas(
@@ -212,8 +212,8 @@ def _merge_schemas(
                     f"{', '.join(options.used_columns)} beside {', '.join(used_columns)}"
                 )
             file_schema = pa.schema([schema.field(name) for name in used_columns])
-            # "permissive" unites different types: writers choose one of two types of text by the
-            # size of a file, and a column without values has the type null
+            # "permissive" unites different types: Arrow has two types of text, of which writers
+            # choose one by the size of a file, and a column without values has the type null
             merged = pa.unify_schemas([merged, file_schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise SchemaError(
@@ -230,7 +230,7 @@ def _merge_schemas(
     columns: dict[str, list[Column]] = {}  # the columns of all files, by name
     for schema in refold_schemas:
         for column in schema.columns:
-            # another requested type replaces the stored type and its categories
+            # if the user requests another type, it replaces the stored type and its categories
             type_ = requested_types.get(column.name) or column.type
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
@@ -257,8 +257,8 @@ def _list_parquet_files(root: Path) -> list[Path]:
     return files
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def _open_parquet_file(path: Path) -> pq.ParquetFile:
     """Open a file to read it in small batches; by default, Arrow reads whole column chunks."""
     return pq.ParquetFile(
-        path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+        path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )

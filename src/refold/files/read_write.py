@@ -26,24 +26,24 @@ from refold.errors import (
     argument,
 )
 from refold.files.csv import CSV, TSV
-from refold.files.formats import COMPRESSIONS, Format, read_content
+from refold.files.formats import CODEC_BY_SUFFIX, Format, read_content
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
     convert_to_folder,
     folder_deleted_on_error,
     open_cached,
-    open_temporary,
+    open_temporary_folder,
 )
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_columns
 from refold.files.tables import (
     TableOptions,
+    find_step_columns,
     must_be_in_memory,
     name_file_in_errors,
     resolve_table_options,
     sequences_from_table,
-    step_columns,
 )
 from refold.files.text import TEXT
 from refold.files.ts import TS
@@ -60,9 +60,9 @@ FORMATS = {
 }
 """The file formats of `read` and `write`, by name."""
 
-# Parquet files whose values take more bytes than this, as float32, are not read into memory, but
-# mapped from the disk. 256 MiB fit into the memory of any machine.
-MEMORY_BYTES = 1 << 28
+# Parquet files whose values take more bytes than this, as float32, are mapped from the disk and not
+# read into memory. 256 MiB fit into the memory of any machine.
+DEFAULT_MEMORY_BYTES = 1 << 28
 # Few Parquet files unpack to more than this many times their size. So a file whose size is less
 # than `memory_bytes` divided by this number fits into memory.
 _MAX_UNPACKING_RATIO = 16
@@ -72,29 +72,30 @@ def find_format(path_or_stream: object, format_name: str | None = None) -> Forma
     """Return the format with this name; without a name, the format for the suffix of the path."""
     format_names = ", ".join(FORMATS)
     if format_name is not None:
-        format_ = FORMATS.get(format_name) or format_of_file_name(f"data.{format_name}")
+        # a suffix is a name, too: "pq" is Parquet
+        format_ = FORMATS.get(format_name) or find_format_or_none(f"data.{format_name}")
         if format_ is None:
             raise ParameterError(f"The format {format_name!r} is unknown. Known: {format_names}.")
         return format_
     if not isinstance(path_or_stream, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {format_names}.")
     path = local_path(path_or_stream)
-    if (format_ := format_of_file_name(path.name)) is not None:
+    if (format_ := find_format_or_none(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
     problem = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise FileFormatError(
-        f"{path} has {problem}. Known: {suffixes}, and text with {', '.join(COMPRESSIONS)} added; "
-        "or name the format."
+        f"{path} has {problem}. Known: {suffixes}, and text with {', '.join(CODEC_BY_SUFFIX)} "
+        "added; or name the format."
     )
 
 
-def format_of_file_name(name: str) -> Format | None:
+def find_format_or_none(file_name: str) -> Format | None:
     """Return the format for the suffix of a file name, such as data.csv or data.csv.gz, or None."""
-    path = Path(name.lower())
+    path = Path(file_name.lower())
     for format_ in FORMATS.values():
         # the suffix of a compressed file is the one before .gz
-        is_compressed = format_.is_text and path.suffix in COMPRESSIONS
+        is_compressed = format_.is_text and path.suffix in CODEC_BY_SUFFIX
         if (Path(path.stem) if is_compressed else path).suffix in format_.suffixes:
             return format_
     return None
@@ -115,7 +116,7 @@ def read(
     layout: str | None = None,
     as_series: bool = False,
     format: str | None = None,  # noqa: A002
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Sequences:
     """Read sequences from a file, or from a folder of Parquet files as one table.
 
@@ -199,7 +200,7 @@ def read(
         # formats without this option ignore it: it only says how to read data without ids
         "as_series": (as_series and "as_series" in format_.read_options) or None,
     }
-    # None is the default of all of them. An option with another value must apply to the format.
+    # None is the default of all these options. Any other value must apply to the format.
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
@@ -219,7 +220,7 @@ def read(
         table_options = TableOptions(**options)
         root: Any = path  # not a stream
         files = open_parquet_files(root, table_options)
-        is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
+        is_small = 4 * files.max_num_values <= memory_bytes  # a float32 has four bytes
         with name_file_in_errors(files.root):
             if is_small or must_be_in_memory(files.schema, files.options):
                 table = pa.concat_tables(table for _, table in files.chunks())
@@ -230,9 +231,9 @@ def read(
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
         file_name = file_name if isinstance(file_name, str) else "The stream"
-        data = read_content(path, format_, file_name)
+        content = read_content(path, format_, file_name)
         with name_file_in_errors(file_name):
-            sequences = format_.reader(data, file_name, **options)
+            sequences = format_.reader(content, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
     schema = sequences.schema.with_read_options(
@@ -274,11 +275,11 @@ def read_for(
     [[0.5], [0.7]]
     """
     file_columns: list[str] = []
-    # `read` raises the error of an unreadable file again, and explains it
+    # if the file cannot be read, `read` raises and explains the error below
     with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
         file_columns = column_names(path, format)
-    # `user_options` always apply. `training_options` are those with which the training data were
-    # read. They are dropped if the file does not have their columns.
+    # `user_options` always apply. `training_options`, with which the training data were read, are
+    # dropped if the file does not have their columns.
     user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
         if labels:
@@ -303,10 +304,10 @@ def read_for(
     is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
         has_steps = {*schema.step_columns} <= {*file_columns}
-        steps = [*schema.step_columns] if has_steps else []  # without them, `read` finds the steps
+        steps = [*schema.step_columns] if has_steps else []  # else `read` finds other steps
         training_options |= {"layout": "wide", "columns": steps or None}
     else:
-        # the saved time format is that of the time column of the training data
+        # the time format of the training data is that of their time column, and of no other column
         time_format = None if "time" in user_options else schema.time_format
         training_options |= {"time": schema.time_name, "time_format": time_format}
         training_options |= {"duplicates": schema.duplicates}
@@ -329,13 +330,13 @@ def read_for(
             default_name = training_name if training_name in file_columns else role
             not_features.add(user_options.get(role, default_name))
         candidates = [name for name in file_columns if name not in not_features]
-        user_options.setdefault("columns", step_columns(candidates) if is_wide else candidates)
+        user_options.setdefault("columns", find_step_columns(candidates) if is_wide else candidates)
 
     try:
         return read(path, **user_options, **training_options)
     except (SchemaError, ParameterError):
         # The file differs from the training data. Drop `training_options`, group by group, until
-        # the file can be read. Later groups change more: what a sequence is, and what a row is.
+        # the file can be read. The last groups change most: what a sequence is, and what a row is.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
             if [training_options.pop(key) for key in group if key in training_options]:
@@ -346,7 +347,7 @@ def read_for(
 
 def _compute_block_bytes(memory_bytes: int) -> int:
     """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
-    return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
+    return max(1, memory_bytes * BLOCK_BYTES // DEFAULT_MEMORY_BYTES)
 
 
 def write(
@@ -399,18 +400,18 @@ def write(
     options = {key: value for key, value in options.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
     # all bytes are computed before the file is opened, so that an error changes no file
-    data = format_.writer(sequences, **options)
+    content = format_.writer(sequences, **options)
     suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
-    if suffix in COMPRESSIONS:
+    if suffix in CODEC_BY_SUFFIX:
         buffer = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
-            stream.write(data)
-        data = buffer.getvalue().to_pybytes()
+        with pa.CompressedOutputStream(buffer, CODEC_BY_SUFFIX[suffix]) as stream:
+            stream.write(content)
+        content = buffer.getvalue().to_pybytes()
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
-            file.write(data)
+            file.write(content)
     else:
-        write_all(path, data)
+        write_all(path, content)
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
@@ -475,8 +476,8 @@ def read_labels(
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
     with name_file_in_errors(file_name):
-        data = read_content(path, format_, file_name)
-        table = format_.label_reader(data, file_name, label, id)
+        content = read_content(path, format_, file_name)
+        table = format_.label_reader(content, file_name, label, id)
         if pa.types.is_nested(table[label].type):
             raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
         id_column = id or "id"
@@ -515,7 +516,7 @@ def read_batches(
     time_gaps: bool = False,
     duplicates: str = "error",
     time_format: str | None = None,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Sequences:
     """Read sequences from batches of rows, such as those of a database.
 
@@ -562,8 +563,8 @@ def read_batches(
         time_format=time_format,
     )
     tables = _convert_to_tables(batches)
-    # Tables are collected until they are too large for memory, or until they end. `memory_bytes` is
-    # for float32 values, and the tables usually have float64 values, of twice the size.
+    # Tables are collected until they end, or are too large for memory. `memory_bytes` is the size
+    # of float32 values, and tables usually have float64 values, which take twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
         collected.append(table)
@@ -588,15 +589,15 @@ def read_batches(
             stored_batches.write(tables)
             convert_to_folder(stored_batches, folder)
             stored_batches.path.unlink()
-            sequences = open_temporary(folder, _compute_block_bytes(memory_bytes))
+            sequences = open_temporary_folder(folder, _compute_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
     return sequences.with_schema(schema)
 
 
-def is_batch_stream(data: Any) -> bool:
+def is_batch_stream(batches_or_table: Any) -> bool:
     """Return whether data are batches of rows, which `read_batches` takes, and not one table."""
-    return callable(data) or isinstance(data, pa.RecordBatchReader)
+    return callable(batches_or_table) or isinstance(batches_or_table, pa.RecordBatchReader)
 
 
 def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
@@ -626,7 +627,8 @@ def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.T
     """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
     for i, table in enumerate(tables):
         try:
-            # `select` would leave out more columns; this error is explained below, as Arrow's own
+            # `select` would silently leave out additional columns. The error is raised as one of
+            # Arrow, so that it is explained below like those of Arrow.
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)

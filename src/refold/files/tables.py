@@ -1,10 +1,10 @@
-"""Tables in files: their layout, conversion to sequences and back, and a column of labels.
+"""Tables in files are converted to sequences and back, and may have a column of labels.
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
 `resolve_table_options` tells which one it is, and `sequences_from_table` converts any table.
 
-In all functions, `file_name` is the name of the file in messages, and column parameters are names.
+In all functions, `file_name` is the name of the file in messages. Columns are given by their names.
 """
 
 import contextlib
@@ -57,16 +57,16 @@ _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    The user gives them. `resolve_table_options` returns them with the layout and the names of all
-    used columns filled in.
+    The user gives some of them. `resolve_table_options` adds the layout and the names of all used
+    columns.
     """
 
-    id: str | None = None
-    time: str | None = None
-    columns: Sequence[str] | None = None  # the features
+    id: str | None = None  # the name of the id column
+    time: str | None = None  # the name of the time column
+    columns: Sequence[str] | None = None  # the names of the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long" by the user, or "list" by `resolve_table_options`
+    layout: str | None = None  # the user may give "wide" or "long"; tables of lists have "list"
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
@@ -92,7 +92,7 @@ def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptio
     """Return the options with the layout of a table and the roles of its columns filled in."""
     columns, requested_features = schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
-    # columns that pandas wrote for an index are no features, unless the user requests them
+    # columns in which pandas wrote an index are no features, unless the user requests them
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
@@ -163,7 +163,7 @@ def sequences_from_table(
     check_has_rows(table.num_rows, table.column_names, file_name)
     options = resolve_table_options(table.schema, file_name, options)
     if options.layout == "long":
-        return from_long_table(table, options, row_namer)
+        return convert_long_table(table, options, row_namer)
     if options.layout == "list":
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     id_column, ids = options.id, None
@@ -204,7 +204,7 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
         # errors about the file itself have its name already
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
-        # the marked text, so that the command line can still spell arguments as its options
+        # the text with its marks, so that the command line can still spell arguments as options
         raise type(error)(f"{path}: {error.message.marked}") from error
 
 
@@ -218,16 +218,16 @@ def check_has_rows(num_rows: int, columns: Sequence[str], file_name: str) -> Non
 # Refold writes a marker for it: one row that has the id, and whose other cells are empty.
 
 
-def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
+def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
     """Convert a long table as `Sequences.from_table` does; a marker becomes an empty sequence."""
     if options.id is None:  # all rows are one series, and no column is called "id"
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
         options = replace(options, id="id")
     id_column, time, features = str(options.id), options.time, options.features
     id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
-    is_marker = np.zeros(table.num_rows, bool)
+    is_marker = np.zeros(table.num_rows, bool)  # for each row
     if time is not None and table[time].null_count:
-        # no other row has the id of a marker, so this id occurs once
+        # the id of a marker occurs once, because an empty sequence has no other rows
         is_marker = np.bincount(id_numbers)[id_numbers] == 1
         is_marker &= table[id_column].is_valid().to_numpy()
         for column in (time, *features):
@@ -252,7 +252,7 @@ def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer)
     )
     if not is_marker.any():
         return Sequences(*arrays)
-    # insert the empty sequences where their markers are: `ids` are in the order of the file
+    # `ids` are in the order of the file, so each empty sequence gets the place of its marker
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(id_numbers[~is_marker])] = np.diff(arrays.offsets)
     return Sequences(*arrays._replace(offsets=offsets_from_lengths(lengths), ids=ids))
@@ -283,7 +283,7 @@ def _resolve_wide_options(
         check_id_is_no_feature(options.columns, id_column)
         return replace(options, id=id_column)
     candidates = [column for column in columns if column != id_column]
-    steps = step_columns(candidates)
+    steps = find_step_columns(candidates)
     if not steps:
         raise SchemaError(f"{file_name} has no step columns besides {join_names(columns)}.")
     step_names = set(steps)  # there may be thousands
@@ -296,16 +296,18 @@ def _resolve_wide_options(
     return replace(options, id=id_column, columns=steps)
 
 
-def step_columns(columns: Sequence[str]) -> list[str]:
+def find_step_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns whose names end in a number, in order; all columns if there are none."""
     numbered = [match for match in map(_NUMBERED_NAME_PATTERN.fullmatch, columns) if match]
-    # the text before the number must recur: zone2, if it is the only zone, is not a step
+    # at least two steps have the same text before the number: zone2 alone is not a step
     prefix_counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if prefix_counts[match[1]] > 1]
     for step, next_step in pairwise(steps):
         if step[1] == next_step[1]:  # the same text before the numbers
             is_ascending = float(step[2]) < float(next_step[2])
-        else:  # dates such as 2020-01-31 and 2020-02-01 differ before the last number
+        # Dates such as 2020-01-31 and 2020-02-01 are steps, too, although the text before the last
+        # number differs. Words that differ are the names of several features.
+        else:
             is_ascending = not any(map(str.isalpha, step[1] + next_step[1]))
         if not is_ascending:
             raise SchemaError(

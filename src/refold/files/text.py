@@ -11,9 +11,9 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL
 
 
-def read_text(data: bytes, file_name: str, *, unit: str = "characters") -> Sequences:
+def read_text(content: bytes, file_name: str, *, unit: str = "characters") -> Sequences:
     r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``."""
-    lines = decode_utf8(data, file_name).split("\n")
+    lines = decode_utf8(content, file_name).split("\n")
     if lines[-1] == "":
         lines.pop()
     return sequences_from_lines([line.removesuffix("\r") for line in lines], unit=unit)
@@ -35,7 +35,7 @@ def sequences_from_lines(
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
 
 
-def write_text(sequences: Sequences) -> bytes:
+def to_text_bytes(sequences: Sequences) -> bytes:
     """Return sequences of characters, words or tokens as text."""
     layout = sequences.schema.layout
     if layout not in {"characters", "words", "tokens"}:
@@ -65,4 +65,4 @@ def write_text(sequences: Sequences) -> bytes:
     return "".join(f"{separator.join(tokens[start:stop])}\n" for start, stop in bounds).encode()
 
 
-TEXT = Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text)
+TEXT = Format("txt", (".txt",), read_text, frozenset({"unit"}), to_text_bytes)

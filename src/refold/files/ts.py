@@ -1,4 +1,4 @@
-"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line.
+"""``.ts`` files of the UEA and UCR archives have a header of tags, then one case per line.
 
 A case is a sequence. It lists its dimensions, the features, separated by colons. A dimension is a
 list of values separated by commas, with ? for a missing one. If the header says so, a label follows
@@ -39,7 +39,7 @@ _HEADER_TAGS = (
 _TIME_AND_VALUE_PATTERN = re.compile(r"\([^()]+,([^(),]*)\)")
 
 
-class Case(NamedTuple):
+class TsCase(NamedTuple):
     """A sequence in the file, which is one line of data."""
 
     line_number: int  # in the file
@@ -47,9 +47,9 @@ class Case(NamedTuple):
     label: str | None  # None if the file has no labels, or for "?"
 
 
-def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) -> Sequences:
+def read_ts(content: bytes, file_name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read one sequence per case, with one feature per dimension."""
-    cases = _read_cases(data, file_name)
+    cases = _read_cases(content, file_name)
     arrays = [case.values for case in cases]
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
     row_namer = RowNamer("line", lambda i: cases[i].line_number)
@@ -59,17 +59,17 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
 
 
 def read_ts_labels(
-    data: bytes, file_name: str, label_column: str, id_column: str | None
+    content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
     check_label_column(["label"], file_name, label_column, id_column)
-    labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
+    labels = pa.array([case.label for case in _read_cases(content, file_name)], pa.string())
     return pa.table({"label": integers_from_text_if_exact(labels)})
 
 
-def _read_cases(data: bytes, file_name: str) -> list[Case]:
+def _read_cases(content: bytes, file_name: str) -> list[TsCase]:
     """Return the cases of a file, which all have the same number of dimensions."""
-    numbered = enumerate(map(str.strip, decode_utf8(data, file_name).split("\n")), start=1)
+    numbered = enumerate(map(str.strip, decode_utf8(content, file_name).split("\n")), start=1)
     # empty lines and comments are skipped
     lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
     header: dict[str, list[str]] = {}  # maps each tag, in lower case, to the words behind it
@@ -99,7 +99,7 @@ def _read_cases(data: bytes, file_name: str) -> list[Case]:
     return cases
 
 
-def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_name: str) -> Case:
+def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_name: str) -> TsCase:
     """Parse a line of data; times, if there are any, are left out."""
     location, label = f"{file_name}, line {line_number}", None
     true_tags = {tag for tag, words in header.items() if words and words[0].lower() == "true"}
@@ -124,7 +124,7 @@ def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_n
         columns.append([])
         for j, cell in enumerate(map(str.strip, text.split(",") if text.strip() else [])):
             try:
-                # `float` would read 1_0 as 10, and refuses the text 1?0
+                # `float` would read 1_0 as 10. With ? instead of _, it raises an error.
                 columns[i].append(np.nan if cell == "?" else float(cell.replace("_", "?")))
             except ValueError:
                 raise FileFormatError(
@@ -136,10 +136,10 @@ def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_n
                 f"{location}, dimension {i} has {len(columns[i])} values, but dimension 0 has "
                 f"{len(columns[0])}. All need the same number; write ? for a missing value."
             )
-    return Case(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
+    return TsCase(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
 
 
-def write_ts(sequences: Sequences) -> bytes:
+def to_ts_bytes(sequences: Sequences) -> bytes:
     """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
     check_numbers_only(sequences, "a .ts")
@@ -170,5 +170,5 @@ def write_ts(sequences: Sequences) -> bytes:
 
 
 TS = Format(
-    "ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=read_ts_labels
+    "ts", (".ts",), read_ts, frozenset({"column_types"}), to_ts_bytes, label_reader=read_ts_labels
 )

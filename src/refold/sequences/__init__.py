@@ -3,11 +3,11 @@
 Needs NumPy and Arrow only, not Keras or JAX.
 """
 
-from refold.files.json import parse_jsonl as parse_jsonl
+from refold.files.json import parse_jsonl_entries as parse_jsonl_entries
 from refold.files.mapped import map_blocks as map_blocks
 from refold.files.read_write import FORMATS as FORMATS
 from refold.files.read_write import column_names as column_names
-from refold.files.read_write import format_of_file_name as format_of_file_name
+from refold.files.read_write import find_format_or_none as find_format_or_none
 from refold.files.read_write import is_batch_stream as is_batch_stream
 from refold.files.read_write import read as read
 from refold.files.read_write import read_batches as read_batches

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold._support.messages import warn
-from refold._support.rules import BOOLEAN, Rule, check, check_not_empty, one_of
+from refold._support.rules import BOOLEAN_RULE, Rule, check, check_not_empty, one_of
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._encoding import (
     MAX_FLOAT32,
@@ -32,7 +32,7 @@ ScalingMode = Literal["features", "sequence"]
 # What the argument of `Scaler.clip` can be.
 CLIP_RULE = Rule(
     "True, False or 'positive'",
-    lambda value: value == "positive" if isinstance(value, str) else BOOLEAN.allows(value),
+    lambda value: value == "positive" if isinstance(value, str) else BOOLEAN_RULE.allows(value),
 )
 
 # Keys of the arrays of a scaler in a model file.

@@ -11,7 +11,7 @@ import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import mean_gain_lower_bound
-from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
+from refold._support.native_libraries import MAX_ONE_THREAD_MATRIX_SIDE, one_blas_thread
 from refold.training._time_warps import draw_time_shifts, warp_time
 
 # The covariance of few series misses patterns that none of them shows. Two kinds of random
@@ -113,8 +113,8 @@ def principal_components(
     # all surrogates together count as much as one series
     surrogates = np.zeros((0, len(mean)))
     # a full decomposition of a large covariance would be repeated for each mixture and fold
-    min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
-    is_slow = mean.size > MAX_ONE_THREAD_SIDE and n_components >= min_slow_components
+    min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_MATRIX_SIDE
+    is_slow = mean.size > MAX_ONE_THREAD_MATRIX_SIDE and n_components >= min_slow_components
     if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
@@ -181,7 +181,7 @@ class _Variations(NamedTuple):
     def find_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
         """Yield the leading directions (n_components, size) of each mixture, in any order."""
         num_surrogates, num_values = self.surrogates.shape
-        if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
+        if num_values > min(MAX_ONE_THREAD_MATRIX_SIDE, num_surrogates):
             for rows in self.rows():
                 yield _decompose(rows, n_components, seed)[1]
             return
@@ -231,7 +231,7 @@ def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.nda
     """Return singular values and right singular vectors (n_components, size), largest first."""
     num_rows, num_values = matrix.shape
     with one_blas_thread(*matrix.shape):
-        if min(matrix.shape) > MAX_ONE_THREAD_SIDE:
+        if min(matrix.shape) > MAX_ONE_THREAD_MATRIX_SIDE:
             if n_components < _MAX_TRUNCATED_SHARE * min(matrix.shape):  # by a random projection
                 _, singular_values, directions = randomized_svd(
                     matrix, n_components, random_state=seed
@@ -240,7 +240,7 @@ def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.nda
                 _, singular_values, directions = np.linalg.svd(matrix, full_matrices=False)
         elif num_rows >= num_values:  # eigenvectors of the covariance, in rising order
             covariance = matrix.T @ matrix
-            if num_values > MAX_ONE_THREAD_SIDE and n_components < num_values:
+            if num_values > MAX_ONE_THREAD_MATRIX_SIDE and n_components < num_values:
                 leading = [num_values - n_components, num_values - 1]  # the largest eigenvalues
                 eigenvalues, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
             else:
