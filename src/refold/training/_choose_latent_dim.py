@@ -39,7 +39,8 @@ def choose_latent_dim(
     windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
-    # A resumed training takes the choice from its checkpoint.
+    # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
+    # an argument, because its module imports this one.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
         start = time.perf_counter()
@@ -96,11 +97,11 @@ def find_latent_dim(
     pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
     pca_indices = (i for i, errors in enumerate(pca_errors) if errors.lost <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
-    index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
-    if index == num_first:
-        index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
-    if index < len(candidates):
-        return candidates[index]
+    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
+    if chosen_index == num_first:
+        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
+    if chosen_index < len(candidates):
+        return candidates[chosen_index]
     largest = candidates[-1]
     warn(
         f"No code explains {share:g} of the held-out {measure}. A code of "
@@ -123,7 +124,7 @@ class Trials:
         fit: Callable[..., Any],
         *,
         seed: int,
-        max_latent_dim: int,  # largest number of latent dimensions
+        max_latent_dim: int,  # largest number of latent dimensions that a trial will have
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(

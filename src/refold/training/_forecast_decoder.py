@@ -1,4 +1,4 @@
-"""Training of the forecast decoder, after that of the autoencoder, whose weights do not change."""
+"""`fit_forecast_decoder` trains the forecast decoder of an autoencoder, which does not change."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._training import FitResult, InterruptHandler
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
-#    reads the code and the last values of the steps before a cut, and learns the steps after it.
+#    reads the code of the steps before a cut, and their last values. It learns the steps after it.
 # 2. The initial decoder is linear. For a numeric column, it predicts the mean or the last value,
 #    plus a ridge regression of the difference from it. Cross-validation chooses between the mean
 #    and the last value, and the penalty, for each step and column. On the digits, the error is 0.53
@@ -66,11 +66,11 @@ _NUM_FOLDS = 5
 _MAX_OUTPUTS_PER_REGRESSION = 256
 # Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
 _MIN_ERROR_SHARE = 1e-6
-# Count that is added to that of each category for its overall frequency, which then is never 0.
+# Addition to the count of each category, so that its overall frequency is never 0.
 _PRIOR_COUNT = 0.1
 # Number of cuts in a batch.
 _BATCH_SIZE = 64
-# Minimum number of epochs, even if they have more than `_MAX_UPDATES`.
+# Minimum number of epochs, even if they have more updates than `_MAX_UPDATES`.
 _MIN_EPOCHS = 10
 # Cap on the number of epochs for few cuts.
 _MAX_EPOCHS = 300
@@ -87,7 +87,9 @@ class CutSequences(NamedTuple):
 
     sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    recent_values: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
+    # (n, num_recent_values): the scaled values of the last step before the cut, as many as a step
+    # has outputs, then the differences of earlier steps from it
+    recent_values: np.ndarray
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
     future_values: np.ndarray
     # (n,), weights of the errors, with a mean of about 1. A cut has a smaller weight if the values
@@ -128,7 +130,7 @@ def fit_forecast_decoder(
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
 
-    starts_anew = split.base_model is None  # else with the weights of the base model
+    starts_anew = split.base_model is None  # else from the forecast decoder of the base model
     # first for the weights of the validated phase, which a refit may have replaced in the network
     with temporary_weights(network, fit_result.validated_weights):
         training_cuts = cut("validated", split.sample("validated", max_sequences))
@@ -140,10 +142,12 @@ def fit_forecast_decoder(
             training_cuts = training_cuts.take(~is_held_out)
         if starts_anew:
             _initialize_decoder(network, training_cuts)
-        epochs = 0
+        num_epochs = 0
         # if the autoencoder was not trained, the decoder stays linear, too
         if fit_result.history["phase"] and not fit_result.interrupted:
-            epochs = _train_until_best(network, training_cuts, held_out_cuts, arguments, split.seed)
+            num_epochs = _train_until_best(
+                network, training_cuts, held_out_cuts, arguments, split.seed
+            )
         validated_weights = weights_of(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
@@ -152,8 +156,8 @@ def fit_forecast_decoder(
     training_cuts = cut("refit", split.sample("refit", max_sequences))
     if starts_anew:
         _initialize_decoder(network, training_cuts)
-    if epochs:
-        _train(network, training_cuts, epochs, split.seed)
+    if num_epochs:
+        _train(network, training_cuts, num_epochs, split.seed)
     return replace(fit_result, validated_weights=validated_weights)
 
 
@@ -181,7 +185,7 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     codes, recent = network.encode(before), recent_values(before, specification)
     # the recent values begin with the last step; the rest are differences of earlier steps from it
     weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
-    if len(weights):
+    if len(weights):  # lower bounds, so that nothing is divided by 0
         weights = 1.0 / (weights + max(np.median(weights), 1e-6))
         weights = (weights / max(weights.mean(), 1e-30)).astype(np.float32)
     return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weights)
@@ -194,7 +198,8 @@ def _train_until_best(
     arguments: Arguments,
     seed: int,
 ) -> int:
-    """Train, and return the epoch with the smallest held-out error, which is kept; 0 for none."""
+    """Train, keep the weights of the epoch with the smallest held-out error, and return it."""
+    # 0 if no epoch has a smaller error than the initial decoder, whose weights are then kept
     if not len(training_cuts.codes) or not len(held_out_cuts.codes):
         return 0
     num_epochs = _MAX_UPDATES * _BATCH_SIZE // len(training_cuts.codes)
@@ -214,7 +219,8 @@ def _train_until_best(
 
         stop = keras.callbacks.LambdaCallback(on_train_batch_end=stop_on_time_or_interrupt)
         callbacks = [early_stopping, stop]
-        initial_loss = _train(network, training_cuts, num_epochs, seed, callbacks, held_out_cuts)
+        options: Any = {"callbacks": callbacks, "held_out_cuts": held_out_cuts}
+        initial_loss = _train(network, training_cuts, num_epochs, seed, **options)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
         return early_stopping.best_epoch + 1
     model.set_weights(initial_weights)
@@ -229,7 +235,7 @@ def _train(
     callbacks: Sequence[Any] = (),
     held_out_cuts: CutSequences | None = None,
 ) -> float:
-    """Train the forecast decoder; return its held-out loss before, infinity without such cuts."""
+    """Train the forecast decoder; return its held-out loss before that, inf if it has none."""
     enable_compilation_cache()
     model: Any = network.forecaster
     num_updates = num_epochs * -(-len(training_cuts.codes) // _BATCH_SIZE)
@@ -280,6 +286,7 @@ def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
     # mean errors and mean squares of each step and column (forecast_steps, n_columns)
     initial_errors = np.tensordot(training_cuts.error_weights, errors, 1) / count
     power = np.nan_to_num(np.nanmean(np.square(future), axis=0), nan=0.0)
+    # in a constant column, the power may be 0, too
     min_errors = _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE)
     initial_errors = np.maximum(initial_errors, min_errors)
 
@@ -372,14 +379,14 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     # outputs that are observed in the same rows are regressed together, but not too many of them
     row_masks, mask_indices = np.unique(~np.isnan(y), axis=1, return_inverse=True)
     groups = [
-        (rows, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
-        for i, rows in enumerate(row_masks.T)
+        (is_row, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
+        for i, is_row in enumerate(row_masks.T)
         for outputs in [np.flatnonzero(mask_indices.ravel() == i)]
-        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION)
+        for first in range(0, len(outputs) if is_row.any() else 0, _MAX_OUTPUTS_PER_REGRESSION)
     ]
-    for rows, outputs in groups:
-        inputs, target = standardized[rows], y[rows][:, outputs]
-        row_weights, row_folds = training_cuts.error_weights[rows], fold[rows]
+    for is_row, outputs in groups:
+        inputs, target = standardized[is_row], y[is_row][:, outputs]
+        row_weights, row_folds = training_cuts.error_weights[is_row], fold[is_row]
         # sums of squared errors on held-out rows, by penalty and output
         test_errors = np.zeros((len(_RIDGE_PENALTIES), len(outputs)))
         folds = np.unique(row_folds)

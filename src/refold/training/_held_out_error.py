@@ -104,7 +104,7 @@ class HeldOutEvaluator:
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
         if self.baseline is None:
-            # there are no steps to fit to: the error is that of an explanation of nothing
+            # there are no steps to fit to, so the error is that of a method that explains nothing
             numeric = self.sequences.schema.numeric
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
@@ -113,7 +113,7 @@ class HeldOutEvaluator:
 
     @property
     def num_code_values(self) -> int:
-        """Number of values per sequence: of its code, and of its mean and scale if stored."""
+        """Number of values that encode a sequence: its code, and its mean and scale if stored."""
         return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
@@ -181,15 +181,16 @@ def choose_weights(
         suggested_settings=suggested_settings,
         may_skip_optimization=may_skip_optimization,
     )
-    weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
-    if weights is not None:
+    # if trained weights were chosen, the initial weights to check them against
+    rejected_weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
+    if rejected_weights is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
         # held-out sequences at all. But if training did not even lower the error of the training
         # sequences, it learned nothing. An example is the data set employment, which grows almost
         # linearly.
         sample, errors = split.sample(last_phase, evaluator.max_sequences), []
-        for candidate in (None, weights):  # None stands for the trained weights of the network
-            with temporary_weights(network, candidate):
+        for weights in (None, rejected_weights):  # None: the trained weights of the network
+            with temporary_weights(network, weights):
                 packed, scaler = to_inference_network(network), split.scaler(last_phase)
                 options: Any = {"latent_steps": choice.latent_steps, "sequences": sample}
                 errors.append(total_error(evaluator.network_errors(packed, scaler, **options)))
@@ -202,7 +203,8 @@ def choose_weights(
     is_refit = last_phase == "refit" and initial_weights.of_phase("refit") is not None
     phase = "refit" if is_refit else "validated"
     validated = initial_weights.of_phase("validated") if is_refit else None
-    assign_weights(network, initial_weights.of_phase(phase) or [])
+    chosen_weights: Any = initial_weights.of_phase(phase)  # not None, because they were chosen
+    assign_weights(network, chosen_weights)
     return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
 
 
@@ -234,7 +236,7 @@ def choose_settings(
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
         # a small gain is not worth the time of latent optimization
-        best_steps = max(errors)
+        best_steps = max(candidates)
         if errors[best_steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
         settings = replace(suggested_settings, latent_steps=best_steps)
@@ -304,7 +306,7 @@ def log_held_out_errors(
         remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
         advice = f"the error still fell after {pluralize(num_epochs, 'epoch')}, so try {remedy}"
     error = total_error(errors)
-    if 0 < error >= total_error(pca_errors):
+    if error > 0 and error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
         is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
         reasons = [] if advice is None else [advice]
@@ -334,8 +336,8 @@ def _explain_error(
     num_values = median_steps * split.schema.num_columns  # of a typical sequence
     reasons = []
     if wrong_length_share > _MAX_WRONG_LENGTHS_SHARE:
-        has_length_dim = specification.architecture == "default" and not specification.variational
-        remedy = argument(length_dim=1) if has_length_dim else f"a larger {argument('latent_dim')}"
+        may_hold_length = specification.architecture == "default" and not specification.variational
+        remedy = argument(length_dim=1) if may_hold_length else f"a larger {argument('latent_dim')}"
         reasons.append(
             f"{wrong_length_share:.0%} of the decoded lengths are off by more than a tenth, and "
             f"PCA is told the lengths, so use {remedy}"

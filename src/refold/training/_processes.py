@@ -1,8 +1,8 @@
 """The processes that train one network together, and how they exchange arrays and values.
 
-Each process has a share of the columns of a batch. `Processes.map_batch` lets all processes run a
-compiled function, each on its share. Inside that function, `sum_over_processes` adds up arrays, and
-`draw_for_global_batch` gives each sequence the random numbers that it gets in a single process.
+Each process trains on a share of the sequences of a batch. `Processes.map_batch` lets all of them
+run a compiled function, each on its share. Inside that function, `sum_over_processes` adds up
+arrays, and `draw_for_global_batch` gives each sequence the random numbers of a single process.
 """
 
 import functools
@@ -82,7 +82,8 @@ class Processes:
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
     def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
-        """Return a state, and the data and positions of this process, for a mapped function."""
+        """Return global arrays for a function of `map_batch`, from the arrays of this process."""
+        # the state is the same in all processes; data and positions belong to this process
         # many consecutive calls have the same data, so keep the global arrays for the next call
         if self._cached_data is None or self._cached_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
@@ -102,6 +103,7 @@ class Processes:
 
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that runs in all processes, each on its columns of `positions`."""
+        # `positions` has the shape (num_batches, batch_size), so a column is a place in each batch
 
         # the state and `args` are the same in all processes
         def run_in_all(state: Any, data: Any, positions: Any, *args: Any, num_steps: int) -> Any:
@@ -110,9 +112,10 @@ class Processes:
                 data = jax.tree.map(lambda array: array[0], data)
                 return function(state, data, positions, *args, num_steps=num_steps)
 
-            same, rows = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
-            columns = PartitionSpec(None, _PROCESS_AXIS)
-            specs = same, rows, columns, *[same] * len(args)
+            # Equal in all processes, or divided by the first or by the second axis.
+            same, by_row = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
+            by_column = PartitionSpec(None, _PROCESS_AXIS)
+            specs = same, by_row, by_column, *[same] * len(args)
             # `jax.jit` on sharded arrays would not be enough. It cannot divide the LSTM kernel, a
             # custom call, so each device would gather and compute the complete batch. On two
             # devices, it gathered the batch three times and computed all 64 sequences on each, and

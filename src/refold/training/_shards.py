@@ -24,8 +24,8 @@ from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
 
-# Number of blocks that each part of the data gives to a shard. More blocks mix the sequences better
-# but need more memory.
+# Number of blocks that each part of the data (see `FitData`) gives to a shard. More blocks mix the
+# sequences better but need more memory.
 _BLOCKS_PER_SHARD = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
 # is written between epochs, so a training of large data that is killed loses an epoch.
@@ -71,7 +71,7 @@ def to_device(
 
 
 class DividedData(NamedTuple):
-    """Training data in parts of consecutive sequences; each process trains on as many parts."""
+    """Training data in parts of consecutive sequences; all processes have equally many parts."""
 
     sequences: Sequences  # of all parts, in each process
     processes: Processes

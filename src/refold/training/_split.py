@@ -146,7 +146,7 @@ class Split:
             return self.base_model.scaler
         error_scaler = self.error_scaler
         if phase not in self._scalers:
-            # if the data is mapped, fit to all sequences, because few of them are held out
+            # if the data is mapped from files, fit to all sequences, because few are held out
             training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
             if mode == "features" and not training_only:
                 self._scalers[phase] = error_scaler
@@ -194,30 +194,33 @@ class Split:
 
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
+        # A fingerprint is a hash of a sequence. Held-back sequences are those for validation and
+        # calibration, whose errors tell how well the model does on new sequences.
         held_back = [np.zeros(0, np.uint64)]
         if phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration_sequences is not None:
             held_back.append(fingerprints(self.calibration_sequences))
-        held_back_fingerprints = np.concatenate(held_back)  # uint64 (n,)
+        held_back_hashes = np.concatenate(held_back)  # uint64 (n,)
         fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
         for block in fit_data.process_blocks:
             bounds = fit_data.block_offsets[block : block + 2]
-            new = _exclude(fingerprints(fit_data.sequences.block(*bounds)), held_back_fingerprints)
+            new = _exclude_hashes(fingerprints(fit_data.sequences.block(*bounds)), held_back_hashes)
             fit_data.sequences.release(*bounds)
-            trained = _join_smallest(trained, new)
-        trained = _join_smallest(*fit_data.processes.gather(trained))
+            trained = _join_smallest_hashes(trained, new)
+        trained = _join_smallest_hashes(*fit_data.processes.gather(trained))
         if self.base_model is None:
-            return Fingerprints(held_back_fingerprints, trained)
+            return Fingerprints(held_back_hashes, trained)
         before = self.base_model.fingerprints
-        trained_before = (
-            np.zeros(0, np.uint64) if before.training_hashes is None else before.training_hashes
-        )
+        trained_before = before.training_hashes
+        if trained_before is None:  # the base model does not know its training sequences
+            trained_before = np.zeros(0, np.uint64)
         # a sequence is held back only if neither the base model nor this training used it
-        new = np.concatenate([trained, held_back_fingerprints])
-        held_back_now = _exclude(held_back_fingerprints, trained_before)
-        held_back = np.concatenate([_exclude(before.held_back_hashes, new), held_back_now])
-        return Fingerprints(held_back, _join_smallest(trained_before, trained))
+        new = np.concatenate([trained, held_back_hashes])
+        held_back_now = _exclude_hashes(held_back_hashes, trained_before)
+        held_back_before = _exclude_hashes(before.held_back_hashes, new)
+        held_back_hashes = np.concatenate([held_back_before, held_back_now])
+        return Fingerprints(held_back_hashes, _join_smallest_hashes(trained_before, trained))
 
 
 def split_off_calibration(
@@ -295,7 +298,7 @@ def split_validation(
 
 
 def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
-    """Return the number of sequences for an argument as `validation_fraction=0.2`; at least 1."""
+    """Return the number, at least 1, for an argument such as `validation_fraction=0.2`."""
     (fraction,) = fraction_argument.values()
     count = max(1, round(num_sequences * fraction))
     if count >= num_sequences:
@@ -307,11 +310,11 @@ def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
     return count
 
 
-def _exclude(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+def _exclude_hashes(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
     """Return the fingerprints uint64 (n,) that are not excluded."""
     return hashes[~np.isin(hashes, excluded)]
 
 
-def _join_smallest(*hashes: np.ndarray) -> np.ndarray:
+def _join_smallest_hashes(*hashes: np.ndarray) -> np.ndarray:
     """Return the smallest of all fingerprints, so that the order of the data does not matter."""
     return np.sort(np.concatenate(hashes))[:MAX_STORED_FINGERPRINTS]

@@ -77,7 +77,7 @@ def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np
 
 def warp_time_randomly(
     values: np.ndarray,  # (n_steps, n_columns), of series one after another
-    first_steps: np.ndarray,  # (n,), first step of each series
+    first_steps: np.ndarray,  # (n,), index in `values` of the first step of each series
     lengths: np.ndarray,  # (n,)
     warp_std: float,  # standard deviation of the shifts, in steps
     rng: np.random.Generator,
@@ -129,7 +129,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
 def _density_gains(
     series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
-    """Return the gains in log density per component (num_components, warp_stds, test_series)."""
+    """Return the gains in log density per component (_NUM_COMPONENTS, candidates, test series)."""
     n, num_steps, num_columns = series.shape
     mean = series.mean(axis=0)
     centered = (series - mean).reshape(n, -1)

@@ -1,6 +1,7 @@
-"""Initial weights of a network: its linear path and its ROCKET features, fitted to sequences.
+"""`InitialWeights` sets the initial weights of a network at the start of each phase of training.
 
-`InitialWeights` sets them at the start of each phase of training.
+They are fitted to sequences: the weights of the linear path (a linear encoder and a linear decoder,
+to which the LSTMs add) and those of ROCKET features (pooled random convolutions).
 """
 
 import contextlib
@@ -68,12 +69,12 @@ class InitialWeights:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
         network, split = self._network, self._split
         worth_keeping = split.base_model is not None
-        is_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+        has_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
         has_rocket = network.specification.rocket_dim > 0
-        if split.base_model is None and (is_linear or has_rocket):
+        if split.base_model is None and (has_linear or has_rocket):
             specification = network.specification
             num_steps, width = specification.max_steps, len(specification.column_types)
-            if is_linear:
+            if has_linear:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
                 num_steps = encoder_layer.num_steps
             if _initialize_jointly(specification, num_steps):
@@ -84,7 +85,7 @@ class InitialWeights:
             sequences = split.scaler(phase).transform(sample)
             if has_rocket:
                 set_rocket_initialization(network, sequences)
-            if is_linear:  # worth keeping if the linear codes explain anything
+            if has_linear:  # worth keeping if the linear codes explain anything
                 worth_keeping = set_linear_initialization(
                     network, sequences, seed=split.seed, corruption=self.corruption
                 )

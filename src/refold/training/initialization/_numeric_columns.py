@@ -145,19 +145,20 @@ def fit_linear_initialization(
     error = squares.sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(is_observed.sum(axis=(0, 1)), 1)
     mean = values.sum(axis=(0, 1)) / count
-    power = np.einsum("ntc,ntc->c", *[(values - mean) * is_observed] * 2)
+    deviations = (values - mean) * is_observed
+    power = np.einsum("ntc,ntc->c", deviations, deviations)
     # a smaller power is a rounding error of a constant column
     power = np.where(power > 1e-12 * count * mean**2, power, 0.0)
     share = np.clip(error.sum() / power.sum(), _MIN_RESIDUAL_SHARE, 1.0) if power.any() else 1.0
     return LinearInitialization(
-        encoder,
-        encoder_bias,
-        decoder[:-1],
-        decoder[-1],
-        np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
-        float(share),
-        np.log(np.clip(codec.mse / components.std**2, 1e-6, 1.0)),
-        lengthwise,
+        encoder=encoder,
+        encoder_bias=encoder_bias,
+        decoder=decoder[:-1],
+        decoder_bias=decoder[-1],
+        residual_std=np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
+        residual_share=float(share),
+        log_variance=np.log(np.clip(codec.mse / components.std**2, 1e-6, 1.0)),
+        lengthwise=lengthwise,
     )
 
 
@@ -182,9 +183,8 @@ def pad_series(
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise_std * rng.standard_normal(values.shape) * is_observed
     noise[..., list(noiseless_columns)] = 0.0
-    is_kept = (
-        rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
-    )  # else the step is dropped
+    # for each step of each series, whether it is not dropped
+    is_kept = rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
     return PaddedSeries(values, is_observed, (values + noise) * is_kept, lengths)
 
 
@@ -322,7 +322,8 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
 def _fit_fold(
     training_series: PaddedSeries, all_components: Components, seed: int
 ) -> tuple[Codec, Components]:
-    """Return a codec and components of the training series, with the mixture of all series."""
+    """Return a codec and components of the training series."""
+    # the components use the mixture of series and random variations that all series have chosen
     values, is_observed, _, lengths = training_series
     num_components = len(all_components.loadings)
     options: Any = {"mixture_of": all_components, "seed": seed}
@@ -427,6 +428,7 @@ def fit_lengthwise_codec(
         squares = squares[num_series]
         products = np.stack([inputs[:m].T @ values[:m, t] for t, m in enumerate(num_series)])
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
+        # (empirical Bayes, as in `fit_linear_codec`); the bias, which is last, has a weak penalty
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
         penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior_weights))

@@ -110,7 +110,7 @@ def principal_components(
     n, mean = len(series), series.mean(axis=0).ravel()
     is_observed = is_observed.reshape(n, -1)
     mixture, held_out_error = None, np.nan
-    # all surrogates together count as much as one series
+    # rows of surrogates, which together count as much as one series; none if they are not drawn
     surrogates = np.zeros((0, len(mean)))
     # a full decomposition of a large covariance would be repeated for each mixture and fold
     min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
@@ -124,6 +124,7 @@ def principal_components(
             )
         else:
             mixture, held_out_error = mixture_of.mixture, mixture_of.held_out_error
+        # the rows of the second mixture only serve to read its surrogates
         mixtures = [mixture, MixtureWeights(surrogate_weight=1.0)]
         rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).rows()
         surrogates = with_surrogates[n:]  # the rows of the series come first

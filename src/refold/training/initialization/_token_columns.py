@@ -158,6 +158,7 @@ def fit_token_initialization(
     # the share is the loss relative to that of the factor 0
     fit_codec, factor, share = fit_component_codec, 0.0, 1.0
     if len(held_out):
+        # functions, candidate factors, and the share of the loss that each must save
         candidates: list[Any] = [(fit_component_codec, LOGIT_FACTORS, 0.0)]
         if may_store_tokens and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
             candidates.append((fit_exact_codec, (0.0, 1.0), _MIN_STORED_GAIN))
@@ -169,13 +170,13 @@ def fit_token_initialization(
                 fit_codec, factor, share = candidate, new_factor, new_share
     codec = fit_codec(tokens, inputs, latent_dim, seed)
     return LinearInitialization(
-        codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
-        -codec.weights @ codec.mean,
-        factor * codec.slope,
-        to_logits(codec.frequencies, tokens.num_categories) + factor * codec.offset,
-        np.ones(width),
-        share,
-        codec.log_variance,
+        encoder=codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
+        encoder_bias=-codec.weights @ codec.mean,
+        decoder=factor * codec.slope,
+        decoder_bias=to_logits(codec.frequencies, tokens.num_categories) + factor * codec.offset,
+        residual_std=np.ones(width),
+        residual_share=share,
+        log_variance=codec.log_variance,
     )
 
 

@@ -187,8 +187,9 @@ def open_checkpoint(
             progress = TrainingProgress.from_saved(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
-        written = None if processes.index else checkpoint
-        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, written)
+        own_checkpoint = None if processes.index else checkpoint
+        seed = identity["seed"]
+        yield SavedTraining(arguments, seed, base_model, progress, identity, own_checkpoint)
 
 
 def _read_matching(

@@ -154,8 +154,8 @@ class Engine:
         )
         self._iterations_index = _variable_index(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
-        # Without random numbers, the default network is evaluated by a `PackedNetwork`, which needs
-        # no compilation.
+        # Without random numbers, the default network is evaluated by a `PackedNetwork`, which
+        # computes on sequences without padding and needs no compilation.
         is_packed = is_default_lstm(specification) and not self._is_random
         self._packed_network = PackedNetwork(specification, {}) if is_packed else None
         self._packed_trainable: Any = None  # trainable weights that the packed network has
@@ -363,7 +363,7 @@ class Engine:
         normalizers: LossNormalizers,
         warmup: Any,  # factor, up to 1, of the weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
-        """Return the loss of a batch; and other weights and metrics, without gradients."""
+        """Return the loss of a batch; and non-trainable weights and metrics, without gradients."""
         outputs, non_trainable, penalties = self.joint_model.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
@@ -387,7 +387,7 @@ class Engine:
         batch: Batch,
         outputs: dict[str, Any],
         *,
-        in_training: bool = True,  # then the processes share the batch; all evaluate the same one
+        in_training: bool = True,  # if so, processes share the batch; else each has all of it
     ) -> MetricSums:
         """Return the metrics of a batch, from the outputs of the joint model."""
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)

@@ -49,7 +49,7 @@ _WEIGHT_DECAY = 1e-4
 # Cap on the norm of all gradients together in the default optimizer.
 _CLIP_NORM = 1.0
 # Weights with one of these words in their names have no weight decay. `change` is what training
-# adds to a linear path.
+# adds to the initial weights of a linear path (the linear maps beside the LSTMs).
 _UNDECAYED_NAMES = ("bias", "change")
 # Methods of a Keras callback that are called at every update.
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -252,12 +252,12 @@ class Training:
             del history["val_loss"]
         self.phase = None
         self.result = FitResult(
-            None if progress.best is None else "validated",
-            history,
-            progress.best_epoch,
-            interrupted,
-            complete,
-            len(self._engine.batch_shapes),
+            phase=None if progress.best is None else "validated",
+            history=history,
+            epoch=progress.best_epoch,
+            interrupted=interrupted,
+            complete=complete,
+            num_shapes=len(self._engine.batch_shapes),
             out_of_time=self._out_of_time,
             initial_loss=progress.initial_loss,
         )
