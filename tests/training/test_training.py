@@ -154,8 +154,8 @@ def test_a_training_step_agrees_with_keras():
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    shard = next(phase_data(data).loader.load_epoch(1))
-    (plan,) = Batches(data.lengths, 5).iter_runs(shard.indices, seed=0, epoch=1)
+    shard = next(phase_data(data).loader.load_shards(1))
+    (plan,) = Batches(data.lengths, 5).iter_runs(shard.sequence_indices, seed=0, epoch=1)
     order = plan.indices[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]

@@ -133,9 +133,9 @@ def fit(
         ) as training:
             while (phase := training.phase) is not None:
                 # a phase that continues from a checkpoint is not initialized again
-                keep_initial = training.is_fresh and initial_weights.initialize(phase)
+                keep_initial = training.needs_initialization and initial_weights.initialize(phase)
                 phase_data = split.phase_data(phase, batches, settings.warp_std)
-                training.run(phase_data, keep_initial=keep_initial)
+                training.run_phase(phase_data, keep_initial=keep_initial)
     fit_result = training.result
     if fit_result.phase is None:
         return Fit(None, fit_result)
@@ -173,7 +173,7 @@ def fit(
         step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
     if trial_seed is None:
-        model = _with_statistics(model, network, split, fit_result, verbose=verbose)
+        model = _add_training_statistics(model, network, split, fit_result, verbose=verbose)
     return Fit(model, fit_result)
 
 
@@ -229,7 +229,7 @@ def check_arguments(
 # Statistics of the training data, with which a model compares other sequences
 
 
-def _with_statistics(
+def _add_training_statistics(
     model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: bool
 ) -> Model:
     """Return the model with statistics; calibrate it if calibration sequences were set aside."""

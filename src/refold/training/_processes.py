@@ -31,7 +31,7 @@ class Processes:
     def __init__(self, index: int = 0, count: int = 1) -> None:
         self.index, self.count = index, count  # of this process, counted from 0; of all processes
         # the data of the latest call of `as_global_inputs`, and the global arrays made from it
-        self._cached_data: Any = None
+        self._cached_global_data: Any = None
 
     @classmethod
     def connected(cls) -> Self:
@@ -85,9 +85,9 @@ class Processes:
         """Return global arrays for a function of `map_batch`, from the arrays of this process."""
         # the state is the same in all processes; data and positions belong to this process
         # many consecutive calls have the same data, so keep the global arrays for the next call
-        if self._cached_data is None or self._cached_data[0] is not data:
+        if self._cached_global_data is None or self._cached_global_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
-            self._cached_data = data, type(data)(*arrays)
+            self._cached_global_data = data, type(data)(*arrays)
         positions = self.as_global_array(positions, axis=1)
 
         def replicate(array: Any) -> Any:
@@ -95,7 +95,7 @@ class Processes:
             is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
             return array if is_global else np.asarray(array)
 
-        return jax.tree.map(replicate, state), self._cached_data[1], positions
+        return jax.tree.map(replicate, state), self._cached_global_data[1], positions
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""

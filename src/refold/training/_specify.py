@@ -29,15 +29,15 @@ from refold.training.loop._training import Settings
 # (docs/explanation/search.md names them).
 
 # Dropout rate of the network.
-_DROPOUT = 0.2
+_DROPOUT_RATE = 0.2
 # Number of sequences from which on training takes large batches and no refit, and numeric codes
 # get no latent optimization.
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without latent optimization, the error was 1.4 times as
 # large.
-_LATENT_STEPS = 10
+_DEFAULT_LATENT_STEPS = 10
 # Sequences of tokens get an autoregressive decoder up to this typical length. It has no linear
-# path, which is a linear map from the code to all steps, beside the LSTMs. For short sequences, this
+# path, which is a linear map from the code to all steps beside the LSTMs. For short sequences, this
 # decoder reconstructs more sequences exactly: without it, the error on German words was 2.1 times
 # as large. Longer sequences are rarely reconstructed exactly, and a parallel decoder gets more of
 # their tokens right.
@@ -56,7 +56,7 @@ _MIN_DIM_FOR_ROCKET = 32
 # Number of ROCKET features by default. More of them would make the error larger than that of PCA.
 # With 8 of 32 dimensions, a linear classifier had an accuracy of 0.962 instead of 0.861 on four
 # sets, and the NMSE was 8 to 80 % larger.
-_ROCKET_DIM = 8
+_DEFAULT_ROCKET_DIM = 8
 # Minimum number of latent dimensions of a code in which, by default, one of them holds the length.
 # A smaller code needs this dimension for the values: with 2 to 6 dimensions, the error with a
 # dimension for the length was 0.98 to 1.11 times the error without such a dimension. It was smaller
@@ -67,9 +67,9 @@ _MIN_DIM_FOR_LENGTH = 8
 _MAX_LENGTH_MAP_WEIGHTS = 1 << 22
 # Minimum number of updates (training steps) in a schedule, because a loss may stay on a plateau for
 # long before it falls.
-_MIN_UPDATES = 4000
+_MIN_SCHEDULE_UPDATES = 4000
 # Minimum number of epochs in a schedule, for the same reason.
-_MIN_EPOCHS = 30
+_MIN_SCHEDULE_EPOCHS = 30
 # Minimum patience in epochs, for the same reason.
 _MIN_PATIENCE = 50
 # Cap on the outputs of a model at each step. The time and the memory of training are proportional
@@ -105,12 +105,12 @@ def build_network(
         num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
         lengths_differ, rocket_dim = bool(lengths.min() < lengths.max()), arguments.rocket_dim
         max_dim = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
-        values = pluralize(num_values, "dimension")
+        needed = pluralize(num_values, "dimension")
         of_length = ", and the length takes 1" if lengths_differ else ""
         if latent_dim > max_dim:
             warn(
                 f"{argument(latent_dim=latent_dim)} is more than the data can fill: the values of "
-                f"the longest sequence take at most {values}{of_length}. "
+                f"the longest sequence take at most {needed}{of_length}. "
                 "The others add nothing to the reconstruction, so "
                 f"{argument(latent_dim=max_dim)} is enough."
             )
@@ -128,8 +128,9 @@ def build_network(
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
         # the scale of the base model was checked when the model was fitted
-        max_length = int(split.lengths.max())
-        check_forecast(specification.forecast_steps, scale=None, max_length=max_length)
+        check_forecast(
+            specification.forecast_steps, scale=None, max_length=int(split.lengths.max())
+        )
         if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
                 "Time-step dropout needs a model that reads missing values, and this one was "
@@ -198,7 +199,7 @@ def make_specification(
         units=int(arguments.units),
         depth=int(arguments.depth),
         cell=arguments.cell,
-        dropout=_DROPOUT,
+        dropout=_DROPOUT_RATE,
         length_mean=float(lengths[training_indices].mean()),
         length_deviation=float(lengths[training_indices].std()),
         decoder=decoder,
@@ -264,7 +265,7 @@ def _pick_rocket_dim(
     # if a code can hold every value, features only get the dimensions that are left over
     num_spare = latent_dim - num_values if latent_dim >= num_values else latent_dim
     # the features are principal components, of which n sequences have n - 1
-    return min(_ROCKET_DIM, num_spare, max(0, num_training - 1))
+    return min(_DEFAULT_ROCKET_DIM, num_spare, max(0, num_training - 1))
 
 
 # A comparison of linear codes on held-out sequences does not help this choice. On German words and
@@ -309,7 +310,7 @@ def pick_latent_steps(specification: Specification, fit_data: FitData) -> int:
     # closer, and speed matters more. But tokens always need exact codes, because one wrong token
     # makes a sequence wrong.
     is_few = len(fit_data.sequences) < _LARGE_DATA_SEQUENCES
-    return _LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
+    return _DEFAULT_LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
 
 
 def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
@@ -355,7 +356,7 @@ def pick_batch_size(num_sequences: int) -> int:
 
 def pick_max_epochs(batches_per_epoch: int) -> int:
     """Pick the number of epochs with so many batches: at least 30, and at least 4000 updates."""
-    return max(_MIN_EPOCHS, math.ceil(_MIN_UPDATES / max(1, batches_per_epoch)))
+    return max(_MIN_SCHEDULE_EPOCHS, math.ceil(_MIN_SCHEDULE_UPDATES / max(1, batches_per_epoch)))
 
 
 def pick_patience(max_epochs: int) -> int:

@@ -39,9 +39,9 @@ from refold.sequences import (
 )
 from refold.training._shards import (
     FitData,
-    Loader,
     PhaseData,
     Shard,
+    ShardLoader,
     count_observed,
     sample_indices,
     to_device,
@@ -67,13 +67,13 @@ def open_training_data(
         missing_values = list(base_model.schema.missing) or None
     sequences = open_sequences(X, as_series=arguments.window is not None)
 
-    def change_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
+    def apply_to_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
         # a block of mapped data is changed later, when it is read
         is_mapped = sequences.is_mapped
         return map_blocks(sequences, change_block) if is_mapped else change_block(sequences)
 
     if missing_values is not None:
-        sequences = change_blocks(lambda block: mark_missing(block, missing_values))
+        sequences = apply_to_blocks(lambda block: mark_missing(block, missing_values))
     check_float32_range(sequences)
     for message in data_warnings(sequences):
         warn(message)
@@ -87,7 +87,7 @@ def open_training_data(
             "of all steps to Sequences.from_table."
         )
     if base_model is not None and sequences.schema != base_model.schema:
-        sequences = change_blocks(lambda block: block.align(base_model.schema))
+        sequences = apply_to_blocks(lambda block: block.align(base_model.schema))
     return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
@@ -120,9 +120,9 @@ class Split:
         )
         # indices of the sequences to train on
         all_indices = np.arange(len(self.lengths))
-        self._phase_indices = {"validated": self.training_indices, "refit": all_indices}
+        self._training_indices_by_phase = {"validated": self.training_indices, "refit": all_indices}
         self._scale_mode = arguments.scale
-        self._scalers: dict[str, Scaler] = {}
+        self._scalers_by_phase: dict[str, Scaler] = {}
 
     @functools.cached_property
     def held_out_sequences(self) -> Sequences:
@@ -145,14 +145,14 @@ class Split:
         if self.base_model is not None:
             return self.base_model.scaler
         error_scaler = self.error_scaler
-        if phase not in self._scalers:
+        if phase not in self._scalers_by_phase:
             # if the data is mapped from files, fit to all sequences, because few are held out
             training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
             if mode == "features" and not training_only:
-                self._scalers[phase] = error_scaler
+                self._scalers_by_phase[phase] = error_scaler
             else:
-                self._scalers[phase] = self._fit_scaler(mode, training_only=training_only)
-        return self._scalers[phase]
+                self._scalers_by_phase[phase] = self._fit_scaler(mode, training_only=training_only)
+        return self._scalers_by_phase[phase]
 
     @functools.cached_property
     def training_scaler(self) -> Scaler:
@@ -173,11 +173,11 @@ class Split:
 
     def phase_data(self, phase: str, batches: Batches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
-        indices, scaler = self._phase_indices[phase], self.scaler(phase)
+        indices, scaler = self._training_indices_by_phase[phase], self.scaler(phase)
         max_steps = batches.buckets[-1].num_steps  # of the longest batch
         mask = np.zeros(len(self.lengths), bool)  # whether to train on each sequence
         mask[indices] = True
-        loader = Loader(
+        loader = ShardLoader(
             self.fit_data, scaler.transform, mask, max_steps, seed=self.seed, warp_std=warp_std
         )
         validation = None
@@ -189,7 +189,7 @@ class Split:
 
     def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        indices = sample_indices(self._phase_indices[phase], max_sequences, self.seed)
+        indices = sample_indices(self._training_indices_by_phase[phase], max_sequences, self.seed)
         return self.fit_data.sequences[indices]
 
     def fingerprints(self, phase: str) -> Fingerprints:
@@ -203,7 +203,7 @@ class Split:
             held_back.append(fingerprints(self.calibration_sequences))
         held_back_hashes = np.concatenate(held_back)  # uint64 (n,)
         fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
-        for block in fit_data.process_blocks:
+        for block in fit_data.process_block_indices:
             bounds = fit_data.block_offsets[block : block + 2]
             new = _exclude_hashes(fingerprints(fit_data.sequences.block(*bounds)), held_back_hashes)
             fit_data.sequences.release(*bounds)
@@ -236,7 +236,7 @@ def split_off_calibration(
         )
 
     def split_at_random(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _num_to_hold_out(len(lengths), calibration_fraction=calibration_fraction)
+        count = _num_held_out_sequences(len(lengths), calibration_fraction=calibration_fraction)
         # a constant seed, so that a resumed training has the same calibration sequences
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
@@ -285,7 +285,7 @@ def split_validation(
     num_sequences = len(lengths)
     if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _num_to_hold_out(num_sequences, validation_fraction=validation_fraction)
+    num_validation = _num_held_out_sequences(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -297,7 +297,7 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
+def _num_held_out_sequences(num_sequences: int, **fraction_argument: float) -> int:
     """Return the number, at least 1, for an argument such as `validation_fraction=0.2`."""
     (fraction,) = fraction_argument.values()
     count = max(1, round(num_sequences * fraction))
