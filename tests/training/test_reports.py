@@ -51,8 +51,8 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert outcome.phase == ("refit" if refit else "validated")
     kept, line = lines(capsys)[-2:]
     epochs = outcome.history["phase"].count("validated")
-    assert again.history.best_epoch == outcome.epoch
-    assert kept == f"{describe_epochs(outcome.epoch, epochs).capitalize()}."
+    assert again.history.best_epoch == outcome.best_epoch
+    assert kept == f"{describe_epochs(outcome.best_epoch, epochs).capitalize()}."
     number, error, size, linear = re.fullmatch(LINE, line).groups()
     baseline = PCABaseline(2).fit(training)
     assert (int(number), int(size)) == (len(held_out), 2)

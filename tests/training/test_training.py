@@ -37,7 +37,7 @@ def test_patience_ends_training_and_the_best_weights_are_kept():
     net, outcome = run(case, held_out=held_out, max_epochs=500, learning_rate=0.05, patience=5)
     losses = outcome.history["val_loss"]
     best = int(np.argmin(losses))
-    assert outcome.epoch == best + 1
+    assert outcome.best_epoch == best + 1
     assert len(losses) == best + 1 + 5
     kept = sequences(case)[held_out]
     totals = to_inference_network(net).reconstruction_error(kept.values, kept.offsets)
@@ -55,7 +55,7 @@ def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     assert outcome.history["val_loss"][-1] is None
     assert outcome.history["epoch"][phases.index("refit")] == 1
     all_batches = batches(sequences(case))
-    steps = outcome.epoch * all_batches.num_batches(np.arange(21))
+    steps = outcome.best_epoch * all_batches.num_batches(np.arange(21))
     assert phases.count("refit") == -(-steps // all_batches.num_batches(np.arange(24)))
 
 
@@ -123,7 +123,7 @@ def test_the_plan_leaves_time_for_a_refit_that_repeats_all_updates(num_done, mon
 def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
     assert outcome.phase == "validated"
-    assert outcome.epoch == 1
+    assert outcome.best_epoch == 1
 
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():

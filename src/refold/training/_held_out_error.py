@@ -205,7 +205,7 @@ def choose_weights(
     validated = initial_weights.of_phase("validated") if is_refit else None
     chosen_weights: Any = initial_weights.of_phase(phase)  # not None, because they were chosen
     assign_weights(network, chosen_weights)
-    return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
+    return choice, replace(fit_result, phase=phase, best_epoch=0, validated_weights=validated)
 
 
 def choose_inference_settings(
@@ -272,7 +272,7 @@ def log_held_out_errors(
         return
     scaler = split.scaler("validated")
     num_epochs = fit_result.history["phase"].count("validated")
-    log(f"{describe_epochs(fit_result.epoch, num_epochs).capitalize()}.")
+    log(f"{describe_epochs(fit_result.best_epoch, num_epochs).capitalize()}.")
     forecast_lines: list[str] = []
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
@@ -297,7 +297,7 @@ def log_held_out_errors(
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
     # what ended the training too early, and what to set; None if nothing did
     advice, budget = None, settings.time_budget
-    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.epoch
+    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.best_epoch
     if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
         remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
         epochs = f"{num_epochs} of {settings.max_epochs} epochs"
@@ -355,7 +355,7 @@ def _list_error_reasons(
             f"{pluralize(num_training, 'sequence')} of {pluralize(num_values, 'value')} are few "
             f"to learn from, so collect more{remedy}"
         )
-    if fit_result.epoch == 0 and split.base_model is None and not fit_result.out_of_time:
+    if fit_result.best_epoch == 0 and split.base_model is None and not fit_result.out_of_time:
         reasons.append(
             "no epoch improved on the linear initialization, so the data may be linear: use PCA, "
             f"or try another {argument('learning_rate')}"

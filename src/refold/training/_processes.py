@@ -28,8 +28,9 @@ class Processes:
     # Most methods wait for messages of all processes, so all processes must call them in the same
     # order.
 
-    def __init__(self, index: int = 0, count: int = 1) -> None:
-        self.index, self.count = index, count  # of this process, counted from 0; of all processes
+    def __init__(self, process_index: int = 0, process_count: int = 1) -> None:
+        # index of this process, counted from 0, and number of processes
+        self.process_index, self.process_count = process_index, process_count
         # the data of the latest call of `as_global_inputs`, and the global arrays made from it
         self._cached_global_data: Any = None
 
@@ -43,11 +44,11 @@ class Processes:
         """One device of each process."""
         # in reverse order, so that the first device of each process remains
         devices = {device.process_index: device for device in reversed(jax.devices())}
-        return Mesh(np.array([devices[i] for i in range(self.count)]), (_PROCESS_AXIS,))
+        return Mesh(np.array([devices[i] for i in range(self.process_count)]), (_PROCESS_AXIS,))
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in the order of their indices."""
-        if self.count == 1:
+        if self.process_count == 1:
             return [value]
         content = np.frombuffer(pickle.dumps(value), np.uint8)
         sizes = np.asarray(multihost_utils.process_allgather(np.array([len(content)], np.int32)))
@@ -61,12 +62,14 @@ class Processes:
 
     def broadcast_from_first(self, value: Any) -> Any:
         """Return the value of the first process in all processes."""
-        return value if self.count == 1 else self.gather(value if self.index == 0 else None)[0]
+        if self.process_count == 1:
+            return value
+        return self.gather(value if self.process_index == 0 else None)[0]
 
     def call_in_first(self, function: Callable[[], Any]) -> Any:
         """Call a function in the first process, and return its result or raise its error in all."""
         result: Any = None
-        if self.index == 0:
+        if self.process_index == 0:
             try:
                 result = function()
             except RefoldError as error:
@@ -99,7 +102,7 @@ class Processes:
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
-        return state if self.count == 1 else jax.tree.map(np.asarray, state)
+        return state if self.process_count == 1 else jax.tree.map(np.asarray, state)
 
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that runs in all processes, each on its columns of `positions`."""

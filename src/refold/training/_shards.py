@@ -80,11 +80,11 @@ class DividedData(NamedTuple):
     @classmethod
     def among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
         """Divide sequences, by default into one part for each process."""
-        num_parts = num_parts or processes.count
-        if num_parts % processes.count:
+        num_parts = num_parts or processes.process_count
+        if num_parts % processes.process_count:
             raise ParameterError(
-                f"{num_parts} parts cannot be divided among {processes.count} processes. Use a "
-                "multiple."
+                f"{num_parts} parts cannot be divided among {processes.process_count} processes. "
+                "Use a multiple."
             )
         if len(sequences) < num_parts:
             raise DataError(
@@ -122,12 +122,12 @@ class FitData:
         # block i holds the sequences block_offsets[i] to block_offsets[i + 1]
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
         step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
-        parts_per_process = num_parts // processes.count
+        parts_per_process = num_parts // processes.process_count
         first_parts = range(0, num_parts, parts_per_process)  # of each process
         # of each process, the block indices of each part
         process_parts = [self.block_indices_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
-        self.process_block_indices = np.concatenate(process_parts[processes.index])
+        self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_PER_SHARD)
         # Numbers of steps and of sequences of the largest possible shard in any process: sums, over

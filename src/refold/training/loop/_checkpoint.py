@@ -163,7 +163,7 @@ def open_checkpoint(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, fit_data.processes
-    with lock_checkpoint(None if processes.index else path):
+    with lock_checkpoint(None if processes.process_index else path):
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
@@ -187,9 +187,8 @@ def open_checkpoint(
             progress = TrainingProgress.from_saved(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
-        own_checkpoint = None if processes.index else checkpoint
-        seed = identity["seed"]
-        yield SavedTraining(arguments, seed, base_model, progress, identity, own_checkpoint)
+        to_write = None if processes.process_index else checkpoint
+        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, to_write)
 
 
 def _read_own_checkpoint(

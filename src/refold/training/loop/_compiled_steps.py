@@ -126,9 +126,9 @@ class Engine:
         processes: Processes | None = None,
     ) -> None:
         specification, models = network.specification, network.models
-        is_distributed = processes is not None and processes.count > 1
+        is_distributed = processes is not None and processes.process_count > 1
         self._processes = processes if is_distributed else None
-        self._num_processes = processes.count if processes is not None else 1
+        self._num_processes = processes.process_count if processes is not None else 1
         with seeded(seed):  # for the draws of nested dropout
             self.joint_model: Any = build_joint_model(
                 network, with_length=length_weight > 0, corrupted=bool(corruption)

@@ -105,7 +105,7 @@ class FitResult:
     # phase that trained the weights of the network: "validated" or "refit"; None if none were kept
     phase: str | None
     history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
-    epoch: int  # best epoch of the validated phase, counted from 1; 0 for the initial weights
+    best_epoch: int  # of the validated phase, counted from 1; 0 for the initial weights
     interrupted: bool = False  # by Ctrl-C
     complete: bool = True  # whether the validated phase was finished
     num_shapes: int = 0  # padded shapes of batches; training was compiled for each
@@ -142,7 +142,7 @@ class Training:
         self._network, self._batches, self._settings = network, batches, settings
         self._saved_training, self._processes = saved_training, processes or Processes()
         saved_progress = saved_training and saved_training.progress
-        is_single = self._processes.count == 1
+        is_single = self._processes.process_count == 1
         seconds = 0.0 if saved_progress is None else saved_progress.seconds
         self._clock = Clock(settings.time_budget, seconds, adapts_chunks=is_single)
         self._last_checkpoint_seconds = self._clock.seconds
@@ -255,7 +255,7 @@ class Training:
         self.result = FitResult(
             phase=None if progress.best_weights is None else "validated",
             history=history,
-            epoch=progress.best_epoch,
+            best_epoch=progress.best_epoch,
             interrupted=interrupted,
             complete=complete,
             num_shapes=len(self._engine.batch_shapes),
@@ -348,8 +348,8 @@ class Training:
             self._call_hook("on_train_batch_begin", self._num_phase_updates)
         start_time = time.perf_counter()
         # (num_batches, sequences of a batch that this process trains on)
-        processes = self._processes
-        indices = np.array_split(batch_run.indices, processes.count, axis=1)[processes.index]
+        count, index = self._processes.process_count, self._processes.process_index
+        indices = np.array_split(batch_run.indices, count, axis=1)[index]
         progress.state, self._epoch_metrics = self._engine.train(
             progress.state,
             shard.data,
@@ -440,7 +440,7 @@ class Training:
         # as a side effect, sets the length of the schedule to the updates that the budget allows
         if self._interrupt_handler is not None and self._interrupt_handler.is_interrupted:
             return StopReason.INTERRUPTED
-        if self._processes.count > 1 and self._settings.time_budget is None:
+        if self._processes.process_count > 1 and self._settings.time_budget is None:
             return None  # without a message to all processes
         progress, clock, num_done = self._progress, self._clock, self._num_phase_updates
         num_updates = progress.num_scheduled_updates
