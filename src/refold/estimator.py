@@ -408,8 +408,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     f"state is saved; {argument(resume=True)} continues from {path!r}."
                 )
             )
-        weights = "no weights" if result.phase is None else f"the weights of epoch {result.epoch}"
-        raise KeyboardInterrupt(f"Training was interrupted; {weights} are kept.")
+        best = "no weights" if result.phase is None else f"the weights of epoch {result.best_epoch}"
+        raise KeyboardInterrupt(f"Training was interrupted; {best} are kept.")
 
     # Codes
 

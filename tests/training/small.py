@@ -14,7 +14,7 @@ from refold.models import Network, Specification
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences, as_sequences
-from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
+from refold.training import _shards
 from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
@@ -52,10 +52,12 @@ def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     """Return training and validation data; all sequences are for training by default."""
     indices = np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
     training_mask = np.isin(np.arange(len(scaled)), indices)
-    loader = Loader(FitData(scaled), lambda block: block, training_mask, longest, seed=0)
-    data = to_device([scaled], longest)
-    validation = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return PhaseData(loader, validation, len(indices), count_observed(scaled, indices))
+    fit_data = _shards.FitData(scaled)
+    loader = _shards.ShardLoader(fit_data, lambda block: block, training_mask, longest, seed=0)
+    data = _shards.to_device([scaled], longest)
+    validation = _shards.Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
+    num_observed = _shards.count_observed(scaled, indices)
+    return _shards.PhaseData(loader, validation, len(indices), num_observed)
 
 
 def batches(scaled, size=5):
@@ -74,14 +76,14 @@ def settings(**changes):
 def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
-    return make_specification(FitData(as_sequences(X)), arguments, np.arange(len(X) - 1))
+    return make_specification(_shards.FitData(as_sequences(X)), arguments, np.arange(len(X) - 1))
 
 
 def train(network, data_of, batches, settings, *, refit=False):
     """Train all phases, each with the data that a function of the phase returns."""
     with Training(network, batches, settings._replace(refit=refit)) as training:
         while (phase := training.phase) is not None:
-            training.run(data_of(phase))
+            training.run_phase(data_of(phase))
     return training.result
 
 

@@ -161,13 +161,13 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
 def test_a_second_ctrl_c_interrupts_at_once_and_an_ignored_one_stays_ignored():
     with InterruptHandler() as interrupt:
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.is_requested
+        assert interrupt.is_interrupted
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with InterruptHandler() as interrupt:
         signal.raise_signal(signal.SIGINT)
-    assert not interrupt.is_requested
+    assert not interrupt.is_interrupted
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 

@@ -51,8 +51,8 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert outcome.phase == ("refit" if refit else "validated")
     kept, line = lines(capsys)[-2:]
     epochs = outcome.history["phase"].count("validated")
-    assert again.history.best_epoch == outcome.epoch
-    assert kept == f"{describe_epochs(outcome.epoch, epochs).capitalize()}."
+    assert again.history.best_epoch == outcome.best_epoch
+    assert kept == f"{describe_epochs(outcome.best_epoch, epochs).capitalize()}."
     number, error, size, linear = re.fullmatch(LINE, line).groups()
     baseline = PCABaseline(2).fit(training)
     assert (int(number), int(size)) == (len(held_out), 2)
@@ -117,7 +117,7 @@ def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
 
 @pytest.mark.parametrize("window", [None, 9])
 def test_windows_are_suggested_for_long_sequences_that_are_lost(window, capsys, monkeypatch):
-    monkeypatch.setattr("refold.training._held_out_error._MAX_LENGTH_WITHOUT_WINDOWS", 8)
+    monkeypatch.setattr("refold.training._held_out_error._MIN_LENGTH_TO_SUGGEST_WINDOWS", 8)
     noise = np.random.default_rng(0).normal(size=(50, 9, 1))
     SequenceAutoencoder(**SHORT, verbose=1, window=window).fit(noise)
     advice = [line for line in lines(capsys) if "window=128" in line]
@@ -137,7 +137,7 @@ def test_the_bar_counts_epochs(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     progress = ProgressBar(verbose=1)
     with progress.display:
-        progress.begin("epoch", 5, "compiling")
+        progress.begin_stage("epoch", 5, "compiling")
         progress.show_epoch(2, loss=0.5, val_loss=0.6)
     shown = capsys.readouterr().err
     assert "initialize" in shown

@@ -13,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
-from refold.training._held_out_error import InferenceSettings, choose_settings
+from refold.training._held_out_error import InferenceSettings, choose_inference_settings
 from refold.training._specify import pick_batch_size, pick_max_epochs, pick_patience, pick_refit
 from refold.training._split import split_validation
 from refold.training.loop._compiled_steps import Schedule
@@ -79,10 +79,7 @@ BAD_DENOISE = r"^denoise must be the standard deviation.*Got .*\.$"
         ({"cell": "gru", "architecture": "repeat"}, "cell='gru' needs architecture='default'"),
         ({"cell": "gru", "latent_steps": 3}, "^latent_steps=3 needs LSTMs, and the .* cell='gru'"),
         ({"decoder": "autoregressive", "architecture": "dense"}, "needs architecture='default'"),
-        (
-            {"variational": True, "architecture": "repeat"},
-            "variational=True needs architecture",
-        ),
+        ({"variational": True, "architecture": "repeat"}, "variational=True needs architecture"),
         ({"patch": 4, "decoder": "autoregressive"}, "an autoregressive decoder needs patch=1"),
         ({"cell": "gru", "decoder": "autoregressive"}, "needs patch=1 and cell='lstm'. Got .*gru"),
         ({"length_dim": 1, "denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
@@ -112,7 +109,7 @@ def choose(monkeypatch, errors, may_skip_optimization=True):
     evaluator = SimpleNamespace(
         network_errors=network_errors, pca_errors=lambda _: Fidelity(0.5, None, 0.0)
     )
-    choice = choose_settings(
+    choice = choose_inference_settings(
         evaluator,
         network,
         None,
@@ -154,7 +151,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(_held_out_error, "choose_settings", choose)
+        patch.setattr(_held_out_error, "choose_inference_settings", choose)
         first, again = (
             SequenceAutoencoder(**settings).fit(given, checkpoint=checkpoint, resume=resume)
             for resume in (False, True)

@@ -12,7 +12,7 @@ from refold.cli._code_files import read_code_file
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import DividedData, Processes
-from refold.training._shards import FitData, Loader
+from refold.training._shards import FitData, ShardLoader
 from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
 
@@ -52,12 +52,12 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
-    loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
+    loader = ShardLoader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
     assert loader.fit_data.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
-    epochs = [list(loader.load_epoch(i)) for i in range(1, 7)]
+    epochs = [list(loader.load_shards(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
-    rows = [np.concatenate([shard.indices for shard in shards]) for shards in epochs]
+    rows = [np.concatenate([shard.sequence_indices for shard in shards]) for shards in epochs]
     for one_pass in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
@@ -114,17 +114,17 @@ def test_processes_agree_on_shards_and_load_different_parts():
     used[::10] = False
     divided = [DividedData.among(Processes(i, 2), NUMBERED, 4) for i in range(2)]
     fit_data = [FitData(data.sequences, data) for data in divided]
-    loaders = [Loader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
+    loaders = [ShardLoader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
     seen = []
-    for shards in zip(*(loader.load_epoch(1) for loader in loaders), strict=True):
-        np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
+    for shards in zip(*(loader.load_shards(1) for loader in loaders), strict=True):
+        np.testing.assert_array_equal(shards[0].sequence_indices, shards[1].sequence_indices)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):
             assert (shard.stored_indices < 50).all() == (index == 0)
-            stored = np.intersect1d(shard.indices, shard.stored_indices)
+            stored = np.intersect1d(shard.sequence_indices, shard.stored_indices)
             for index_in_data, position in zip(stored, shard.find_positions(stored), strict=True):
                 assert int(shard.data.lengths[position]) == LENGTHS[index_in_data]
-                start = int(shard.data.starts[position])
+                start = int(shard.data.first_steps[position])
                 assert shard.data.values[start, 0] == LENGTHS[:index_in_data].sum()
             seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()

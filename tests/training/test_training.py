@@ -37,7 +37,7 @@ def test_patience_ends_training_and_the_best_weights_are_kept():
     net, outcome = run(case, held_out=held_out, max_epochs=500, learning_rate=0.05, patience=5)
     losses = outcome.history["val_loss"]
     best = int(np.argmin(losses))
-    assert outcome.epoch == best + 1
+    assert outcome.best_epoch == best + 1
     assert len(losses) == best + 1 + 5
     kept = sequences(case)[held_out]
     totals = to_inference_network(net).reconstruction_error(kept.values, kept.offsets)
@@ -55,7 +55,7 @@ def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     assert outcome.history["val_loss"][-1] is None
     assert outcome.history["epoch"][phases.index("refit")] == 1
     all_batches = batches(sequences(case))
-    steps = outcome.epoch * all_batches.count_batches(np.arange(21))
+    steps = outcome.best_epoch * all_batches.count_batches(np.arange(21))
     assert phases.count("refit") == -(-steps // all_batches.count_batches(np.arange(24)))
 
 
@@ -123,7 +123,7 @@ def test_the_plan_leaves_time_for_a_refit_that_repeats_all_updates(num_done, mon
 def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
     assert outcome.phase == "validated"
-    assert outcome.epoch == 1
+    assert outcome.best_epoch == 1
 
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
@@ -154,8 +154,8 @@ def test_a_training_step_agrees_with_keras():
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    shard = next(phase_data(data).loader.load_epoch(1))
-    (plan,) = Batches(data.lengths, 5).iter_runs(shard.indices, seed=0, epoch=1)
+    shard = next(phase_data(data).loader.load_shards(1))
+    (plan,) = Batches(data.lengths, 5).iter_runs(shard.sequence_indices, seed=0, epoch=1)
     order = plan.indices[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]

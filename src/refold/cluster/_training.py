@@ -269,7 +269,7 @@ def _fit_on_parts(
     seed = processes.broadcast_from_first(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
-        if processes.index:  # only the first process warns and logs
+        if processes.process_index:  # only the first process warns and logs
             estimator.set_params(verbose=0)
             warnings.simplefilter("ignore")
         return estimator.fit(parts, checkpoint=checkpoint, resume=resume)

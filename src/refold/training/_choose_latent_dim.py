@@ -26,20 +26,21 @@ from refold.training.loop._checkpoint import SavedTraining
 
 # Candidates for the number of latent dimensions: all up to 16, then in steps of about an eighth.
 # The errors of closer candidates differ by less than chance does.
-LATENT_DIMS = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
+CANDIDATE_LATENT_DIMS = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
 # Cap on the values of the data of trials, if the data is larger than memory.
 _MAX_TRIAL_VALUES = 4_000_000
 # Share of the time budget for each trial. The choice takes two to eight trials.
 _TRIAL_TIME_SHARE = 0.1
 # Share of the time budget that remains for the final fit, even if the choice took longer.
-_MIN_TIME_SHARE = 0.1
+_MIN_FINAL_FIT_TIME_SHARE = 0.1
 
 
 def choose_latent_dim(
     windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
-    # A resumed training takes the choice from its checkpoint.
+    # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
+    # an argument, because its module imports this one.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
         start = time.perf_counter()
@@ -47,7 +48,7 @@ def choose_latent_dim(
         choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
     latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
     if budget is not None:  # the final fit gets the time that the choice left over
-        budget = max(_MIN_TIME_SHARE * budget, budget - choice["seconds"])
+        budget = max(_MIN_FINAL_FIT_TIME_SHARE * budget, budget - choice["seconds"])
     rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)
     arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
     return arguments, replace(saved_training, identity=saved_training.identity | {"choice": choice})
@@ -63,16 +64,17 @@ def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
 def find_latent_dim(
     windows: Windows, arguments: Arguments, fit: Callable[..., Any], *, seed: int
 ) -> int:
-    """Return the smallest of `LATENT_DIMS` that explains a share of the held-out variance."""
+    """Return the smallest candidate that explains a share of the held-out variance."""
     # The argument `latent_dim` is the share. The explained variance is 1 - NMSE. For binary and
     # categorical columns, the accuracy must reach the same share. (The accuracy is the share of
     # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
     # used. `Fidelity.lost` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=LATENT_DIMS[-1])
+    trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=CANDIDATE_LATENT_DIMS[-1])
     sequences = windows.sequences
     # larger codes than PCA needs for an error of 0 on its training data are of no use
-    candidates = LATENT_DIMS[: bisect_left(LATENT_DIMS, trials.evaluator.max_components) + 1]
+    num_useful = bisect_left(CANDIDATE_LATENT_DIMS, trials.evaluator.max_components) + 1
+    candidates = CANDIDATE_LATENT_DIMS[:num_useful]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     measure = " and ".join(name for name, applies in measures.items() if applies)
@@ -96,11 +98,11 @@ def find_latent_dim(
     pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
     pca_indices = (i for i, errors in enumerate(pca_errors) if errors.lost <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
-    index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
-    if index == num_first:
-        index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
-    if index < len(candidates):
-        return candidates[index]
+    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
+    if chosen_index == num_first:
+        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
+    if chosen_index < len(candidates):
+        return candidates[chosen_index]
     largest = candidates[-1]
     warn(
         f"No code explains {share:g} of the held-out {measure}. A code of "
@@ -123,7 +125,7 @@ class Trials:
         fit: Callable[..., Any],
         *,
         seed: int,
-        max_latent_dim: int,  # largest number of latent dimensions
+        max_latent_dim: int,  # largest number of latent dimensions that a trial will have
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(

@@ -72,8 +72,9 @@ def fit(
     """Fit a model to data with the arguments of the estimator, or train a model further."""
     verbose = bool(arguments.verbose) and trial_seed is None
 
-    # Open: read the data, with the columns of the base model if there is one. If several processes
-    # train together, X is a `DividedData`: each process opens all data and trains on its parts.
+    # Open the data, with the columns of the base model if there is one. Without the argument
+    # `window`, each sequence is one window. If several processes train together, X is a
+    # `DividedData`: each process opens all data and trains on its parts.
     check_arguments(arguments, base_model, checkpoint, resume=resume)
     divided_data = X if isinstance(X, DividedData) else None
     data: Any = X if divided_data is None else divided_data.sequences
@@ -132,9 +133,9 @@ def fit(
         ) as training:
             while (phase := training.phase) is not None:
                 # a phase that continues from a checkpoint is not initialized again
-                keep_initial = training.is_fresh and initial_weights.initialize(phase)
+                keep_initial = training.needs_initialization and initial_weights.initialize(phase)
                 phase_data = split.phase_data(phase, batches, settings.warp_std)
-                training.run(phase_data, keep_initial=keep_initial)
+                training.run_phase(phase_data, keep_initial=keep_initial)
     fit_result = training.result
     if fit_result.phase is None:
         return Fit(None, fit_result)
@@ -157,11 +158,11 @@ def fit(
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
     model = Model(
-        to_inference_network(network),
-        split.schema,
-        split.scaler(fit_result.phase or "validated"),
-        split.error_scaler,
-        History(
+        network=to_inference_network(network),
+        schema=split.schema,
+        scaler=split.scaler(fit_result.phase or "validated"),
+        error_scaler=split.error_scaler,
+        history=History(
             fit_result.history,
             fit_result.initial_loss,
             keeps_initial_weights=choice.uses_initial_weights,
@@ -172,7 +173,7 @@ def fit(
         step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
     if trial_seed is None:
-        model = _with_statistics(model, network, split, fit_result, verbose=verbose)
+        model = _add_training_statistics(model, network, split, fit_result, verbose=verbose)
     return Fit(model, fit_result)
 
 
@@ -228,7 +229,7 @@ def check_arguments(
 # Statistics of the training data, with which a model compares other sequences
 
 
-def _with_statistics(
+def _add_training_statistics(
     model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: bool
 ) -> Model:
     """Return the model with statistics; calibrate it if calibration sequences were set aside."""
@@ -238,14 +239,14 @@ def _with_statistics(
         variances = model.network.encode(sample).var(axis=0)
         num_active, latent_dim = int((variances > _MIN_ACTIVE_VARIANCE).sum()), variances.size
         verb = "is" if num_active == 1 else "are"
-        count = f"{num_active} of {latent_dim} latent dimensions {verb} active"
+        note = f"{num_active} of {latent_dim} latent dimensions {verb} active"
         if num_active == 0 or num_active < _MIN_ACTIVE_SHARE * latent_dim:
             warn(
-                f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
+                f"Only {note} (posterior collapse). A smaller latent_dim would lose nothing. More "
                 "epochs or variational=False may activate more."
             )
         if verbose:
-            log(f"{count}.")
+            log(f"{note}.")
         model = replace(model, active_dimensions=num_active)
     unseen, base_model = split.held_out_sequences, split.base_model
     if base_model is not None and base_model.fingerprints.training_hashes is not None:

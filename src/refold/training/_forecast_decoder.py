@@ -1,4 +1,4 @@
-"""Training of the forecast decoder, after that of the autoencoder, whose weights do not change."""
+"""`fit_forecast_decoder` trains the forecast decoder of an autoencoder, which does not change."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._training import FitResult, InterruptHandler
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
-#    reads the code and the last values of the steps before a cut, and learns the steps after it.
+#    reads the code of the steps before a cut, and their last values. It learns the steps after it.
 # 2. The initial decoder is linear. For a numeric column, it predicts the mean or the last value,
 #    plus a ridge regression of the difference from it. Cross-validation chooses between the mean
 #    and the last value, and the penalty, for each step and column. On the digits, the error is 0.53
@@ -48,15 +48,15 @@ _MAX_RECENT_VALUES = 256
 # Cap on the sequences in which a season is searched, because the search takes time.
 _MAX_SEASON_SEQUENCES = 256
 # Cap on the values of the sequences to learn from, because they are in memory.
-_MAX_TRAINING_VALUES = 4_000_000
+_MAX_FORECAST_TRAINING_VALUES = 4_000_000
 # Share of the time budget of a fit for the forecast decoder.
 FORECAST_TIME_SHARE = 0.15
 # If the fit holds out no sequences, one of so many sequences is held out here.
 _HOLD_OUT_EVERY = 10
 # Number of random cuts of each sequence, in addition to the cut before its last steps.
-_NUM_RANDOM_CUTS = 3
+_RANDOM_CUTS_PER_SEQUENCE = 3
 # Cap on the cuts to learn from. More take longer.
-_MAX_CUTS = 16384
+_MAX_TRAINING_CUTS = 16384
 # Candidate penalties of the ridge regression, relative to the number of rows, the strongest first.
 # With the first one, the regression only learns a constant.
 _RIDGE_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
@@ -65,21 +65,21 @@ _NUM_FOLDS = 5
 # Cap on the outputs that are regressed together, because of the memory for all penalties.
 _MAX_OUTPUTS_PER_REGRESSION = 256
 # Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
-_MIN_ERROR_SHARE = 1e-6
-# Count that is added to that of each category for its overall frequency, which then is never 0.
-_PRIOR_COUNT = 0.1
+_MIN_ERROR_SHARE_OF_POWER = 1e-6
+# Addition to the count of each category, so that its overall frequency is never 0.
+_PRIOR_CATEGORY_COUNT = 0.1
 # Number of cuts in a batch.
-_BATCH_SIZE = 64
-# Minimum number of epochs, even if they have more than `_MAX_UPDATES`.
-_MIN_EPOCHS = 10
+_FORECAST_BATCH_SIZE = 64
+# Minimum number of epochs, even if they have more updates than `_MAX_FORECAST_UPDATES`.
+_MIN_FORECAST_EPOCHS = 10
 # Cap on the number of epochs for few cuts.
-_MAX_EPOCHS = 300
+_MAX_FORECAST_EPOCHS = 300
 # Cap on the number of updates (training steps).
-_MAX_UPDATES = 3000
+_MAX_FORECAST_UPDATES = 3000
 # Learning rate at the start of training. It decays to 0.
-_LEARNING_RATE = 2e-3
+_FORECAST_LEARNING_RATE = 2e-3
 # Training stops after this share of the epochs without a smaller error.
-_PATIENCE_SHARE = 0.25
+_FORECAST_PATIENCE_SHARE = 0.25
 
 
 class CutSequences(NamedTuple):
@@ -87,7 +87,9 @@ class CutSequences(NamedTuple):
 
     sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    recent_values: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
+    # (n, num_recent_values): the scaled values of the last step before the cut, as many as a step
+    # has outputs, then the differences of earlier steps from it
+    recent_values: np.ndarray
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
     future_values: np.ndarray
     # (n,), weights of the errors, with a mean of about 1. A cut has a smaller weight if the values
@@ -121,39 +123,41 @@ def fit_forecast_decoder(
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
-    max_sequences = max(1, int(_MAX_TRAINING_VALUES / values_per_sequence))
+    max_sequences = max(1, int(_MAX_FORECAST_TRAINING_VALUES / values_per_sequence))
 
-    def cut(phase: str, sequences: Sequences) -> CutSequences:
+    def cut_and_encode(phase: str, sequences: Sequences) -> CutSequences:
         """Cut sequences, and encode them with the current weights of the network."""
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
 
-    starts_anew = split.base_model is None  # else with the weights of the base model
+    starts_anew = split.base_model is None  # else from the forecast decoder of the base model
     # first for the weights of the validated phase, which a refit may have replaced in the network
     with temporary_weights(network, fit_result.validated_weights):
-        training_cuts = cut("validated", split.sample("validated", max_sequences))
+        training_cuts = cut_and_encode("validated", split.sample("validated", max_sequences))
         if len(split.held_out_indices):
-            held_out_cuts = cut("validated", split.held_out_sequences)
+            held_out_cuts = cut_and_encode("validated", split.held_out_sequences)
         else:
             is_held_out = training_cuts.sequence_indices % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
             held_out_cuts = training_cuts.take(is_held_out)
             training_cuts = training_cuts.take(~is_held_out)
         if starts_anew:
-            _initialize_decoder(network, training_cuts)
-        epochs = 0
+            _initialize_forecast_decoder(network, training_cuts)
+        num_epochs = 0
         # if the autoencoder was not trained, the decoder stays linear, too
         if fit_result.history["phase"] and not fit_result.interrupted:
-            epochs = _train_until_best(network, training_cuts, held_out_cuts, arguments, split.seed)
+            num_epochs = _train_with_early_stopping(
+                network, training_cuts, held_out_cuts, arguments, split.seed
+            )
         validated_weights = weights_of(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
     # outside of the context, the network has the weights of a refit, whose codes need a forecast
     # decoder of their own
-    training_cuts = cut("refit", split.sample("refit", max_sequences))
+    training_cuts = cut_and_encode("refit", split.sample("refit", max_sequences))
     if starts_anew:
-        _initialize_decoder(network, training_cuts)
-    if epochs:
-        _train(network, training_cuts, epochs, split.seed)
+        _initialize_forecast_decoder(network, training_cuts)
+    if num_epochs:
+        _train_forecast_decoder(network, training_cuts, num_epochs, split.seed)
     return replace(fit_result, validated_weights=validated_weights)
 
 
@@ -164,7 +168,7 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xF0CE])
     indices = np.flatnonzero(lengths > 1)
-    max_sequences = max(1, _MAX_CUTS // (1 + _NUM_RANDOM_CUTS))
+    max_sequences = max(1, _MAX_TRAINING_CUTS // (1 + _RANDOM_CUTS_PER_SEQUENCE))
     if len(indices) > max_sequences:
         indices = np.sort(rng.choice(indices, max_sequences, replace=False))
     # if a sequence is too short for a complete forecast, the steps that it has are the target
@@ -172,7 +176,7 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     # leave enough steps before a random cut, if the sequence has them
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
     # of each cut, the number of steps before it in each sequence
-    positions = [last, *(rng.integers(first, last + 1) for _ in range(_NUM_RANDOM_CUTS))]
+    positions = [last, *(rng.integers(first, last + 1) for _ in range(_RANDOM_CUTS_PER_SEQUENCE))]
     pairs = [split_at(scaled_sequences[indices], position) for position in positions]
     before, after = (concatenate(list(sequences)) for sequences in zip(*pairs, strict=True))
     targets, _ = split_at(after, np.minimum(after.lengths, forecast_steps))
@@ -181,47 +185,49 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     codes, recent = network.encode(before), recent_values(before, specification)
     # the recent values begin with the last step; the rest are differences of earlier steps from it
     weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
-    if len(weights):
+    if len(weights):  # lower bounds, so that nothing is divided by 0
         weights = 1.0 / (weights + max(np.median(weights), 1e-6))
         weights = (weights / max(weights.mean(), 1e-30)).astype(np.float32)
     return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weights)
 
 
-def _train_until_best(
+def _train_with_early_stopping(
     network: Network,
     training_cuts: CutSequences,
     held_out_cuts: CutSequences,
     arguments: Arguments,
     seed: int,
 ) -> int:
-    """Train, and return the epoch with the smallest held-out error, which is kept; 0 for none."""
+    """Train, keep the weights of the epoch with the smallest held-out error, and return it."""
+    # 0 if no epoch has a smaller error than the initial decoder, whose weights are then kept
     if not len(training_cuts.codes) or not len(held_out_cuts.codes):
         return 0
-    num_epochs = _MAX_UPDATES * _BATCH_SIZE // len(training_cuts.codes)
-    num_epochs = int(np.clip(num_epochs, _MIN_EPOCHS, _MAX_EPOCHS))
+    num_epochs = _MAX_FORECAST_UPDATES * _FORECAST_BATCH_SIZE // len(training_cuts.codes)
+    num_epochs = int(np.clip(num_epochs, _MIN_FORECAST_EPOCHS, _MAX_FORECAST_EPOCHS))
     num_epochs = min(num_epochs, arguments.max_epochs or num_epochs)
     budget = arguments.time_budget
     end = time.perf_counter() + (np.inf if budget is None else FORECAST_TIME_SHARE * budget)
     model: Any = network.forecaster
     initial_weights = model.get_weights()
-    patience = max(1, round(_PATIENCE_SHARE * num_epochs))
+    patience = max(1, round(_FORECAST_PATIENCE_SHARE * num_epochs))
     early_stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     with InterruptHandler() as interrupt:
 
         def stop_on_time_or_interrupt(_batch: int, logs: Any = None) -> None:  # noqa: ARG001
-            if time.perf_counter() > end or interrupt.is_requested:
+            if time.perf_counter() > end or interrupt.is_interrupted:
                 model.stop_training = True
 
         stop = keras.callbacks.LambdaCallback(on_train_batch_end=stop_on_time_or_interrupt)
         callbacks = [early_stopping, stop]
-        initial_loss = _train(network, training_cuts, num_epochs, seed, callbacks, held_out_cuts)
+        options: Any = {"callbacks": callbacks, "held_out_cuts": held_out_cuts}
+        initial_loss = _train_forecast_decoder(network, training_cuts, num_epochs, seed, **options)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
         return early_stopping.best_epoch + 1
     model.set_weights(initial_weights)
     return 0
 
 
-def _train(
+def _train_forecast_decoder(
     network: Network,
     training_cuts: CutSequences,
     num_epochs: int,
@@ -229,25 +235,25 @@ def _train(
     callbacks: Sequence[Any] = (),
     held_out_cuts: CutSequences | None = None,
 ) -> float:
-    """Train the forecast decoder; return its held-out loss before, infinity without such cuts."""
+    """Train the forecast decoder; return its held-out loss before that, inf if it has none."""
     enable_compilation_cache()
     model: Any = network.forecaster
-    num_updates = num_epochs * -(-len(training_cuts.codes) // _BATCH_SIZE)
-    learning_rate: Any = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_updates)
-    optimizer = AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_make_relative_loss(network, training_cuts))
+    num_updates = num_epochs * -(-len(training_cuts.codes) // _FORECAST_BATCH_SIZE)
+    schedule: Any = keras.optimizers.schedules.CosineDecay(_FORECAST_LEARNING_RATE, num_updates)
+    optimizer = AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0)
+    model.compile(optimizer, loss=_make_relative_forecast_loss(network, training_cuts))
     validation, initial_loss = None, np.inf
     if held_out_cuts is not None:
-        inputs, weights = _model_inputs(model, held_out_cuts), held_out_cuts.error_weights
+        inputs, weights = _forecast_inputs(model, held_out_cuts), held_out_cuts.error_weights
         validation = inputs, held_out_cuts.future_values, weights
         initial_loss = model.evaluate(*validation[:2], sample_weight=weights, verbose=0)
     with seeded(seed):
         model.fit(
-            _model_inputs(model, training_cuts),
+            _forecast_inputs(model, training_cuts),
             training_cuts.future_values,
             sample_weight=training_cuts.error_weights,
             validation_data=validation,
-            batch_size=_BATCH_SIZE,
+            batch_size=_FORECAST_BATCH_SIZE,
             epochs=num_epochs,
             callbacks=list(callbacks),
             verbose=0,
@@ -255,12 +261,12 @@ def _train(
     return initial_loss
 
 
-def _model_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
+def _forecast_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
     """Return the inputs of a forecast decoder, which may not read recent values."""
     return [cuts.codes, cuts.recent_values][: len(model.inputs)]
 
 
-def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
+def _make_relative_forecast_loss(network: Network, training_cuts: CutSequences) -> Any:
     """Return a loss that divides the error of each step and column by its initial error."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
@@ -273,14 +279,15 @@ def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
         return column_errors(values, outputs, types, categories) * is_observed, is_observed
 
     model: Any = network.forecaster
-    outputs = model.predict(_model_inputs(model, training_cuts), batch_size=1024, verbose=0)
+    outputs = model.predict(_forecast_inputs(model, training_cuts), batch_size=1024, verbose=0)
     future = training_cuts.future_values
     errors, is_observed = (np.asarray(array) for array in compute_errors(future, outputs))
     count = np.maximum(is_observed.sum(axis=0), 1.0)
     # mean errors and mean squares of each step and column (forecast_steps, n_columns)
     initial_errors = np.tensordot(training_cuts.error_weights, errors, 1) / count
     power = np.nan_to_num(np.nanmean(np.square(future), axis=0), nan=0.0)
-    min_errors = _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE)
+    # in a constant column, the power may be 0, too
+    min_errors = _MIN_ERROR_SHARE_OF_POWER * np.maximum(power, _MIN_ERROR_SHARE_OF_POWER)
     initial_errors = np.maximum(initial_errors, min_errors)
 
     def relative_loss(future_values: Any, outputs: Any) -> Any:
@@ -302,7 +309,7 @@ class _Regression(NamedTuple):
     errors: np.ndarray  # (forecast_steps, n_columns), sums of squared errors in cross-validation
 
 
-def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
+def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) -> None:
     """Set the linear path to a regression, to which the LSTMs add nothing at first."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
@@ -318,7 +325,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training_cuts.future_values[:, :, output.index]
         last = training_cuts.recent_values[:, block]
-        weights, constant = _transition_logits(last, future, num_categories)
+        weights, constant = _fit_transition_layer(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training_cuts.codes):
         # Regress future values, or their differences from the last value if these are predicted
@@ -335,9 +342,9 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
         regression = _Regression(*(np.where(is_better, *pair) for pair in pairs))
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
-        errors = np.maximum(regression.errors, _MIN_ERROR_SHARE * power)
+        errors = np.maximum(regression.errors, _MIN_ERROR_SHARE_OF_POWER * power)
         residual_share = errors.sum() / max(power.sum(), 1e-12)
-        residual_share = float(np.clip(residual_share, _MIN_ERROR_SHARE, 1.0))
+        residual_share = float(np.clip(residual_share, _MIN_ERROR_SHARE_OF_POWER, 1.0))
         for k, output in enumerate(numeric):
             weights, constant = regression.weights[..., k], regression.constants[:, k]
             residual_std = np.sqrt(errors / count)[:, k]
@@ -372,25 +379,25 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     # outputs that are observed in the same rows are regressed together, but not too many of them
     row_masks, mask_indices = np.unique(~np.isnan(y), axis=1, return_inverse=True)
     groups = [
-        (rows, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
-        for i, rows in enumerate(row_masks.T)
+        (is_row, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
+        for i, is_row in enumerate(row_masks.T)
         for outputs in [np.flatnonzero(mask_indices.ravel() == i)]
-        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION)
+        for first in range(0, len(outputs) if is_row.any() else 0, _MAX_OUTPUTS_PER_REGRESSION)
     ]
-    for rows, outputs in groups:
-        inputs, target = standardized[rows], y[rows][:, outputs]
-        row_weights, row_folds = training_cuts.error_weights[rows], fold[rows]
+    for is_row, outputs in groups:
+        inputs, target = standardized[is_row], y[is_row][:, outputs]
+        row_weights, row_folds = training_cuts.error_weights[is_row], fold[is_row]
         # sums of squared errors on held-out rows, by penalty and output
         test_errors = np.zeros((len(_RIDGE_PENALTIES), len(outputs)))
         folds = np.unique(row_folds)
         for i in folds if len(folds) > 1 else []:
             test = row_folds == i
-            slopes, levels = _ridge_path(inputs[~test], target[~test], row_weights[~test])
+            slopes, levels = _fit_ridge_path(inputs[~test], target[~test], row_weights[~test])
             residual = target[test] - inputs[test] @ slopes - levels
             test_errors += row_weights[test] @ residual**2
         best_penalty, column = test_errors.argmin(axis=0), np.arange(len(outputs))
         errors[outputs] = test_errors[best_penalty, column]
-        slopes, levels = _ridge_path(inputs, target, row_weights)
+        slopes, levels = _fit_ridge_path(inputs, target, row_weights)
         best_slopes = slopes[best_penalty, :, column].T / std[:, None]
         weights[:, outputs] = best_slopes
         constants[outputs] = levels[best_penalty, 0, column] - center @ best_slopes
@@ -402,7 +409,7 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
 
 
-def _ridge_path(
+def _fit_ridge_path(
     inputs: np.ndarray,  # (n, d)
     targets: np.ndarray,  # (n, m)
     row_weights: np.ndarray,  # (n,), of the rows
@@ -422,7 +429,7 @@ def _ridge_path(
     return slope, (level - center @ slope)[:, None]
 
 
-def _transition_logits(
+def _fit_transition_layer(
     last_one_hot: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
     future_ids: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column
@@ -435,7 +442,7 @@ def _transition_logits(
     one_hot = np.concatenate([1 - last_one_hot, last_one_hot], axis=1) if binary else last_one_hot
     width = one_hot.shape[1]
     is_follower = (future_ids[..., None] == np.arange(width)).astype(float)
-    overall = is_follower.sum(axis=0) + _PRIOR_COUNT
+    overall = is_follower.sum(axis=0) + _PRIOR_CATEGORY_COUNT
     overall = overall / overall.sum(axis=1, keepdims=True)
     counts = np.einsum("ni,nhj->ihj", one_hot, is_follower)
     # with a count of 1 in total for what follows by overall frequency

@@ -29,7 +29,7 @@ from refold.training.initialization._initial_weights import (
 from refold.training.loop._training import FitResult, Settings
 
 # Cap on the held-out sequences whose error is measured.
-_MAX_SEQUENCES = 1000
+_MAX_MEASURED_SEQUENCES = 1000
 # Cap on the padded values of the training sequences that PCA is fitted to, because they are in
 # memory together.
 _MAX_PCA_VALUES = 1 << 23
@@ -38,16 +38,16 @@ _MIN_PCA_SEQUENCES = 16
 # Latent optimization is used if the error with it, divided by the error without it, is at most
 # this. One of its steps takes about as long as decoding twice, so a smaller gain is not worth the
 # time.
-_MAX_ERROR_RATIO = 0.995
+_MAX_OPTIMIZATION_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
-_MIN_SEQUENCES_FOR_TRAINING = 500
+_ENOUGH_TRAINING_SEQUENCES = 500
 # If the error (the NMSE plus the share of wrong tokens) is smaller, the report says that little is
 # left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
-_MAX_LENGTH_WITHOUT_WINDOWS = 500
+_MIN_LENGTH_TO_SUGGEST_WINDOWS = 500
 # NMSE above which the report may suggest windows.
-_MAX_NMSE_WITHOUT_WINDOWS = 0.5
+_MIN_NMSE_TO_SUGGEST_WINDOWS = 0.5
 # Number of steps in the windows that the report suggests.
 _SUGGESTED_WINDOW = 128
 # If the best epoch came after this share of the epochs, the error was still falling at the end.
@@ -59,7 +59,7 @@ _WRONG_LENGTH_ERROR = 0.1
 # Share of wrong lengths above which the report mentions them.
 _MAX_WRONG_LENGTHS_SHARE = 0.1
 # Cap on the reasons in a line of the report.
-_MAX_REASONS = 2
+_MAX_REPORTED_REASONS = 2
 
 
 class HeldOutEvaluator:
@@ -73,7 +73,7 @@ class HeldOutEvaluator:
         self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
         # with so many components, PCA reconstructs its training data without error
         self.max_components = min(len(training_lengths), num_values)
-        self.max_sequences = min(_MAX_SEQUENCES, self._max_pca_sequences)
+        self.max_sequences = min(_MAX_MEASURED_SEQUENCES, self._max_pca_sequences)
         self.sequences = split.held_out_sequences
         if (num_held_out := len(self.sequences)) > self.max_sequences:
             # the second number of a seed differs between uses, so that draws are independent
@@ -91,12 +91,12 @@ class HeldOutEvaluator:
     ) -> Fidelity:
         """Return errors of a network with predicted lengths, by default on held-out sequences."""
         original = self.sequences if sequences is None else sequences
-        model = self.as_model(network, scaler, latent_steps)
+        model = self.make_model(network, scaler, latent_steps)
         codes = model.encode_aligned(original)
         reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
         return fidelity(original, reconstructed, self.split.training_scaler)
 
-    def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
+    def make_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
         schema = self.sequences.schema
         return Model(network, schema, scaler, self.split.training_scaler, latent_steps=latent_steps)
@@ -104,7 +104,7 @@ class HeldOutEvaluator:
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
         if self.baseline is None:
-            # there are no steps to fit to: the error is that of an explanation of nothing
+            # there are no steps to fit to, so the error is that of a method that explains nothing
             numeric = self.sequences.schema.numeric
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
@@ -113,7 +113,7 @@ class HeldOutEvaluator:
 
     @property
     def num_code_values(self) -> int:
-        """Number of values per sequence: of its code, and of its mean and scale if stored."""
+        """Number of values that encode a sequence: its code, and its mean and scale if stored."""
         return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
@@ -172,7 +172,7 @@ def choose_weights(
     ):
         return suggested_settings, fit_result
     last_phase = fit_result.phase or "validated"
-    choice = choose_settings(
+    choice = choose_inference_settings(
         evaluator,
         network,
         split.scaler("validated"),
@@ -181,15 +181,16 @@ def choose_weights(
         suggested_settings=suggested_settings,
         may_skip_optimization=may_skip_optimization,
     )
-    weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
-    if weights is not None:
+    # if trained weights were chosen, the initial weights to check them against
+    rejected_weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
+    if rejected_weights is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
         # held-out sequences at all. But if training did not even lower the error of the training
         # sequences, it learned nothing. An example is the data set employment, which grows almost
         # linearly.
         sample, errors = split.sample(last_phase, evaluator.max_sequences), []
-        for candidate in (None, weights):  # None stands for the trained weights of the network
-            with temporary_weights(network, candidate):
+        for weights in (None, rejected_weights):  # None: the trained weights of the network
+            with temporary_weights(network, weights):
                 packed, scaler = to_inference_network(network), split.scaler(last_phase)
                 options: Any = {"latent_steps": choice.latent_steps, "sequences": sample}
                 errors.append(total_error(evaluator.network_errors(packed, scaler, **options)))
@@ -202,11 +203,12 @@ def choose_weights(
     is_refit = last_phase == "refit" and initial_weights.of_phase("refit") is not None
     phase = "refit" if is_refit else "validated"
     validated = initial_weights.of_phase("validated") if is_refit else None
-    assign_weights(network, initial_weights.of_phase(phase) or [])
-    return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
+    chosen_weights: Any = initial_weights.of_phase(phase)  # not None, because they were chosen
+    assign_weights(network, chosen_weights)
+    return choice, replace(fit_result, phase=phase, best_epoch=0, validated_weights=validated)
 
 
-def choose_settings(
+def choose_inference_settings(
     evaluator: HeldOutEvaluator,
     network: Network,
     scaler: Scaler,  # of the validated phase
@@ -225,7 +227,7 @@ def choose_settings(
     if may_skip_optimization:
         candidates.add(0)
 
-    def measure(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
+    def measure_error(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
         """Return the error with these weights and the best candidate, and its settings."""
         errors = {}  # by latent steps
         with temporary_weights(network, weights):
@@ -234,8 +236,8 @@ def choose_settings(
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
         # a small gain is not worth the time of latent optimization
-        best_steps = max(errors)
-        if errors[best_steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
+        best_steps = max(candidates)
+        if errors[best_steps] > _MAX_OPTIMIZATION_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
         settings = replace(suggested_settings, latent_steps=best_steps)
         if may_skip_optimization:
@@ -245,11 +247,11 @@ def choose_settings(
     # The comparison of weights protects against errors above those of PCA. It changes little on the
     # data sets by which the defaults were chosen (without it, the error was 0.99 times as large),
     # but it matters on other data.
-    trained_error, trained_settings = measure(trained_weights)
+    trained_error, trained_settings = measure_error(trained_weights)
     pca_error = total_error(evaluator.pca_errors(network.specification.latent_dim))
     if trained_error <= pca_error or (initial := get_initial_weights()) is None:
         return trained_settings
-    initial_error, initial_settings = measure(initial)
+    initial_error, initial_settings = measure_error(initial)
     is_better = initial_error < trained_error
     return replace(initial_settings, uses_initial_weights=True) if is_better else trained_settings
 
@@ -270,11 +272,11 @@ def log_held_out_errors(
         return
     scaler = split.scaler("validated")
     num_epochs = fit_result.history["phase"].count("validated")
-    log(f"{describe_epochs(fit_result.epoch, num_epochs).capitalize()}.")
+    log(f"{describe_epochs(fit_result.best_epoch, num_epochs).capitalize()}.")
     forecast_lines: list[str] = []
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
-        model = evaluator.as_model(packed, scaler, latent_steps)
+        model = evaluator.make_model(packed, scaler, latent_steps)
         codes = model.encode_aligned(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if num_steps := specification.forecast_steps:
@@ -295,7 +297,7 @@ def log_held_out_errors(
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
     # what ended the training too early, and what to set; None if nothing did
     advice, budget = None, settings.time_budget
-    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.epoch
+    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.best_epoch
     if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
         remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
         epochs = f"{num_epochs} of {settings.max_epochs} epochs"
@@ -304,19 +306,19 @@ def log_held_out_errors(
         remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
         advice = f"the error still fell after {pluralize(num_epochs, 'epoch')}, so try {remedy}"
     error = total_error(errors)
-    if 0 < error >= total_error(pca_errors):
+    if error > 0 and error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
         is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
         reasons = [] if advice is None else [advice]
-        reasons += _explain_error(split, specification, fit_result, float(is_wrong.mean()))
+        reasons += _list_error_reasons(split, specification, fit_result, float(is_wrong.mean()))
         if error < _MIN_ERROR_TO_IMPROVE:
             reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
-        log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
+        log(f"No better than PCA: {'; '.join(reasons[:_MAX_REPORTED_REASONS])}.")
     elif advice is not None and is_late and error > _MIN_ERROR_TO_IMPROVE:
         log(f"{advice[0].upper()}{advice[1:]}.")
     median, nmse = float(np.median(split.lengths)), errors.nmse or 0.0
-    is_long = split.window is None and median > _MAX_LENGTH_WITHOUT_WINDOWS
-    if is_long and nmse > _MAX_NMSE_WITHOUT_WINDOWS:
+    is_long = split.window is None and median > _MIN_LENGTH_TO_SUGGEST_WINDOWS
+    if is_long and nmse > _MIN_NMSE_TO_SUGGEST_WINDOWS:
         log(
             f"The median sequence has {median:g} steps, much of which is lost. A code for each "
             f"window loses less: {argument(window=_SUGGESTED_WINDOW)}."
@@ -325,7 +327,7 @@ def log_held_out_errors(
         log(forecast_line)
 
 
-def _explain_error(
+def _list_error_reasons(
     split: Split, specification: Specification, fit_result: FitResult, wrong_length_share: float
 ) -> list[str]:
     """Return reasons why the error may not be smaller than that of PCA, and what to do."""
@@ -334,8 +336,8 @@ def _explain_error(
     num_values = median_steps * split.schema.num_columns  # of a typical sequence
     reasons = []
     if wrong_length_share > _MAX_WRONG_LENGTHS_SHARE:
-        has_length_dim = specification.architecture == "default" and not specification.variational
-        remedy = argument(length_dim=1) if has_length_dim else f"a larger {argument('latent_dim')}"
+        may_hold_length = specification.architecture == "default" and not specification.variational
+        remedy = argument(length_dim=1) if may_hold_length else f"a larger {argument('latent_dim')}"
         reasons.append(
             f"{wrong_length_share:.0%} of the decoded lengths are off by more than a tenth, and "
             f"PCA is told the lengths, so use {remedy}"
@@ -345,7 +347,7 @@ def _explain_error(
             f"ROCKET features take {specification.rocket_dim} of the {specification.latent_dim} "
             f"dimensions and reconstruct little, so fit with {argument(rocket_dim=0)}"
         )
-    if num_training < max(_MIN_SEQUENCES_FOR_TRAINING, num_values):
+    if num_training < max(_ENOUGH_TRAINING_SEQUENCES, num_values):
         remedy = ""
         if split.window is None and median_steps > 2 * _SUGGESTED_WINDOW:
             remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
@@ -353,7 +355,7 @@ def _explain_error(
             f"{pluralize(num_training, 'sequence')} of {pluralize(num_values, 'value')} are few "
             f"to learn from, so collect more{remedy}"
         )
-    if fit_result.epoch == 0 and split.base_model is None and not fit_result.out_of_time:
+    if fit_result.best_epoch == 0 and split.base_model is None and not fit_result.out_of_time:
         reasons.append(
             "no epoch improved on the linear initialization, so the data may be linear: use PCA, "
             f"or try another {argument('learning_rate')}"

@@ -1,8 +1,8 @@
 """The processes that train one network together, and how they exchange arrays and values.
 
-Each process has a share of the columns of a batch. `Processes.map_batch` lets all processes run a
-compiled function, each on its share. Inside that function, `sum_over_processes` adds up arrays, and
-`draw_for_global_batch` gives each sequence the random numbers that it gets in a single process.
+Each process trains on a share of the sequences of a batch. `Processes.map_batch` lets all of them
+run a compiled function, each on its share. Inside that function, `sum_over_processes` adds up
+arrays, and `draw_for_global_batch` gives each sequence the random numbers of a single process.
 """
 
 import functools
@@ -28,10 +28,11 @@ class Processes:
     # Most methods wait for messages of all processes, so all processes must call them in the same
     # order.
 
-    def __init__(self, index: int = 0, count: int = 1) -> None:
-        self.index, self.count = index, count  # of this process, counted from 0; of all processes
+    def __init__(self, process_index: int = 0, process_count: int = 1) -> None:
+        # index of this process, counted from 0, and number of processes
+        self.process_index, self.process_count = process_index, process_count
         # the data of the latest call of `as_global_inputs`, and the global arrays made from it
-        self._cached_data: Any = None
+        self._cached_global_data: Any = None
 
     @classmethod
     def connected(cls) -> Self:
@@ -43,11 +44,11 @@ class Processes:
         """One device of each process."""
         # in reverse order, so that the first device of each process remains
         devices = {device.process_index: device for device in reversed(jax.devices())}
-        return Mesh(np.array([devices[i] for i in range(self.count)]), (_PROCESS_AXIS,))
+        return Mesh(np.array([devices[i] for i in range(self.process_count)]), (_PROCESS_AXIS,))
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in the order of their indices."""
-        if self.count == 1:
+        if self.process_count == 1:
             return [value]
         content = np.frombuffer(pickle.dumps(value), np.uint8)
         sizes = np.asarray(multihost_utils.process_allgather(np.array([len(content)], np.int32)))
@@ -61,12 +62,14 @@ class Processes:
 
     def broadcast_from_first(self, value: Any) -> Any:
         """Return the value of the first process in all processes."""
-        return value if self.count == 1 else self.gather(value if self.index == 0 else None)[0]
+        if self.process_count == 1:
+            return value
+        return self.gather(value if self.process_index == 0 else None)[0]
 
     def call_in_first(self, function: Callable[[], Any]) -> Any:
         """Call a function in the first process, and return its result or raise its error in all."""
         result: Any = None
-        if self.index == 0:
+        if self.process_index == 0:
             try:
                 result = function()
             except RefoldError as error:
@@ -82,11 +85,12 @@ class Processes:
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
     def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
-        """Return a state, and the data and positions of this process, for a mapped function."""
+        """Return global arrays for a function of `map_batch`, from the arrays of this process."""
+        # the state is the same in all processes; data and positions belong to this process
         # many consecutive calls have the same data, so keep the global arrays for the next call
-        if self._cached_data is None or self._cached_data[0] is not data:
+        if self._cached_global_data is None or self._cached_global_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
-            self._cached_data = data, type(data)(*arrays)
+            self._cached_global_data = data, type(data)(*arrays)
         positions = self.as_global_array(positions, axis=1)
 
         def replicate(array: Any) -> Any:
@@ -94,14 +98,15 @@ class Processes:
             is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
             return array if is_global else np.asarray(array)
 
-        return jax.tree.map(replicate, state), self._cached_data[1], positions
+        return jax.tree.map(replicate, state), self._cached_global_data[1], positions
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
-        return state if self.count == 1 else jax.tree.map(np.asarray, state)
+        return state if self.process_count == 1 else jax.tree.map(np.asarray, state)
 
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that runs in all processes, each on its columns of `positions`."""
+        # `positions` has the shape (num_batches, batch_size), so a column is a place in each batch
 
         # the state and `args` are the same in all processes
         def run_in_all(state: Any, data: Any, positions: Any, *args: Any, num_steps: int) -> Any:
@@ -110,9 +115,10 @@ class Processes:
                 data = jax.tree.map(lambda array: array[0], data)
                 return function(state, data, positions, *args, num_steps=num_steps)
 
-            same, rows = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
-            columns = PartitionSpec(None, _PROCESS_AXIS)
-            specs = same, rows, columns, *[same] * len(args)
+            # Equal in all processes, or divided by the first or by the second axis.
+            same, by_row = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
+            by_column = PartitionSpec(None, _PROCESS_AXIS)
+            specs = same, by_row, by_column, *[same] * len(args)
             # `jax.jit` on sharded arrays would not be enough. It cannot divide the LSTM kernel, a
             # custom call, so each device would gather and compute the complete batch. On two
             # devices, it gathered the batch three times and computed all 64 sequences on each, and

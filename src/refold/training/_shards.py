@@ -1,8 +1,8 @@
 """Shards of training data on the device, and padded batches that training cuts out of them.
 
-`FitData` divides the sequences of a fit into blocks. In each epoch, a `Loader` copies a few random
-blocks at a time to the device, as a `Shard`. In compiled code, `cut_batch` makes a `Batch` of some
-sequences of a shard, and `corrupt` changes the input of a batch for denoising.
+`FitData` divides the sequences of a fit into blocks. In each epoch, a `ShardLoader` copies a few
+random blocks at a time to the device, as a `Shard`. In compiled code, `cut_batch` makes a `Batch`
+of some sequences of a shard, and `corrupt_batch` changes the input of a batch for denoising.
 """
 
 import functools
@@ -24,8 +24,8 @@ from refold.sequences.types import COLUMN_TYPES, make_quantity_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
 
-# Number of blocks that each part of the data gives to a shard. More blocks mix the sequences better
-# but need more memory.
+# Number of blocks that each part of the data (see `FitData`) gives to a shard. More blocks mix the
+# sequences better but need more memory.
 _BLOCKS_PER_SHARD = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
 # is written between epochs, so a training of large data that is killed loses an epoch.
@@ -39,7 +39,7 @@ class DeviceData(NamedTuple):
     # category in categorical columns. The rows at the end are padding. With them, compiled code can
     # cut as many steps as the longest batch has, also from the start of the last sequence.
     values: Any
-    starts: Any  # int32 (n_sequences,), first step of each sequence
+    first_steps: Any  # int32 (n_sequences,), first step of each sequence
     lengths: Any  # int32 (n_sequences,)
 
 
@@ -71,7 +71,7 @@ def to_device(
 
 
 class DividedData(NamedTuple):
-    """Training data in parts of consecutive sequences; each process trains on as many parts."""
+    """Training data in parts of consecutive sequences; all processes have equally many parts."""
 
     sequences: Sequences  # of all parts, in each process
     processes: Processes
@@ -80,11 +80,11 @@ class DividedData(NamedTuple):
     @classmethod
     def among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
         """Divide sequences, by default into one part for each process."""
-        num_parts = num_parts or processes.count
-        if num_parts % processes.count:
+        num_parts = num_parts or processes.process_count
+        if num_parts % processes.process_count:
             raise ParameterError(
-                f"{num_parts} parts cannot be divided among {processes.count} processes. Use a "
-                "multiple."
+                f"{num_parts} parts cannot be divided among {processes.process_count} processes. "
+                "Use a multiple."
             )
         if len(sequences) < num_parts:
             raise DataError(
@@ -111,25 +111,25 @@ class FitData:
         bounds = np.linspace(0, len(sequences), num_parts + 1)
         self.partition_offsets = np.round(bounds).astype(np.int64)
         block_offsets: list[int] = []
-        self.blocks_by_part: list[np.ndarray] = []  # indices of the blocks of each part
+        self.block_indices_by_part: list[np.ndarray] = []  # indices of the blocks of each part
         for start, stop in pairwise(self.partition_offsets.tolist()):
             block_starts = [start]
             if not self.in_memory:
                 block_starts = start + sequences.block(start, stop).block_offsets[:-1]
             first_block = len(block_offsets)
             block_offsets += list(block_starts)
-            self.blocks_by_part.append(np.arange(first_block, len(block_offsets)))
+            self.block_indices_by_part.append(np.arange(first_block, len(block_offsets)))
         # block i holds the sequences block_offsets[i] to block_offsets[i + 1]
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
         step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
-        parts_per_process = num_parts // processes.count
+        parts_per_process = num_parts // processes.process_count
         first_parts = range(0, num_parts, parts_per_process)  # of each process
         # of each process, the block indices of each part
-        process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
+        process_parts = [self.block_indices_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
-        self.process_blocks = np.concatenate(process_parts[processes.index])
+        self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
-        self.num_shards = -(-max(map(len, self.blocks_by_part)) // _BLOCKS_PER_SHARD)
+        self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_PER_SHARD)
         # Numbers of steps and of sequences of the largest possible shard in any process: sums, over
         # the parts of a process, of the largest blocks that a shard can have.
         self.shard_capacity: Any = tuple(
@@ -159,7 +159,7 @@ class FitData:
 
     def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division into batches, each of which has sequences of every part."""
-        offsets = None if len(self.blocks_by_part) == 1 else self.partition_offsets
+        offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
     def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
@@ -178,7 +178,7 @@ class FitData:
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
         # the last number of a seed differs between uses of random numbers, which are independent
         rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
-        orders = [rng.permutation(part) for part in self.blocks_by_part]
+        orders = [rng.permutation(part) for part in self.block_indices_by_part]
         # the shards of a pass are divided evenly among its epochs
         first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
         return [
@@ -207,7 +207,7 @@ class Shard(NamedTuple):
     data: DeviceData
     # Ascending indices, in the data set, of the sequences to train on or to validate with. If
     # several processes train, these are the sequences of all of them.
-    indices: np.ndarray
+    sequence_indices: np.ndarray
     # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
     stored_indices: np.ndarray | None = None
 
@@ -225,7 +225,7 @@ class Shard(NamedTuple):
 
 
 @dataclass
-class Loader:
+class ShardLoader:
     """Load the shards of each epoch; each pass over the data has a new random order."""
 
     fit_data: FitData
@@ -236,13 +236,13 @@ class Loader:
     warp_std: float = 0.0  # standard deviation of the time warps, in steps
     _cached_shard: Shard | None = None  # with all data, if that is a single shard
 
-    def load_epoch(self, epoch: int) -> Iterator[Shard]:
+    def load_shards(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
         for index, blocks in enumerate(self.fit_data.shard_blocks(self.seed, epoch)):
             if self.fit_data.num_shards > 1:
-                shard = self._load(blocks)
+                shard = self._load_shard(blocks)
             else:
-                shard = self._cached_shard = self._cached_shard or self._load(np.sort(blocks))
+                shard = self._cached_shard = self._cached_shard or self._load_shard(np.sort(blocks))
             if self.warp_std:
                 rng = np.random.default_rng([self.seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
@@ -251,20 +251,20 @@ class Loader:
                 shard = shard._replace(data=data)
             yield shard
 
-    def _load(self, block_indices: np.ndarray) -> Shard:
+    def _load_shard(self, block_indices: np.ndarray) -> Shard:
         """Load the blocks of this process to a shard, which has the indices of all processes."""
         fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
-        process_blocks = block_indices[np.isin(block_indices, fit_data.process_blocks)]
+        process_blocks = block_indices[np.isin(block_indices, fit_data.process_block_indices)]
 
-        def load_scaled() -> Iterator[Sequences]:
+        def load_scaled_blocks() -> Iterator[Sequences]:
             """Yield the scaled sequences of each block, and free the memory of its raw values."""
             for block_index in process_blocks:
                 bounds = fit_data.block_offsets[block_index : block_index + 2]
                 yield self.scale(fit_data.sequences.block(*bounds))
                 fit_data.sequences.release(*bounds)
 
-        blocks = load_scaled() if len(process_blocks) else [fit_data.sequences[[]]]
+        blocks = load_scaled_blocks() if len(process_blocks) else [fit_data.sequences[[]]]
         # all shards have the same shape, for which a training step is compiled once
         data = to_device(blocks, self.max_batch_steps, capacity=fit_data.shard_capacity)
         is_single_block = len(fit_data.block_offsets) == 2  # then positions are indices
@@ -275,7 +275,7 @@ class Loader:
 class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
-    loader: Loader
+    loader: ShardLoader
     validation: Shard | None
     num_sequences: int  # of the training data
     num_observed: int  # number of observed values in the training data
@@ -289,17 +289,17 @@ class InputLayout(NamedTuple):
 
     unknown_ids: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
     is_numeric: np.ndarray  # bool (n_features,)
-    has_flags: bool  # whether each feature has another channel, a flag: 1 if it was observed
+    has_observed_flags: bool  # whether each feature has another channel: 1 if it was observed
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod
-    def of(cls, network: Network) -> "InputLayout":
+    def of_network(cls, network: Network) -> "InputLayout":
         """Return the layout of a network."""
         specification, names = network.specification, network.specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
         unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
-        is_numeric, has_flags = make_quantity_mask(names), specification.observed_flags
-        return cls(unknown_ids, is_numeric, has_flags, network.reads_padding)
+        is_numeric, has_observed_flags = make_quantity_mask(names), specification.observed_flags
+        return cls(unknown_ids, is_numeric, has_observed_flags, network.reads_padding)
 
 
 class Batch(NamedTuple):
@@ -326,7 +326,7 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
     positions = jnp.maximum(positions, 0)
     slice_steps = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=num_steps)
     # (batch_size, num_steps, n_features); what follows a sequence is replaced by padding below
-    values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, data.starts[positions])
+    values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, data.first_steps[positions])
     lengths = data.lengths[positions]
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
@@ -334,7 +334,7 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
         values,
         lengths,
         layout.unknown_ids,
-        flags=layout.has_flags,
+        flags=layout.has_observed_flags,
         padding_value=np.nan if layout.reads_padding else 0.0,
         xp=jnp,
     )
@@ -345,10 +345,10 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
 # The random numbers depend only on the key, which is made from the seed and the index of the
 # training step. There is no random state to carry along, so a resumed training draws the same
 # numbers. The corruption is not a layer, so a model is the same in training and in use.
-def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
+def corrupt_batch(batch: Batch, key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
     """Return a batch with noise and dropped steps in its input, but not in its targets; traced."""
     x, num_features = batch.x, batch.y.shape[-1]
-    noise_key, drop_key = jax.random.split(random_key)
+    noise_key, drop_key = jax.random.split(key)
     if corruption.noise_std > 0:
         noise = corruption.noise_std * jax.random.normal(noise_key, batch.y.shape)
         # a value whose target is NaN is missing or padding, and gets no noise

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from refold._support.messages import warn
+from refold._support.messages import pluralize, warn
 from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument
 from refold.model import check_encodable_lengths, check_latent_steps
@@ -29,17 +29,18 @@ from refold.training.loop._training import Settings
 # (docs/explanation/search.md names them).
 
 # Dropout rate of the network.
-_DROPOUT = 0.2
+_DROPOUT_RATE = 0.2
 # Number of sequences from which on training takes large batches and no refit, and numeric codes
 # get no latent optimization.
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without latent optimization, the error was 1.4 times as
 # large.
-_LATENT_STEPS = 10
-# Sequences of tokens get an autoregressive decoder, without a linear path, up to this typical
-# length. For short sequences, this decoder reconstructs more sequences exactly: without it, the
-# error on German words was 2.1 times as large. Longer sequences are rarely reconstructed exactly,
-# and a parallel decoder gets more of their tokens right.
+_DEFAULT_LATENT_STEPS = 10
+# Sequences of tokens get an autoregressive decoder up to this typical length. It has no linear
+# path, which is a linear map from the code to all steps beside the LSTMs. For short sequences, this
+# decoder reconstructs more sequences exactly: without it, the error on German words was 2.1 times
+# as large. Longer sequences are rarely reconstructed exactly, and a parallel decoder gets more of
+# their tokens right.
 _MAX_AUTOREGRESSIVE_TOKENS = 32
 # Cap on the typical length of a sequence that is not divided into patches. An LSTM on a thousand
 # single steps is slow, and its gradient has to pass through all of them. Without patches, the error
@@ -48,13 +49,14 @@ _MAX_AUTOREGRESSIVE_TOKENS = 32
 _MAX_STEPS_WITHOUT_PATCHES = 100
 # Cap on the number of patches in a sequence of typical length.
 _MAX_PATCHES = 64
-# Minimum number of latent dimensions for ROCKET features by default. In a smaller code, the error
+# Minimum number of latent dimensions for ROCKET features by default. They are pooled random
+# convolutions, by which linear classifiers tell sequences apart. In a smaller code, the error
 # would be larger than that of PCA of the same size.
 _MIN_DIM_FOR_ROCKET = 32
 # Number of ROCKET features by default. More of them would make the error larger than that of PCA.
 # With 8 of 32 dimensions, a linear classifier had an accuracy of 0.962 instead of 0.861 on four
 # sets, and the NMSE was 8 to 80 % larger.
-_ROCKET_DIM = 8
+_DEFAULT_ROCKET_DIM = 8
 # Minimum number of latent dimensions of a code in which, by default, one of them holds the length.
 # A smaller code needs this dimension for the values: with 2 to 6 dimensions, the error with a
 # dimension for the length was 0.98 to 1.11 times the error without such a dimension. It was smaller
@@ -65,9 +67,9 @@ _MIN_DIM_FOR_LENGTH = 8
 _MAX_LENGTH_MAP_WEIGHTS = 1 << 22
 # Minimum number of updates (training steps) in a schedule, because a loss may stay on a plateau for
 # long before it falls.
-_MIN_UPDATES = 4000
+_MIN_SCHEDULE_UPDATES = 4000
 # Minimum number of epochs in a schedule, for the same reason.
-_MIN_EPOCHS = 30
+_MIN_SCHEDULE_EPOCHS = 30
 # Minimum patience in epochs, for the same reason.
 _MIN_PATIENCE = 50
 # Cap on the outputs of a model at each step. The time and the memory of training are proportional
@@ -101,29 +103,34 @@ def build_network(
         # warn if a code has more dimensions than the longest sequence can fill
         lengths, latent_dim = fit_data.sequences.lengths, int(arguments.latent_dim)
         num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
-        lengths_differ, rocket_dim = int(lengths.min() < lengths.max()), arguments.rocket_dim
+        lengths_differ, rocket_dim = bool(lengths.min() < lengths.max()), arguments.rocket_dim
         max_dim = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
+        needed = pluralize(num_values, "dimension")
+        of_length = ", and the length takes 1" if lengths_differ else ""
         if latent_dim > max_dim:
             warn(
                 f"{argument(latent_dim=latent_dim)} is more than the data can fill: the values of "
-                f"the longest sequence take at most {num_values} "
-                f"dimension{'s' * (num_values > 1)}{', and the length takes 1' * lengths_differ}. "
+                f"the longest sequence take at most {needed}{of_length}. "
                 "The others add nothing to the reconstruction, so "
                 f"{argument(latent_dim=max_dim)} is enough."
             )
         # ROCKET features do not reconstruct. So the default has them only if PCA without the
         # dimensions that they take reconstructs held-out sequences as well as PCA with them.
         if specification.rocket_dim and arguments.rocket_dim == "auto":
-            pca_dims = (latent_dim - specification.rocket_dim, latent_dim)
-            has_held_out = len(evaluator.sequences) > 0
-            errors = [total_error(evaluator.pca_errors(dim)) for dim in pca_dims if has_held_out]
-            if not has_held_out or not errors[0] <= errors[1]:
+            costs_nothing = False  # also if there are no held-out sequences to measure with
+            if len(evaluator.sequences):
+                pca_dims = (latent_dim - specification.rocket_dim, latent_dim)
+                error, full_error = (total_error(evaluator.pca_errors(dim)) for dim in pca_dims)
+                costs_nothing = error <= full_error
+            if not costs_nothing:
                 specification = replace(specification, rocket_dim=0)
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # None: the scale of the base model was checked when the model was fitted
-        check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
+        # the scale of the base model was checked when the model was fitted
+        check_forecast(
+            specification.forecast_steps, scale=None, max_length=int(split.lengths.max())
+        )
         if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
                 "Time-step dropout needs a model that reads missing values, and this one was "
@@ -155,10 +162,10 @@ def make_specification(
     # A parallel decoder writes all steps at once. By default, data with a numeric column gets it.
     # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
     # wrong token, an autoregressive decoder would shift all later ones.
-    has_only_tokens = architecture == "default" and not schema.numeric.any()
+    is_token_model = architecture == "default" and not schema.numeric.any()
     max_linear_length = max_linear_steps(schema.output_width, latent_dim)
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
-    decoder = _pick_decoder(arguments, prefer_autoregressive=has_only_tokens and not is_long)
+    decoder = _pick_decoder(arguments, prefer_autoregressive=is_token_model and not is_long)
     drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -192,14 +199,14 @@ def make_specification(
         units=int(arguments.units),
         depth=int(arguments.depth),
         cell=arguments.cell,
-        dropout=_DROPOUT,
+        dropout=_DROPOUT_RATE,
         length_mean=float(lengths[training_indices].mean()),
         length_deviation=float(lengths[training_indices].std()),
         decoder=decoder,
         variational=bool(arguments.variational),
         patch=patch,
         # None stands for the default: data with a numeric column has a linear path
-        linear_path=is_long and decoder == "parallel" if has_only_tokens else None,
+        linear_path=is_long and decoder == "parallel" if is_token_model else None,
         rocket_dim=_pick_rocket_dim(arguments, len(training_indices), max_length, schema),
         forecast_steps=forecast_steps,
         recent_steps=recent_steps,
@@ -258,14 +265,14 @@ def _pick_rocket_dim(
     # if a code can hold every value, features only get the dimensions that are left over
     num_spare = latent_dim - num_values if latent_dim >= num_values else latent_dim
     # the features are principal components, of which n sequences have n - 1
-    return min(_ROCKET_DIM, num_spare, max(0, num_training - 1))
+    return min(_DEFAULT_ROCKET_DIM, num_spare, max(0, num_training - 1))
 
 
 # A comparison of linear codes on held-out sequences does not help this choice. On German words and
 # PLAID, it would choose the dimension, but only because least squares predicts lengths much worse
 # than the trained network does.
 def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
-    """Pick 1 if a dimension holds the length: in a code of 8 or more, if lengths differ; else 0."""
+    """Pick 1 if a dimension of the code should hold the length of a sequence, else 0."""
     length_dim, lengths_differ = arguments.length_dim, lengths.min() < lengths.max()
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
     # dropped steps could be the last ones, which would change the length that the encoder reads
@@ -298,11 +305,12 @@ def pick_latent_steps(specification: Specification, fit_data: FitData) -> int:
     is_default = specification.architecture == "default" and specification.cell == "lstm"
     if not is_default or specification.variational or not fit_data.in_memory:
         return 0  # data from files has none, for speed
-    # With few training sequences, the codes of the encoder are furthest from the best codes. With
-    # thousands, they are closer, and speed matters more. But tokens always need exact codes,
-    # because one wrong token makes a sequence wrong.
+    # Latent optimization improves the codes of the encoder when sequences are encoded. With few
+    # training sequences, these codes are furthest from the best codes. With thousands, they are
+    # closer, and speed matters more. But tokens always need exact codes, because one wrong token
+    # makes a sequence wrong.
     is_few = len(fit_data.sequences) < _LARGE_DATA_SEQUENCES
-    return _LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
+    return _DEFAULT_LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
 
 
 def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
@@ -348,7 +356,7 @@ def pick_batch_size(num_sequences: int) -> int:
 
 def pick_max_epochs(batches_per_epoch: int) -> int:
     """Pick the number of epochs with so many batches: at least 30, and at least 4000 updates."""
-    return max(_MIN_EPOCHS, math.ceil(_MIN_UPDATES / max(1, batches_per_epoch)))
+    return max(_MIN_SCHEDULE_EPOCHS, math.ceil(_MIN_SCHEDULE_UPDATES / max(1, batches_per_epoch)))
 
 
 def pick_patience(max_epochs: int) -> int:

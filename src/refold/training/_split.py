@@ -39,9 +39,9 @@ from refold.sequences import (
 )
 from refold.training._shards import (
     FitData,
-    Loader,
     PhaseData,
     Shard,
+    ShardLoader,
     count_observed,
     sample_indices,
     to_device,
@@ -67,13 +67,13 @@ def open_training_data(
         missing_values = list(base_model.schema.missing) or None
     sequences = open_sequences(X, as_series=arguments.window is not None)
 
-    def change_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
+    def apply_to_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
         # a block of mapped data is changed later, when it is read
         is_mapped = sequences.is_mapped
         return map_blocks(sequences, change_block) if is_mapped else change_block(sequences)
 
     if missing_values is not None:
-        sequences = change_blocks(lambda block: mark_missing(block, missing_values))
+        sequences = apply_to_blocks(lambda block: mark_missing(block, missing_values))
     check_float32_range(sequences)
     for message in data_warnings(sequences):
         warn(message)
@@ -87,7 +87,7 @@ def open_training_data(
             "of all steps to Sequences.from_table."
         )
     if base_model is not None and sequences.schema != base_model.schema:
-        sequences = change_blocks(lambda block: block.align(base_model.schema))
+        sequences = apply_to_blocks(lambda block: block.align(base_model.schema))
     return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
@@ -120,9 +120,9 @@ class Split:
         )
         # indices of the sequences to train on
         all_indices = np.arange(len(self.lengths))
-        self._phase_indices = {"validated": self.training_indices, "refit": all_indices}
+        self._training_indices_by_phase = {"validated": self.training_indices, "refit": all_indices}
         self._scale_mode = arguments.scale
-        self._scalers: dict[str, Scaler] = {}
+        self._scalers_by_phase: dict[str, Scaler] = {}
 
     @functools.cached_property
     def held_out_sequences(self) -> Sequences:
@@ -145,14 +145,14 @@ class Split:
         if self.base_model is not None:
             return self.base_model.scaler
         error_scaler = self.error_scaler
-        if phase not in self._scalers:
-            # if the data is mapped, fit to all sequences, because few of them are held out
+        if phase not in self._scalers_by_phase:
+            # if the data is mapped from files, fit to all sequences, because few are held out
             training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
             if mode == "features" and not training_only:
-                self._scalers[phase] = error_scaler
+                self._scalers_by_phase[phase] = error_scaler
             else:
-                self._scalers[phase] = self._fit_scaler(mode, training_only=training_only)
-        return self._scalers[phase]
+                self._scalers_by_phase[phase] = self._fit_scaler(mode, training_only=training_only)
+        return self._scalers_by_phase[phase]
 
     @functools.cached_property
     def training_scaler(self) -> Scaler:
@@ -173,11 +173,11 @@ class Split:
 
     def phase_data(self, phase: str, batches: Batches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
-        indices, scaler = self._phase_indices[phase], self.scaler(phase)
+        indices, scaler = self._training_indices_by_phase[phase], self.scaler(phase)
         max_steps = batches.buckets[-1].num_steps  # of the longest batch
         mask = np.zeros(len(self.lengths), bool)  # whether to train on each sequence
         mask[indices] = True
-        loader = Loader(
+        loader = ShardLoader(
             self.fit_data, scaler.transform, mask, max_steps, seed=self.seed, warp_std=warp_std
         )
         validation = None
@@ -189,35 +189,38 @@ class Split:
 
     def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        indices = sample_indices(self._phase_indices[phase], max_sequences, self.seed)
+        indices = sample_indices(self._training_indices_by_phase[phase], max_sequences, self.seed)
         return self.fit_data.sequences[indices]
 
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
+        # A fingerprint is a hash of a sequence. Held-back sequences are those for validation and
+        # calibration, whose errors tell how well the model does on new sequences.
         held_back = [np.zeros(0, np.uint64)]
         if phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration_sequences is not None:
             held_back.append(fingerprints(self.calibration_sequences))
-        held_back_fingerprints = np.concatenate(held_back)  # uint64 (n,)
+        held_back_hashes = np.concatenate(held_back)  # uint64 (n,)
         fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
-        for block in fit_data.process_blocks:
+        for block in fit_data.process_block_indices:
             bounds = fit_data.block_offsets[block : block + 2]
-            new = _exclude(fingerprints(fit_data.sequences.block(*bounds)), held_back_fingerprints)
+            new = _exclude_hashes(fingerprints(fit_data.sequences.block(*bounds)), held_back_hashes)
             fit_data.sequences.release(*bounds)
-            trained = _join_smallest(trained, new)
-        trained = _join_smallest(*fit_data.processes.gather(trained))
+            trained = _join_smallest_hashes(trained, new)
+        trained = _join_smallest_hashes(*fit_data.processes.gather(trained))
         if self.base_model is None:
-            return Fingerprints(held_back_fingerprints, trained)
+            return Fingerprints(held_back_hashes, trained)
         before = self.base_model.fingerprints
-        trained_before = (
-            np.zeros(0, np.uint64) if before.training_hashes is None else before.training_hashes
-        )
+        trained_before = before.training_hashes
+        if trained_before is None:  # the base model does not know its training sequences
+            trained_before = np.zeros(0, np.uint64)
         # a sequence is held back only if neither the base model nor this training used it
-        new = np.concatenate([trained, held_back_fingerprints])
-        held_back_now = _exclude(held_back_fingerprints, trained_before)
-        held_back = np.concatenate([_exclude(before.held_back_hashes, new), held_back_now])
-        return Fingerprints(held_back, _join_smallest(trained_before, trained))
+        new = np.concatenate([trained, held_back_hashes])
+        held_back_now = _exclude_hashes(held_back_hashes, trained_before)
+        held_back_before = _exclude_hashes(before.held_back_hashes, new)
+        held_back_hashes = np.concatenate([held_back_before, held_back_now])
+        return Fingerprints(held_back_hashes, _join_smallest_hashes(trained_before, trained))
 
 
 def split_off_calibration(
@@ -233,7 +236,7 @@ def split_off_calibration(
         )
 
     def split_at_random(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _num_to_hold_out(len(lengths), calibration_fraction=calibration_fraction)
+        count = _num_held_out_sequences(len(lengths), calibration_fraction=calibration_fraction)
         # a constant seed, so that a resumed training has the same calibration sequences
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
@@ -282,7 +285,7 @@ def split_validation(
     num_sequences = len(lengths)
     if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _num_to_hold_out(num_sequences, validation_fraction=validation_fraction)
+    num_validation = _num_held_out_sequences(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -294,8 +297,8 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
-    """Return the number of sequences for an argument as `validation_fraction=0.2`; at least 1."""
+def _num_held_out_sequences(num_sequences: int, **fraction_argument: float) -> int:
+    """Return the number, at least 1, for an argument such as `validation_fraction=0.2`."""
     (fraction,) = fraction_argument.values()
     count = max(1, round(num_sequences * fraction))
     if count >= num_sequences:
@@ -307,11 +310,11 @@ def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
     return count
 
 
-def _exclude(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+def _exclude_hashes(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
     """Return the fingerprints uint64 (n,) that are not excluded."""
     return hashes[~np.isin(hashes, excluded)]
 
 
-def _join_smallest(*hashes: np.ndarray) -> np.ndarray:
+def _join_smallest_hashes(*hashes: np.ndarray) -> np.ndarray:
     """Return the smallest of all fingerprints, so that the order of the data does not matter."""
     return np.sort(np.concatenate(hashes))[:MAX_STORED_FINGERPRINTS]

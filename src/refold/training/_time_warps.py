@@ -31,19 +31,19 @@ _NUM_FOLDS = 3
 # Minimum gain in log density, in nats per component. With less, training is as good without warps.
 _MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
-_MIN_SERIES = 12
+_MIN_WARPED_SERIES = 12
 # Number of series from which on no warp is chosen: they show shifted patterns by themselves.
 MAX_WARPED_SERIES = 600
 # Cap on the values of all series. The choice would take too long on more.
-_MAX_SERIES_VALUES = 400_000
+_MAX_VALUES_TO_WARP = 400_000
 # Approximate number of warped copies for the density. More copies make it smoother but slower.
-_NUM_COPIES = 1000
+_NUM_WARPED_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
-_MAX_COPY_VALUES = 1_500_000
+_MAX_WARPED_COPY_VALUES = 1_500_000
 # Numbers of principal components in which densities are compared: few and many.
-_NUM_COMPONENTS = (4, 16)
+_DENSITY_COMPONENT_COUNTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
-_MIN_SINGULAR_VALUE = 1e-3
+_MIN_SINGULAR_VALUE_SHARE = 1e-3
 # Candidate bandwidths of the density, relative to the typical distance to the nearest series.
 _CANDIDATE_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
@@ -77,7 +77,7 @@ def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np
 
 def warp_time_randomly(
     values: np.ndarray,  # (n_steps, n_columns), of series one after another
-    first_steps: np.ndarray,  # (n,), first step of each series
+    first_steps: np.ndarray,  # (n,), index in `values` of the first step of each series
     lengths: np.ndarray,  # (n,)
     warp_std: float,  # standard deviation of the shifts, in steps
     rng: np.random.Generator,
@@ -108,16 +108,16 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     # the smaller of the two gains decides.
     n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
     num_values = n * num_steps * scaled_series.schema.num_columns
-    is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
-    if not is_feasible or not scaled_series.schema.numeric.all():
+    can_warp = _MIN_WARPED_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_VALUES_TO_WARP
+    if not can_warp or not scaled_series.schema.numeric.all():
         return 0.0
     series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
     series[sequence_and_step_indices(scaled_series)] = np.nan_to_num(scaled_series.values)
     # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
-    gains = np.zeros((len(_NUM_COMPONENTS), len(_CANDIDATE_WARP_STDS), n))
+    gains = np.zeros((len(_DENSITY_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
     for is_test in (fold == i for i in range(_NUM_FOLDS)):
-        gains[..., is_test] = _density_gains(
+        gains[..., is_test] = _compute_log_density_gains(
             series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
         )
     is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else it may be chance
@@ -126,37 +126,37 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     return _CANDIDATE_WARP_STDS[best] if gains[best] > _MIN_DENSITY_GAIN else 0.0
 
 
-def _density_gains(
+def _compute_log_density_gains(
     series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
-    """Return the gains in log density per component (num_components, warp_stds, test_series)."""
-    n, num_steps, num_columns = series.shape
+    """Return the gains in log density per component (counts, candidates, test series)."""
+    n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
     centered = (series - mean).reshape(n, -1)
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
-    rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE * singular_values[0]).sum()))
-    directions = directions[: min(latent_dim, rank, max(_NUM_COMPONENTS))].T
+    rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE_SHARE * singular_values[0]).sum()))
+    directions = directions[: min(latent_dim, rank, max(_DENSITY_COMPONENT_COUNTS))].T
     centers = centered @ directions
     points = (test_series - mean).reshape(len(test_series), -1) @ directions
-    unwarped_densities = _log_densities(points, centers)
+    unwarped_densities = _compute_log_densities(points, centers)
     # each series has equally many copies, which differ in their random shifts
-    num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
+    num_copies = max(1, min(_NUM_WARPED_COPIES, _MAX_WARPED_COPY_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:
         warped = warp_time(copies, copy_lengths, warp_std * shifts)
         warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
-        densities = _log_densities(points, np.concatenate([centers, warped_centers]))
+        densities = _compute_log_densities(points, np.concatenate([centers, warped_centers]))
         gains.append(densities - unwarped_densities)
     return np.stack(gains, axis=1)
 
 
-def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return log densities per component (len(_NUM_COMPONENTS), n) of points (n, d)."""
+def _compute_log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return log densities per component (len(_DENSITY_COMPONENT_COUNTS), n) of points (n, d)."""
     # The densities are those of Gaussian kernels at centers (m, d), in the first few dimensions.
     log_densities = []
-    for num_dimensions in (min(count, points.shape[1]) for count in _NUM_COMPONENTS):
+    for num_dimensions in (min(count, points.shape[1]) for count in _DENSITY_COMPONENT_COUNTS):
         x, y = points[:, :num_dimensions], centers[:, :num_dimensions]
         # squared distances of all points from all centers (n, m)
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)

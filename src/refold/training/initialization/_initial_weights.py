@@ -1,6 +1,7 @@
-"""Initial weights of a network: its linear path and its ROCKET features, fitted to sequences.
+"""`InitialWeights` sets the initial weights of a network at the start of each phase of training.
 
-`InitialWeights` sets them at the start of each phase of training.
+They are fitted to sequences: the weights of the linear path (a linear encoder and a linear decoder,
+to which the LSTMs add) and those of ROCKET features (pooled random convolutions).
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from refold.training.initialization._token_columns import (
 )
 
 # Cap on the padded values of the sequences for principal components, because they are in memory.
-_MAX_PADDED_VALUES = 1 << 22
+_MAX_PADDED_SAMPLE_VALUES = 1 << 22
 # Cap on the values of a sequence, with one-hot tokens, for joint components of numeric and token
 # columns. With more values, only the LSTM models the categorical columns. Without joint components,
 # the error on mixed columns was 5.7 times as large.
@@ -38,10 +39,10 @@ _MAX_JOINT_VALUES = 1 << 14
 _MAX_ROCKET_SEQUENCES = 4096
 # A feature with a smaller standard deviation, relative to its mean, is constant up to rounding
 # errors. If these errors were scaled up, the features would encode the padding.
-_MIN_FEATURE_STD = 1e-4
+_MIN_ROCKET_FEATURE_STD = 1e-4
 # A component with a smaller standard deviation, relative to the first one, is left out for the same
 # reason.
-_MIN_COMPONENT_STD = 1e-2
+_MIN_ROCKET_COMPONENT_STD = 1e-2
 
 
 # Principal components reconstruct smooth series far better than a trained LSTM, and on other data,
@@ -60,7 +61,7 @@ class InitialWeights:
     ) -> None:
         self._network, self._split, self.corruption = network, split, corruption
         # a resumed training computes the initial weights of earlier phases again, from these
-        self._untrained = weights_of(network) if resumed else None
+        self._untrained_weights = weights_of(network) if resumed else None
         # by phase, weights that are worth keeping, or None
         self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
@@ -68,23 +69,23 @@ class InitialWeights:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
         network, split = self._network, self._split
         worth_keeping = split.base_model is not None
-        is_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+        has_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
         has_rocket = network.specification.rocket_dim > 0
-        if split.base_model is None and (is_linear or has_rocket):
+        if split.base_model is None and (has_linear or has_rocket):
             specification = network.specification
             num_steps, width = specification.max_steps, len(specification.column_types)
-            if is_linear:
+            if has_linear:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
                 num_steps = encoder_layer.num_steps
             if _initialize_jointly(specification, num_steps):
                 width = int(_output_widths(specification).sum())
             # more sequences would need too much memory, but each component needs some of them
-            max_sequences = _MAX_PADDED_VALUES // (num_steps * width)
+            max_sequences = _MAX_PADDED_SAMPLE_VALUES // (num_steps * width)
             sample = split.sample(phase, max(4 * specification.latent_dim, max_sequences))
             sequences = split.scaler(phase).transform(sample)
             if has_rocket:
                 set_rocket_initialization(network, sequences)
-            if is_linear:  # worth keeping if the linear codes explain anything
+            if has_linear:  # worth keeping if the linear codes explain anything
                 worth_keeping = set_linear_initialization(
                     network, sequences, seed=split.seed, corruption=self.corruption
                 )
@@ -94,7 +95,7 @@ class InitialWeights:
     def of_phase(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
         if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
-            with temporary_weights(self._network, self._untrained):
+            with temporary_weights(self._network, self._untrained_weights):
                 self.initialize(phase)
         return self._weights_by_phase[phase]
 
@@ -157,8 +158,8 @@ def set_linear_initialization(
     if encoder_layer.by_length:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
         offsets = np.zeros(encoder_layer.offsets.shape)
-        if (codec := linear.lengthwise) is not None:
-            maps, offsets = codec.maps, codec.offsets
+        if (codec := linear.lengthwise_codec) is not None:
+            maps, offsets = codec.maps_by_length, codec.offsets_by_length
             # Maps shrink or enlarge the effect of a weight on the code. The factor undoes the
             # effect of the map of a medium length.
             mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
@@ -228,7 +229,7 @@ def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     # (n, num_features)
     features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
-    is_varying = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
+    is_varying = std > _MIN_ROCKET_FEATURE_STD * np.maximum(1.0, np.abs(mean))
     inverse_std = np.where(is_varying, 1.0 / np.where(is_varying, std, 1.0), 0.0)
     standardized = (features - mean) * inverse_std
     with one_blas_thread(*features.shape):
@@ -238,7 +239,7 @@ def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     directions = directions * np.where(largest < 0, -1.0, 1.0)
     component_std = singular_values / np.sqrt(len(features))
     weights = np.zeros((network.specification.rocket_dim, features.shape[1]))
-    min_std = _MIN_COMPONENT_STD * max(component_std[0], 1.0)
+    min_std = _MIN_ROCKET_COMPONENT_STD * max(component_std[0], 1.0)
     rank = min(len(weights), int((component_std > min_std).sum()))
     weights[:rank] = directions[:rank] / component_std[:rank, None] * inverse_std
     layer: Any = network.models.encoder.get_layer("rocket_dim")

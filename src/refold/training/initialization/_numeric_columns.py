@@ -19,7 +19,7 @@ from refold.arguments import Corruption
 from refold.sequences import Sequences, sequence_and_step_indices
 from refold.training.initialization._principal_components import (
     Components,
-    principal_components,
+    find_principal_components,
     split_folds,
 )
 
@@ -27,19 +27,19 @@ from refold.training.initialization._principal_components import (
 # must not be 0.
 _MIN_RESIDUAL_SHARE = 1e-4
 # Cap on the values of an intermediate array of the regression, for memory.
-_MAX_PRODUCT_VALUES = 1 << 22
+_MAX_RIDGE_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
 _MIN_SERIES_BY_LENGTH = 20
 # Cap on the number of padded values times the number of folds, for speed.
-_MAX_VALUES_IN_FOLDS = 1 << 17
+_MAX_VALUES_IN_ALL_FOLDS = 1 << 17
 # Cap on the number of folds.
 _MAX_FOLDS = 3
 # Candidate priors of codes by length. Each has a flag, whether the components are those of a
 # stationary process, and the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
-_MAX_ITERATIONS = 8
+_MAX_EM_ITERATIONS = 8
 # Iterations end early if the noise changes by a smaller share.
 _MIN_NOISE_CHANGE = 3e-3
 # Lower bound of the noise, as a share of the power. Without noise, some inverses do not exist.
@@ -51,7 +51,7 @@ _FINAL_NOISE_FACTOR = 0.01
 # Cap on the values per series for stationary components. The decomposition would take too long.
 _MAX_STATIONARY_VALUES = 1500
 # Weight of the overall mean in the mean of a step, as a number of series.
-_PRIOR_COUNT = 2.0
+_OVERALL_MEAN_COUNT = 2.0
 # Lower bound of the standard deviation of a code dimension, relative to the largest one.
 _MIN_CODE_STD = 1e-3
 
@@ -61,17 +61,17 @@ class LengthwiseCodec(NamedTuple):
 
     encoder: np.ndarray  # (num_steps, n_columns, latent_dim), weights of the values
     # (num_steps + 1, latent_dim), by length: what to subtract from the weighted sum of the values
-    offsets: np.ndarray
+    offsets_by_length: np.ndarray
     # (num_steps + 1, latent_dim, latent_dim), by length: map from that difference to the code
-    maps: np.ndarray
+    maps_by_length: np.ndarray
     # (latent_dim + 1, num_steps, n_columns): weights of each dimension, then the output for a code
     # of zeros
     decoder: np.ndarray
 
     def encode(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of zero-filled series (n, num_steps, n_columns)."""
-        sums = np.tensordot(values, self.encoder, axes=2) - self.offsets[lengths]
-        return np.einsum("nd,nde->ne", sums, self.maps[lengths])
+        sums = np.tensordot(values, self.encoder, axes=2) - self.offsets_by_length[lengths]
+        return np.einsum("nd,nde->ne", sums, self.maps_by_length[lengths])
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class LinearInitialization:
     # Society B 61, 1999
     log_variance: np.ndarray
     # None if codes do not depend on the length; else its weights are `encoder`, without a bias
-    lengthwise: LengthwiseCodec | None = None
+    lengthwise_codec: LengthwiseCodec | None = None
 
 
 class PaddedSeries(NamedTuple):
@@ -99,7 +99,7 @@ class PaddedSeries(NamedTuple):
 
     values: np.ndarray  # zero where missing and in padding
     is_observed: np.ndarray  # bool, False where missing and in padding
-    inputs: np.ndarray  # of the encoder: values after any corruption
+    encoder_inputs: np.ndarray  # of the encoder: values after any corruption
     lengths: np.ndarray  # (n,), at most num_steps
 
     def take(self, mask: np.ndarray) -> "PaddedSeries":
@@ -125,12 +125,12 @@ def fit_linear_initialization(
     series = pad_series(sequences, column_indices, num_steps, seed, corruption, noiseless_columns)
     values, is_observed, inputs, lengths = series
     has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
-    components = principal_components(values, lengths, latent_dim, is_observed, seed=seed)
+    components = find_principal_components(values, lengths, latent_dim, is_observed, seed=seed)
     codec = fit_linear_codec(series, components, is_corrupted=bool(corruption))
     use_components = not corruption and components_decode_better(series, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
-    encoder = codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
-    encoder_bias, codes = -codec.weights @ codec.mean, codec.encode(inputs)
+    encoder = codec.encoder_weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
+    encoder_bias, codes = -codec.encoder_weights @ codec.mean, codec.encode(inputs)
     lengthwise = None
     if may_use_length and not has_missing:
         lengthwise = _choose_lengthwise_codec(
@@ -145,19 +145,20 @@ def fit_linear_initialization(
     error = squares.sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(is_observed.sum(axis=(0, 1)), 1)
     mean = values.sum(axis=(0, 1)) / count
-    power = np.einsum("ntc,ntc->c", *[(values - mean) * is_observed] * 2)
+    deviations = (values - mean) * is_observed
+    power = np.einsum("ntc,ntc->c", deviations, deviations)
     # a smaller power is a rounding error of a constant column
     power = np.where(power > 1e-12 * count * mean**2, power, 0.0)
     share = np.clip(error.sum() / power.sum(), _MIN_RESIDUAL_SHARE, 1.0) if power.any() else 1.0
     return LinearInitialization(
-        encoder,
-        encoder_bias,
-        decoder[:-1],
-        decoder[-1],
-        np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
-        float(share),
-        np.log(np.clip(codec.mse / components.std**2, 1e-6, 1.0)),
-        lengthwise,
+        encoder=encoder,
+        encoder_bias=encoder_bias,
+        decoder=decoder[:-1],
+        decoder_bias=decoder[-1],
+        residual_std=np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
+        residual_share=float(share),
+        log_variance=np.log(np.clip(codec.mse / components.code_std**2, 1e-6, 1.0)),
+        lengthwise_codec=lengthwise,
     )
 
 
@@ -182,9 +183,8 @@ def pad_series(
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise_std * rng.standard_normal(values.shape) * is_observed
     noise[..., list(noiseless_columns)] = 0.0
-    is_kept = (
-        rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
-    )  # else the step is dropped
+    # for each step of each series, whether it is not dropped
+    is_kept = rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
     return PaddedSeries(values, is_observed, (values + noise) * is_kept, lengths)
 
 
@@ -192,12 +192,12 @@ def pad_series(
 
 
 @dataclass(frozen=True)
-class Codec:
+class LinearCodec:
     """Linear encoder with two decoding maps."""
 
     mean: np.ndarray  # (num_steps * n_columns,), subtracted before encoding
     # (latent_dim, num_steps * n_columns), of the encoder; codes have a standard deviation of 1
-    weights: np.ndarray
+    encoder_weights: np.ndarray
     # Decoding maps (latent_dim + 1, num_steps, n_columns): weights of each dimension, then the
     # output for a code of zeros. One decodes by the components, the other by a ridge regression.
     component_decoder: np.ndarray
@@ -207,7 +207,7 @@ class Codec:
 
     def encode(self, series: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of series (n, num_steps, n_columns)."""
-        return (series.reshape(len(series), -1) - self.mean) @ self.weights.T
+        return (series.reshape(len(series), -1) - self.mean) @ self.encoder_weights.T
 
 
 def decode(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
@@ -215,7 +215,7 @@ def decode(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
     return np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
 
 
-def _squared_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries) -> np.ndarray:
+def _series_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries) -> np.ndarray:
     """Return the sum of squared errors (n,) of the observed values of each series."""
     errors = (decode(codes, decoder) - series.values) * series.is_observed
     return (errors**2).sum(axis=(1, 2))
@@ -223,7 +223,7 @@ def _squared_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries
 
 def fit_linear_codec(
     series: PaddedSeries, components: Components, *, is_corrupted: bool = False
-) -> Codec:
+) -> LinearCodec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
     # values. The ridge regression uses observed values only. Its weights are drawn towards the
@@ -231,7 +231,7 @@ def fit_linear_codec(
     # regression has a smaller error than the components.
     values, is_observed, inputs, _ = series
     n, _, num_columns = values.shape
-    mean, loadings, std = components.mean, components.loadings, components.std
+    mean, loadings, std = components.mean, components.loadings, components.code_std
     rank = int(loadings.any(axis=1).sum())
     weights = loadings * std[:, None]  # of the decoder
     if is_corrupted:
@@ -252,7 +252,7 @@ def fit_linear_codec(
     optimism = n / max(1, n - 1 - rank)
     if 2 * rank >= n and np.isfinite(components.held_out_error):
         optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
-    mse = error * optimism / count
+    mse = float(error * optimism / count)
     # The penalty is that of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine
     # Learning", 2006, sections 3.3 and 3.5): the residual variance divided by the prior variance of
     # the weights. The prior variance is the mean square of the weights of a component. For the
@@ -260,7 +260,7 @@ def fit_linear_codec(
     prior_variances = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
     penalties = mse / np.maximum(prior_variances, 1e-12 * prior_variances.max())
     decoder = component_decoder + fit_ridge(codes, residual, is_observed, penalties)
-    return Codec(mean, encoder_weights, component_decoder, decoder, float(mse), float(optimism))
+    return LinearCodec(mean, encoder_weights, component_decoder, decoder, mse, float(optimism))
 
 
 def fit_ridge(
@@ -283,7 +283,7 @@ def fit_ridge(
     num_systems = in_system.shape[1]
     sums = (values.reshape(n, -1).T @ inputs).reshape(num_systems, -1, width).transpose(0, 2, 1)
     solution = np.empty_like(sums)
-    batch_size = max(1, _MAX_PRODUCT_VALUES // width**2)  # of systems, and of series
+    batch_size = max(1, _MAX_RIDGE_PRODUCT_VALUES // width**2)  # of systems, and of series
     for first in range(0, num_systems, batch_size):
         systems = slice(first, first + batch_size)
         squares = np.zeros((len(sums[systems]), width * width))
@@ -305,28 +305,29 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
     # predicts for these values. Without the choice between components and regression, the error was
     # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
-    # there is no mixture if the data is too much for cross-validation, see `principal_components`
+    # there is no mixture if the data is too much for it, see `find_principal_components`
     if components.mixture is None or not series.is_observed[is_step].all():
         return False
     gains = np.zeros(len(series.values))
     for is_test in split_folds(len(gains), seed):
-        codec, _ = _fit_fold(series.take(~is_test), components, seed)
+        codec, _ = _fit_fold_codec(series.take(~is_test), components, seed)
         test_series = series.take(is_test)
         codes = codec.encode(test_series.values)
-        regression_errors = _squared_errors(codes, codec.regression_decoder, test_series)
-        component_errors = _squared_errors(codes, codec.component_decoder, test_series)
+        regression_errors = _series_errors(codes, codec.regression_decoder, test_series)
+        component_errors = _series_errors(codes, codec.component_decoder, test_series)
         gains[is_test] = regression_errors - component_errors
     return mean_gain_lower_bound(gains) > 0
 
 
-def _fit_fold(
+def _fit_fold_codec(
     training_series: PaddedSeries, all_components: Components, seed: int
-) -> tuple[Codec, Components]:
-    """Return a codec and components of the training series, with the mixture of all series."""
+) -> tuple[LinearCodec, Components]:
+    """Return a codec and components of the training series."""
+    # the components use the mixture of series and random variations that all series have chosen
     values, is_observed, _, lengths = training_series
     num_components = len(all_components.loadings)
     options: Any = {"mixture_of": all_components, "seed": seed}
-    components = principal_components(values, lengths, num_components, is_observed, **options)
+    components = find_principal_components(values, lengths, num_components, is_observed, **options)
     return fit_linear_codec(training_series, components), components
 
 
@@ -360,12 +361,12 @@ def _choose_lengthwise_codec(
         return None
     # for each prior, how much smaller the errors of held-out series are in each fold
     gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
-    num_folds = int(np.clip(_MAX_VALUES_IN_FOLDS // series.values.size, 1, _MAX_FOLDS))
+    num_folds = int(np.clip(_MAX_VALUES_IN_ALL_FOLDS // series.values.size, 1, _MAX_FOLDS))
     for is_test in itertools.islice(split_folds(n, seed), num_folds):
         training_series, test_series = series.take(~is_test), series.take(is_test)
-        codec, fold_components = _fit_fold(training_series, components, seed)
+        codec, fold_components = _fit_fold_codec(training_series, components, seed)
         decoder = codec.component_decoder if use_components else codec.regression_decoder
-        errors = _squared_errors(codec.encode(test_series.values), decoder, test_series)
+        errors = _series_errors(codec.encode(test_series.values), decoder, test_series)
         # None if there are too many values for components of a stationary process
         stationary_components = fit_stationary_components(training_series, num_components)
         for is_stationary, shrinkage in _PRIORS:
@@ -375,7 +376,7 @@ def _choose_lengthwise_codec(
                     training_series, prior_components, mse=codec.mse, shrinkage=shrinkage
                 )
                 codes = lengthwise.encode(test_series.values, test_series.lengths)
-                new_errors = _squared_errors(codes, lengthwise.decoder, test_series)
+                new_errors = _series_errors(codes, lengthwise.decoder, test_series)
                 gains[is_stationary, shrinkage].append(errors - new_errors)
     joined = {prior: np.concatenate(folds) for prior, folds in gains.items() if folds}
     mean_gains = {
@@ -406,7 +407,7 @@ def fit_lengthwise_codec(
     rank = len(prior_components.loadings)
     longest_first = np.argsort(-series.lengths, kind="stable")
     values, lengths = series.values[longest_first], series.lengths[longest_first]
-    weights = prior_components.loadings.T * prior_components.std
+    weights = prior_components.loadings.T * prior_components.code_std
     weights = weights.reshape(num_steps, num_columns, rank)
     bias = prior_components.mean.reshape(num_steps, num_columns)
     # the noise is above 0, also for series of zeros, whose covariance would be singular
@@ -417,9 +418,9 @@ def fit_lengthwise_codec(
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
     # (num_steps, rank + 1, n_columns)
     prior_weights = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
-    for _ in range(_MAX_ITERATIONS if np.isfinite(shrinkage) else 0):
+    for _ in range(_MAX_EM_ITERATIONS if np.isfinite(shrinkage) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
-        codes, covariances = _code_posterior(values, lengths, weights, bias, noise)
+        codes, covariances = _compute_code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
         squares = inputs[:, :, None] * inputs[:, None, :]
         squares[:, :rank, :rank] += covariances
@@ -427,6 +428,7 @@ def fit_lengthwise_codec(
         squares = squares[num_series]
         products = np.stack([inputs[:m].T @ values[:m, t] for t, m in enumerate(num_series)])
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
+        # (empirical Bayes, as in `fit_linear_codec`); the bias, which is last, has a weak penalty
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
         penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior_weights))
@@ -445,40 +447,41 @@ def fit_lengthwise_codec(
     is_nonzero = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
     noise *= _FINAL_NOISE_FACTOR
-    codes, _ = _code_posterior(values, lengths, weights, bias, noise)
+    codes, _ = _compute_code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
-    # The maps compute the codes of `_code_posterior`, divided by `std`. They divide by `std` twice,
-    # because the encoder has the same weights as the decoder, which are multiplied by `std`.
+    # The maps compute the codes of `_compute_code_posterior`, divided by `std`. They divide by it
+    # twice, because the encoder has the weights of the decoder, which are multiplied by `std`.
     scaled_weights = weights * std
-    offsets = _cumulative_products(scaled_weights, bias[..., None])[..., 0]
-    grams = _cumulative_products(weights, weights)
+    offsets = _accumulate_products(scaled_weights, bias[..., None])[..., 0]
+    grams = _accumulate_products(weights, weights)
     inverses = np.linalg.inv(grams + np.diag(np.where(is_nonzero, noise, 1.0)))
     maps = inverses / std[:, None] / std
     decoder = np.concatenate([scaled_weights.transpose(2, 0, 1), bias[None]])
     return LengthwiseCodec(scaled_weights, offsets, maps, decoder)
 
 
-def _cumulative_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return cumulative sums over steps, from none to all, of the products of two arrays."""
-    # arrays (num_steps, n_columns, i) and (num_steps, n_columns, j) give (num_steps + 1, i, j)
+def _accumulate_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the sums of the products of two arrays over the steps before each step."""
+    # Arrays (num_steps, n_columns, i) and (num_steps, n_columns, j) give (num_steps + 1, i, j): the
+    # first sum is over no step, and the last one is over all steps.
     products = np.matmul(left.transpose(0, 2, 1), right)
     return np.concatenate([np.zeros((1, *products.shape[1:])), np.cumsum(products, axis=0)])
 
 
-def _code_posterior(
-    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, variance: float
+def _compute_code_posterior(
+    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
-    # The condition are the values of the series, which have normal noise with the given variance.
+    # The condition are the values of the series, which have normal noise with the variance `noise`.
     # Codes have a standard normal distribution as their prior.
     rank = weights.shape[2]
-    grams = _cumulative_products(weights, weights)
-    offsets = _cumulative_products(weights, bias[..., None])[..., 0]
+    grams = _accumulate_products(weights, weights)
+    offsets = _accumulate_products(weights, bias[..., None])[..., 0]
     # one inverse for each length that occurs
     distinct, index = np.unique(lengths, return_inverse=True)
-    inverses = np.linalg.inv(grams[distinct] + variance * np.eye(rank))[index]
+    inverses = np.linalg.inv(grams[distinct] + noise * np.eye(rank))[index]
     sums = np.tensordot(values, weights, axes=2) - offsets[lengths]
-    return np.einsum("nd,nde->ne", sums, inverses), variance * inverses
+    return np.einsum("nd,nde->ne", sums, inverses), noise * inverses
 
 
 def fit_stationary_components(series: PaddedSeries, num_components: int) -> Components | None:
@@ -496,7 +499,7 @@ def fit_stationary_components(series: PaddedSeries, num_components: int) -> Comp
     is_step = (np.arange(num_steps) < lengths[:, None])[..., None]
     count = is_step.sum(axis=0)
     overall_mean = values.sum(axis=(0, 1)) / max(1, lengths.sum())
-    mean = (values.sum(axis=0) + _PRIOR_COUNT * overall_mean) / (count + _PRIOR_COUNT)
+    mean = (values.sum(axis=0) + _OVERALL_MEAN_COUNT * overall_mean) / (count + _OVERALL_MEAN_COUNT)
     # The autocovariance (2 * num_steps - 1, n_columns, n_columns): element k is the mean product of
     # a step and the step k steps earlier. A negative k counts from the end, as an index. A fast
     # Fourier transform computes the sums of products. Its padding prevents that the end of a series

@@ -1,6 +1,6 @@
 """Principal components of series; if there are few, also of random variations of these series.
 
-`principal_components` is what other modules use.
+`find_principal_components` is what other modules use.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,10 +32,10 @@ from refold.training._time_warps import draw_time_shifts, warp_time
 # as large for 10, 30 and 100 series of 12, 11 and 6 data sets, and 1.54 times on one data set.
 
 # From this number of series on, their covariance is good enough, and no mixture is tried.
-_MAX_MIXED_SEQUENCES = 2000
+_MAX_SERIES_TO_MIX = 2000
 # Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
 # each fold.
-_MAX_MIXED_VALUES = 1 << 17
+_MAX_VALUES_TO_MIX = 1 << 17
 # Approximate number of surrogates, and of warped copies. More change the covariance little.
 _NUM_VARIATIONS = 1000
 # Cap on the values of the surrogates, and of the warped copies, which limits memory.
@@ -91,13 +91,13 @@ class Components(NamedTuple):
     loadings: np.ndarray
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
     # the weight of one series; 1 where the loading is zero
-    std: np.ndarray
+    code_std: np.ndarray
     mixture: MixtureWeights | None = None  # None without cross-validation
     # mean over held-out series of the squared error, summed over observed values
     held_out_error: float = np.nan
 
 
-def principal_components(
+def find_principal_components(
     series: np.ndarray,  # (n, num_steps, n_columns), standardized, zero where nothing was observed
     lengths: np.ndarray,  # (n,), at most num_steps
     n_components: int,
@@ -110,12 +110,12 @@ def principal_components(
     n, mean = len(series), series.mean(axis=0).ravel()
     is_observed = is_observed.reshape(n, -1)
     mixture, held_out_error = None, np.nan
-    # all surrogates together count as much as one series
+    # rows of surrogates, which together count as much as one series; none if they are not drawn
     surrogates = np.zeros((0, len(mean)))
     # a full decomposition of a large covariance would be repeated for each mixture and fold
     min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_MATRIX_SIDE
     is_slow = mean.size > MAX_ONE_THREAD_MATRIX_SIDE and n_components >= min_slow_components
-    if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
+    if n >= _MAX_SERIES_TO_MIX or series.size > _MAX_VALUES_TO_MIX or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if mixture_of is None or mixture_of.mixture is None:
@@ -124,12 +124,13 @@ def principal_components(
             )
         else:
             mixture, held_out_error = mixture_of.mixture, mixture_of.held_out_error
+        # the rows of the second mixture only serve to read its surrogates
         mixtures = [mixture, MixtureWeights(surrogate_weight=1.0)]
-        rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).rows()
+        rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).mixture_rows()
         surrogates = with_surrogates[n:]  # the rows of the series come first
     else:
         rows = np.zeros((1, len(mean)))
-    singular_values, directions = _decompose(rows, n_components, seed)
+    singular_values, directions = _leading_svd(rows, n_components, seed)
     # smaller singular values are rounding errors
     min_std = 1e-6 * max(float(singular_values[0]), 1e-12)
     rank = int((singular_values > min_std).sum())
@@ -153,7 +154,7 @@ def _choose_mixture(
         train = series[~is_held_out]
         held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
         variations = _draw_variations(train, lengths[~is_held_out], _MIXTURES, seed)
-        for i, directions in enumerate(variations.find_directions(n_components, seed)):
+        for i, directions in enumerate(variations.find_leading_directions(n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
     gains = [0.0, *(mean_gain_lower_bound(errors[0] - error) for error in errors[1:])]
@@ -161,7 +162,7 @@ def _choose_mixture(
     return _MIXTURES[best], float(errors[best].mean())
 
 
-class _Variations(NamedTuple):
+class _SeriesVariations(NamedTuple):
     """Centered series and their variations, with rows that are scaled for covariances."""
 
     # The product `rows.T @ rows` is a covariance. The total variance of the surrogates is that of
@@ -172,18 +173,18 @@ class _Variations(NamedTuple):
     series_by_warp_std: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
-    def rows(self) -> Iterator[np.ndarray]:
+    def mixture_rows(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""
         for surrogate_weight, warp_std in self.mixtures:
             surrogates = np.sqrt(surrogate_weight / self.num_series) * self.surrogates
             yield np.concatenate([self.series_by_warp_std[warp_std], surrogates])
 
-    def find_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
+    def find_leading_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
         """Yield the leading directions (n_components, size) of each mixture, in any order."""
         num_surrogates, num_values = self.surrogates.shape
         if num_values > min(MAX_ONE_THREAD_MATRIX_SIDE, num_surrogates):
-            for rows in self.rows():
-                yield _decompose(rows, n_components, seed)[1]
+            for rows in self.mixture_rows():
+                yield _leading_svd(rows, n_components, seed)[1]
             return
         # For few values, the directions are the leading eigenvectors of the covariance, which
         # `eigh` sorts by rising eigenvalues. The covariances of all mixtures need few products.
@@ -200,7 +201,7 @@ class _Variations(NamedTuple):
 
 def _draw_variations(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
-) -> _Variations:
+) -> _SeriesVariations:
     """Draw the surrogates, and the warped copies that the mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
@@ -224,10 +225,10 @@ def _draw_variations(
         warped = (warp_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
         series_by_warp_std[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
-    return _Variations(mixtures, n, series_by_warp_std, surrogates)
+    return _SeriesVariations(mixtures, n, series_by_warp_std, surrogates)
 
 
-def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _leading_svd(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values and right singular vectors (n_components, size), largest first."""
     num_rows, num_values = matrix.shape
     with one_blas_thread(*matrix.shape):

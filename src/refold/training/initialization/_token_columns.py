@@ -23,10 +23,10 @@ from refold.training.initialization._numeric_columns import (
 )
 
 # Number of iterations of the subspace iteration. More iterations are more exact.
-_NUM_ITERATIONS = 16
+_NUM_SUBSPACE_ITERATIONS = 16
 # Number of directions that the subspace iteration computes in addition to those requested, which
 # makes it more exact.
-_OVERSAMPLING = 10
+_NUM_EXTRA_DIRECTIONS = 10
 
 # Cap on the categories of a column whose tokens are stored. With more, their levels in a code would
 # not be distinct as float16.
@@ -35,25 +35,25 @@ _MAX_STORED_CATEGORIES = 256
 # Components describe which tokens go together. Stored tokens do not, so they also reconstruct
 # anomalous sequences, and a small gain is not worth this. On sentences of 120 steps at 32
 # dimensions, 76 % of the categories were wrong without stored tokens, and 61 % with them.
-_MIN_STORED_GAIN = 0.05
+_MIN_GAIN_TO_STORE_TOKENS = 0.05
 # Difference in logits between a stored token and the one with the next level.
 _LOGIT_MARGIN = 12.0
 
 # Candidate factors from a difference of probabilities to a difference of logits. With the first
 # one, logits do not depend on the regression.
-LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
+CANDIDATE_LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Weight of the prior, as a number of sequences. The frequencies at a step are drawn towards those
 # of all steps, and the regression of a step is drawn towards 0.
-_PRIOR_COUNT = 10.0
+_PRIOR_SEQUENCE_COUNT = 10.0
 # Lower bound of the loss that remains, as a share. It is a scale, so it must not be 0.
-_MIN_LOSS_SHARE = 1e-4
+_MIN_REMAINING_LOSS_SHARE = 1e-4
 # Share of the sequences that are held out to choose the factor.
-_HELD_OUT_SHARE = 0.2
+_SHARE_TO_CHOOSE_FACTOR = 0.2
 # Cap on these sequences, for speed.
-_MAX_HELD_OUT = 300
+_MAX_SEQUENCES_TO_CHOOSE_FACTOR = 300
 
 
-class Tokens(NamedTuple):
+class OneHotTokens(NamedTuple):
     """One-hot tokens of sequences, as a sparse array."""
 
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
@@ -77,7 +77,7 @@ class Tokens(NamedTuple):
         """Number of sequences that have any token of the same column (num_steps, width)."""
         return np.repeat(self.is_observed.sum(axis=0), self.widths, axis=1)
 
-    def take(self, indices: np.ndarray) -> "Tokens":
+    def take(self, indices: np.ndarray) -> "OneHotTokens":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
             one_hot_values=self.one_hot_values[indices],
@@ -86,7 +86,7 @@ class Tokens(NamedTuple):
         )
 
 
-def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
+def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotTokens:
     """One-hot encode the first steps of binary and categorical columns."""
     row, step = sequence_and_step_indices(sequences)
     is_first = step < num_steps
@@ -107,15 +107,15 @@ def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
         columns.append(step[is_one] * widths.sum() + column_start + category)
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
-    one_hot = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
-    return Tokens(one_hot, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
+    ones = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
+    return OneHotTokens(ones, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
 
 
 class _TokenCodec(NamedTuple):
     """Linear encoder of tokens, and a regression of the tokens at each step on the code."""
 
     mean: np.ndarray  # (num_steps * width,), subtracted before encoding
-    weights: np.ndarray  # (latent_dim, num_steps * width), of the encoder
+    encoder_weights: np.ndarray  # (latent_dim, num_steps * width), of the encoder
     log_variance: np.ndarray  # (latent_dim,), of a code given its sequence
     frequencies: np.ndarray  # (num_steps, width), of tokens
     # the regression predicts how much probabilities differ from the frequencies
@@ -124,7 +124,7 @@ class _TokenCodec(NamedTuple):
 
     def encode(self, one_hot_values: scipy.sparse.csr_array) -> np.ndarray:
         """Return codes (n, latent_dim) of one-hot values (n, num_steps * width)."""
-        return one_hot_values @ self.weights.T - self.weights @ self.mean
+        return one_hot_values @ self.encoder_weights.T - self.encoder_weights @ self.mean
 
 
 def fit_token_initialization(
@@ -145,7 +145,7 @@ def fit_token_initialization(
     # A ridge regression was chosen over a logistic regression. On sentences, twenty iterations of a
     # logistic regression with Böhning's bound took thirty times as long, and the loss was 2 %
     # smaller.
-    tokens = one_hot_tokens(sequences, num_steps)
+    tokens = one_hot_encode_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     inputs = tokens.one_hot_values
     if corruption.dropped_share:  # without randomly dropped steps
@@ -154,36 +154,37 @@ def fit_token_initialization(
         is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.dropped_share
         data = values.data * is_kept[values.row, values.col // width]
         inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
-    training, held_out = split_for_factor(n, seed)
+    training, held_out = split_to_choose_factor(n, seed)
     # the share is the loss relative to that of the factor 0
-    fit_codec, factor, share = fit_component_codec, 0.0, 1.0
+    fit_codec, factor, share = fit_token_component_codec, 0.0, 1.0
     if len(held_out):
-        candidates: list[Any] = [(fit_component_codec, LOGIT_FACTORS, 0.0)]
+        # functions, candidate factors, and the share of the loss that each must save
+        candidates: list[Any] = [(fit_token_component_codec, CANDIDATE_LOGIT_FACTORS, 0.0)]
         if may_store_tokens and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
-            candidates.append((fit_exact_codec, (0.0, 1.0), _MIN_STORED_GAIN))
+            candidates.append((fit_token_storing_codec, (0.0, 1.0), _MIN_GAIN_TO_STORE_TOKENS))
         for candidate, factors, min_gain in candidates:
-            codec = candidate(tokens.take(training), inputs[training], latent_dim, seed)
+            codec = candidate(tokens.take(training), latent_dim, inputs[training], seed)
             terms = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
             new_factor, new_share = choose_logit_factor(tokens.take(held_out), *terms, factors)
             if new_share < share - min_gain:
                 fit_codec, factor, share = candidate, new_factor, new_share
-    codec = fit_codec(tokens, inputs, latent_dim, seed)
+    codec = fit_codec(tokens, latent_dim, inputs, seed)
     return LinearInitialization(
-        codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
-        -codec.weights @ codec.mean,
-        factor * codec.slope,
-        to_logits(codec.frequencies, tokens.num_categories) + factor * codec.offset,
-        np.ones(width),
-        share,
-        codec.log_variance,
+        encoder=codec.encoder_weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
+        encoder_bias=-codec.encoder_weights @ codec.mean,
+        decoder=factor * codec.slope,
+        decoder_bias=to_logits(codec.frequencies, tokens.num_categories) + factor * codec.offset,
+        residual_std=np.ones(width),
+        residual_share=share,
+        log_variance=codec.log_variance,
     )
 
 
-def fit_component_codec(
-    tokens: Tokens, one_hot_inputs: scipy.sparse.csr_array, latent_dim: int, seed: int
+def fit_token_component_codec(
+    tokens: OneHotTokens, latent_dim: int, one_hot_inputs: scipy.sparse.csr_array, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    mean, loadings, noise = _find_sparse_components(tokens.one_hot_values, latent_dim, seed)
+    mean, loadings, noise = _find_one_hot_components(tokens.one_hot_values, latent_dim, seed)
     arrays = tokens.one_hot_values, one_hot_inputs
     clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
     n = max(len(codes), 1)
@@ -200,7 +201,7 @@ def fit_component_codec(
 
 
 @one_blas_thread()  # the products are with sparse arrays, which SciPy computes without threads
-def _find_sparse_components(
+def _find_one_hot_components(
     one_hot_values: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the mean (m,), loadings (latent_dim, m) and residual variance of values (n, m)."""
@@ -213,10 +214,10 @@ def _find_sparse_components(
     num_components = min(latent_dim, n - 1, num_values)
     if num_components > 0 and power > 1e-9:
         # subtract the mean from the products, because centered values would not be sparse
-        num_directions = min(num_components + _OVERSAMPLING, n, num_values)
+        num_directions = min(num_components + _NUM_EXTRA_DIRECTIONS, n, num_values)
         rng = np.random.default_rng([seed, 0x5BD0])
         basis = rng.standard_normal((num_values, num_directions))
-        for _ in range(_NUM_ITERATIONS):
+        for _ in range(_NUM_SUBSPACE_ITERATIONS):
             rows, _ = np.linalg.qr(one_hot_values @ basis - mean @ basis)
             basis, _ = np.linalg.qr(one_hot_values.T @ rows - np.outer(mean, rows.sum(axis=0)))
         projected = one_hot_values @ basis - mean @ basis
@@ -231,7 +232,7 @@ def _find_sparse_components(
 
 @one_blas_thread()
 def _regress_tokens(
-    tokens: Tokens,
+    tokens: OneHotTokens,
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
     penalties: np.ndarray,  # (latent_dim,), of the square of a weight
@@ -277,8 +278,8 @@ def _regress_tokens(
 # distance of levels large. A missing token is decoded as the most frequent one. Training by
 # gradient descent did not find such a code in any trial, from principal components or from random
 # weights, with parallel or autoregressive decoders.
-def fit_exact_codec(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
-    """Make a codec that stores the first tokens; called like `fit_component_codec`."""
+def fit_token_storing_codec(tokens: OneHotTokens, latent_dim: int, *_: object) -> _TokenCodec:
+    """Make a codec that stores the first tokens; called like `fit_token_component_codec`."""
     num_steps, width = tokens.token_counts.shape
     # index of the first one-hot value of each column (n_columns,), level of each token (width,)
     column_starts, levels = np.cumsum(tokens.widths) - tokens.widths, np.ones(width)
@@ -309,21 +310,21 @@ def fit_exact_codec(tokens: Tokens, _inputs: object, latent_dim: int, _seed: obj
 # Logits
 
 
-def split_for_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_to_choose_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split indices at random into those for the regression and those to choose the factor by."""
     order = np.random.default_rng([seed, 0x5B01]).permutation(num_sequences)
-    count = min(int(_HELD_OUT_SHARE * num_sequences), _MAX_HELD_OUT)
+    count = min(int(_SHARE_TO_CHOOSE_FACTOR * num_sequences), _MAX_SEQUENCES_TO_CHOOSE_FACTOR)
     return order[count:], order[:count]
 
 
-def token_frequencies(tokens: Tokens) -> np.ndarray:
+def token_frequencies(tokens: OneHotTokens) -> np.ndarray:
     """Return the frequency of each token among observed values (num_steps, width)."""
     count, num_observed = tokens.token_counts, tokens.num_observed
     num_categories = np.where(tokens.num_categories > 0, tokens.num_categories, 2)
     num_choices = np.repeat(num_categories, tokens.widths)
     # half a count for each token of a column, so that no frequency is 0
     overall = (count.sum(axis=0) + 0.5) / (num_observed.sum(axis=0) + 0.5 * num_choices)
-    return (count + _PRIOR_COUNT * overall) / (num_observed + _PRIOR_COUNT)
+    return (count + _PRIOR_SEQUENCE_COUNT * overall) / (num_observed + _PRIOR_SEQUENCE_COUNT)
 
 
 def to_logits(frequencies: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
@@ -335,12 +336,12 @@ def to_logits(frequencies: np.ndarray, num_categories: np.ndarray) -> np.ndarray
 
 
 def choose_logit_factor(
-    tokens: Tokens,  # that the frequencies and the regression were not fitted to
+    tokens: OneHotTokens,  # that the frequencies and the regression were not fitted to
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
     slope: np.ndarray,  # (latent_dim, num_steps, width)
     offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    candidate_factors: Sequence[float] = LOGIT_FACTORS,  # the first one must be 0
+    candidate_factors: Sequence[float] = CANDIDATE_LOGIT_FACTORS,  # the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
@@ -370,7 +371,7 @@ def choose_logit_factor(
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    share = np.clip(losses[best] / losses[0], _MIN_LOSS_SHARE, 1.0)
+    share = np.clip(losses[best] / losses[0], _MIN_REMAINING_LOSS_SHARE, 1.0)
     return float(candidate_factors[best]), float(share)
 
 
@@ -409,19 +410,19 @@ def fit_mixed_initialization(
     indices = np.flatnonzero(~sequences.schema.numeric)
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))
     token_sequences = Sequences(sequences.values[:, indices], sequences.offsets, schema=schema)
-    tokens = one_hot_tokens(token_sequences, num_steps)
-    training, held_out = split_for_factor(len(sequences), seed)
+    tokens = one_hot_encode_tokens(token_sequences, num_steps)
+    training, held_out = split_to_choose_factor(len(sequences), seed)
     factor = 0.0
     if len(held_out):
         # without the held-out sequences
         fold = fit_linear_initialization(
             encoded[training], columns, latent_dim, num_steps, **settings
         )
-        inputs = pad_series(encoded[held_out], columns, num_steps, **settings).inputs
+        inputs = pad_series(encoded[held_out], columns, num_steps, **settings).encoder_inputs
         codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
-        terms = _regression_terms(fold, tokens.take(training), token_columns)
+        terms = _token_regression_terms(fold, tokens.take(training), token_columns)
         factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
-    frequencies, slope, offset = _regression_terms(initialization, tokens, token_columns)
+    frequencies, slope, offset = _token_regression_terms(initialization, tokens, token_columns)
     arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
     decoder, bias, residual_std = (array.copy() for array in arrays)
     decoder[..., token_columns] = factor * slope
@@ -430,14 +431,14 @@ def fit_mixed_initialization(
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
-def _regression_terms(
+def _token_regression_terms(
     initialization: LinearInitialization,
-    tokens: Tokens,
+    tokens: OneHotTokens,
     token_columns: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
     frequencies = token_frequencies(tokens)
     # factors of the regression (num_steps, width), which are small for few observed values
-    factor = tokens.num_observed / (tokens.num_observed + _PRIOR_COUNT)
+    factor = tokens.num_observed / (tokens.num_observed + _PRIOR_SEQUENCE_COUNT)
     offset = initialization.decoder_bias[:, token_columns] - frequencies
     return frequencies, factor * initialization.decoder[..., token_columns], factor * offset

@@ -24,13 +24,13 @@ _STATE_FIELDS = ("trainable", "non_trainable", "optimizer", "totals")
 # Names in a checkpoint of the fields of `TrainingProgress` that have another name there.
 _SAVED_NAMES = {
     "peak_learning_rate": "peak",
-    "num_updates": "num_steps",
+    "num_scheduled_updates": "num_steps",
     "best_num_updates": "best_steps",
     "refit_num_updates": "refit_steps",
     "preparation_seconds": "preparation",
 }
 # Fields of `TrainingProgress` that a checkpoint stores as arrays.
-_ARRAY_FIELDS = ("state", "best")
+_ARRAY_FIELDS = ("state", "best_weights")
 # What the training history has for each epoch.
 HISTORY_COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -67,12 +67,12 @@ class TrainingProgress:
 
     state: TrainState
     peak_learning_rate: float  # of the schedule; callbacks can change it
-    num_updates: int  # length of the schedule
+    num_scheduled_updates: int  # length of the schedule
     phase: str = "validated"  # then "refit", on all sequences
     epoch: int = 1  # current epoch of the phase, counted from 1
     # weights of the epoch with the lowest validation loss or, without validation, of the latest
     # epoch: the trainable ones of the state, then the others
-    best: list[Any] | None = None
+    best_weights: list[Any] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0  # 0 if the initial weights are the best ones
     best_num_updates: int = 0  # number of updates up to the end of that epoch
@@ -86,7 +86,7 @@ class TrainingProgress:
 
     def keep_weights(self, loss: float, epoch: int, num_updates: int) -> None:
         """Keep the current weights as those of the best epoch, which ended after these updates."""
-        self.best = [*self.state.trainable, *self.state.non_trainable]
+        self.best_weights = [*self.state.trainable, *self.state.non_trainable]
         self.best_loss, self.best_epoch, self.best_num_updates = loss, epoch, num_updates
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -94,7 +94,7 @@ class TrainingProgress:
         json_values = {saved: getattr(self, name) for name, saved in self.json_names().items()}
         json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
-        groups["best"] = self.best or []
+        groups["best"] = self.best_weights or []
         arrays = {
             f"{name}/{i:04d}": np.asarray(leaf)
             for name, leaves in groups.items()
@@ -114,12 +114,12 @@ class TrainingProgress:
         groups: dict[str, Any] = {name: [] for name in (*_STATE_FIELDS, "best")}
         for key in sorted(arrays):
             groups[key.split("/")[0]].append(jnp.asarray(arrays[key], arrays[key].dtype))
-        best = groups.pop("best") or None
+        best_weights = groups.pop("best") or None
         state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
         values = {name: json_values[saved] for name, saved in cls.json_names().items()}
         if values["best_loss"] is None:  # JSON has no infinity
             values["best_loss"] = math.inf
-        return cls(state=state, best=best, **values)
+        return cls(state=state, best_weights=best_weights, **values)
 
 
 # Type of the argument `checkpoint` of a fit.
@@ -163,7 +163,7 @@ def open_checkpoint(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, fit_data.processes
-    with lock_checkpoint(None if processes.index else path):
+    with lock_checkpoint(None if processes.process_index else path):
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
@@ -181,17 +181,17 @@ def open_checkpoint(
 
         progress = None
         # only the first process reads the file, and sends its content to the others
-        content = processes.call_in_first(lambda: resume and _read_matching(path, identity))
+        content = processes.call_in_first(lambda: resume and _read_own_checkpoint(path, identity))
         if content:
             identity, json_values, arrays = content
             progress = TrainingProgress.from_saved(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
-        written = None if processes.index else checkpoint
-        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, written)
+        to_write = None if processes.process_index else checkpoint
+        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, to_write)
 
 
-def _read_matching(
+def _read_own_checkpoint(
     path: str | os.PathLike[str], identity: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]] | None:
     """Read a checkpoint if it exists; raise an error if it belongs to another training."""

@@ -30,7 +30,7 @@ from refold.network.specification import is_default_lstm
 from refold.sequences import BatchRun
 from refold.sequences.types import make_quantity_mask
 from refold.training._processes import Processes, draw_for_global_batch, sum_over_processes
-from refold.training._shards import Batch, DeviceData, InputLayout, corrupt, cut_batch
+from refold.training._shards import Batch, DeviceData, InputLayout, corrupt_batch, cut_batch
 
 # KL divergence of each latent dimension, in nats, that adds nothing to the loss.
 _FREE_NATS = 0.5
@@ -125,40 +125,40 @@ class Engine:
         separate_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
         processes: Processes | None = None,
     ) -> None:
-        specification = network.specification
-        is_distributed = processes is not None and processes.count > 1
+        specification, models = network.specification, network.models
+        is_distributed = processes is not None and processes.process_count > 1
         self._processes = processes if is_distributed else None
-        self._num_processes = processes.count if processes is not None else 1
+        self._num_processes = processes.process_count if processes is not None else 1
         with seeded(seed):  # for the draws of nested dropout
             self.joint_model: Any = build_joint_model(
                 network, with_length=length_weight > 0, corrupted=bool(corruption)
             )
         # to validate numeric columns without teacher forcing, see `build_joint_model`
-        self._decoder = network.models.decoder if "code" in self.joint_model.output else None
+        self._validation_decoder = models.decoder if "code" in self.joint_model.output else None
         self._is_numeric_output = numeric_output_mask(network)
-        self.autoencoder = network.models.autoencoder
+        self.autoencoder = models.autoencoder
         self.optimizer: Any = optimizer
-        self._weights = JoinedWeights(self.joint_model.trainable_variables, separate_names)
-        self.optimizer.build(self._weights.variables)
+        self._joined_weights = JoinedWeights(self.joint_model.trainable_variables, separate_names)
+        self.optimizer.build(self._joined_weights.variables)
         self.length_weight = length_weight
-        self._is_variational = network.models.posterior is not None
+        self._is_variational = models.posterior is not None
         # the weight of a nat, as a multiple of error / N, see "The evidence lower bound" below
         self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
-        self._is_random = bool(corruption or self._is_variational)
+        self._draws_random_numbers = bool(corruption or self._is_variational)
         self.batch_shapes: set[tuple[int, int]] = set()  # of batches so far
-        self._layout = InputLayout.of(network)
+        self._input_layout = InputLayout.of_network(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
             _variable_index(optimizer, optimizer._learning_rate) if sets_learning_rate else None
         )
         self._iterations_index = _variable_index(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
-        # Without random numbers, the default network is evaluated by a `PackedNetwork`, which needs
-        # no compilation.
-        is_packed = is_default_lstm(specification) and not self._is_random
+        # Without random numbers, the default network is evaluated by a `PackedNetwork`, which
+        # computes on sequences without padding and needs no compilation.
+        is_packed = is_default_lstm(specification) and not self._draws_random_numbers
         self._packed_network = PackedNetwork(specification, {}) if is_packed else None
-        self._packed_trainable: Any = None  # trainable weights that the packed network has
+        self._packed_network_weights: Any = None  # trainable weights that the packed network has
         self._compiled_train = compile_by_batch_size(
             self._train if self._processes is None else self._processes.map_batch(self._train)
         )
@@ -192,17 +192,17 @@ class Engine:
         # if there are several processes, each evaluates all sequences, with the same random draws
         if self._packed_network is not None:
             # give the packed network the weights of the state, if it has other ones
-            if state.trainable is not self._packed_trainable:
-                self._packed_trainable = state.trainable
+            if state.trainable is not self._packed_network_weights:
+                self._packed_network_weights = state.trainable
                 joint_model = self.joint_model
                 variables = [*joint_model.trainable_variables, *joint_model.non_trainable_variables]
-                arrays = [*self._weights.split(state.trainable), *state.non_trainable]
+                arrays = [*self._joined_weights.split(state.trainable), *state.non_trainable]
                 pairs = zip(variables, arrays, strict=True)
                 self._packed_network.set_weights({v.path: array for v, array in pairs})
             positions = np.asarray(batch_run.indices[: batch_run.num_batches]).ravel()
             starts, lengths = (
                 np.asarray(array)[positions[positions >= 0]].astype(np.int64)
-                for array in (data.starts, data.lengths)
+                for array in (data.first_steps, data.lengths)
             )
             values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
             totals = self._packed_network.reconstruction_error(
@@ -210,20 +210,16 @@ class Engine:
             )
             return MetricSums(*totals)  # without a KL divergence
         bucket = batch_run.bucket
-        totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
-            self._weights.split(state.trainable),
-            state.non_trainable,
-            data,
-            batch_run.indices,
-            batch_run.num_batches,
-            num_steps=bucket.num_steps,
-        )
+        run = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)
+        weights = self._joined_weights.split(state.trainable), state.non_trainable
+        inputs = *weights, data, batch_run.indices, batch_run.num_batches
+        totals = run(*inputs, num_steps=bucket.num_steps)
         return MetricSums(*np.asarray(totals).tolist())
 
     def read_state(self, totals: MetricSums | None = None) -> TrainState:
         """Return the state that the Keras variables have; by default with totals of zero."""
         state = TrainState(
-            self._weights.join_variables(self.joint_model.trainable_variables),
+            self._joined_weights.join_variables(self.joint_model.trainable_variables),
             [v.value for v in self.joint_model.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
             MetricSums() if totals is None else totals,
@@ -235,7 +231,7 @@ class Engine:
         if self._processes is not None:
             state = self._processes.to_host(state)
         for variables, values in (
-            (self.joint_model.trainable_variables, self._weights.split(state.trainable)),
+            (self.joint_model.trainable_variables, self._joined_weights.split(state.trainable)),
             (self.joint_model.non_trainable_variables, state.non_trainable),
             (self.optimizer.variables, state.optimizer),
         ):
@@ -245,10 +241,6 @@ class Engine:
     def num_updates(self, state: TrainState) -> int:
         """Return the number of updates that led to a state."""
         return int(state.optimizer[self._iterations_index])
-
-    def learning_rate(self, state: TrainState) -> float:
-        """Return the learning rate of the latest update."""
-        return float(self._learning_rate(state.optimizer))
 
     def loss(self, totals: MetricSums) -> float:
         """Return the loss of an epoch: the mean reconstruction error plus the length loss."""
@@ -275,22 +267,22 @@ class Engine:
         """Run an update on each batch from ``first_batch`` to before ``end_batch``."""
 
         def train_batch(index: Any, state: TrainState) -> TrainState:
-            batch = cut_batch(data, positions[index], num_steps, self._layout)
+            batch = cut_batch(data, positions[index], num_steps, self._input_layout)
             return self._update(state, batch, normalizers, schedule)
 
         state = jax.lax.fori_loop(first_batch, end_batch, train_batch, state)
         is_finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
-        learning_rate = self._learning_rate(state.optimizer)
+        learning_rate = self.latest_learning_rate(state)
         # All that Python needs after a chunk is in one small array, which is copied at once.
         metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, is_finite)]
         return state, jnp.stack(metrics)
 
-    def _learning_rate(self, optimizer_variables: list[Any]) -> Any:
-        """Return the learning rate of the latest update from the variables of the optimizer."""
+    def latest_learning_rate(self, state: TrainState) -> Any:
+        """Return the learning rate of the latest update."""
         learning_rate = self.optimizer._learning_rate
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            return learning_rate(jnp.maximum(0, optimizer_variables[self._iterations_index] - 1))
-        return optimizer_variables[_variable_index(self.optimizer, learning_rate)]
+            return learning_rate(jnp.maximum(0, state.optimizer[self._iterations_index] - 1))
+        return state.optimizer[_variable_index(self.optimizer, learning_rate)]
 
     def _update(
         self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
@@ -299,20 +291,17 @@ class Engine:
         optimizer = list(state.optimizer)
         iteration = optimizer[self._iterations_index]
         make_inputs = self._make_inputs
-        if self._processes is not None and self._is_random:
+        if self._processes is not None and self._draws_random_numbers:
             make_inputs = draw_for_global_batch(make_inputs, self._num_processes)
         inputs, batch = make_inputs(batch, iteration)
         warmup = kl_warmup(iteration, schedule) if self._is_variational else 1.0
-        objective = functools.partial(self._objective, normalizers=normalizers, warmup=warmup)
+        objective = functools.partial(self._batch_loss, normalizers=normalizers, warmup=warmup)
         gradient = jax.value_and_grad(objective, has_aux=True)
+        weights = self._joined_weights.split(state.trainable, on_host=False)
         with self._layers_draw_for_global_batch():
-            (_, (non_trainable, totals)), gradients = gradient(
-                self._weights.split(state.trainable, on_host=False),
-                state.non_trainable,
-                inputs,
-                batch,
-            )
-        gradients = self._weights.join(gradients)
+            loss_and_others, gradients = gradient(weights, state.non_trainable, inputs, batch)
+        _, (non_trainable, totals) = loss_and_others
+        gradients = self._joined_weights.join(gradients)
         if self._processes is not None:
             gradients, totals = sum_over_processes((gradients, totals))
         if self._learning_rate_index is not None:
@@ -322,7 +311,7 @@ class Engine:
 
     def _make_inputs(self, batch: Batch, *draw_ids: Any) -> tuple[Any, Batch]:
         """Return the inputs of the joint model, and the batch after any corruption."""
-        if not self._is_random:
+        if not self._draws_random_numbers:
             return batch.x, batch
         # The seed and `draw_ids` determine all draws. In training, the id is the index of the
         # update. In validation, the ids identify the batch, so that each epoch has the same input.
@@ -331,7 +320,7 @@ class Engine:
         # in the order of the inputs in `build_joint_model`
         inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
-            batch = corrupt(batch, corruption_key, self._corruption, self._layout)
+            batch = corrupt_batch(batch, corruption_key, self._corruption, self._input_layout)
         if self._is_variational:
             inputs.append(jax.random.normal(draw_key, (len(batch.x), self._latent_dim)))
         return ([batch.x, *inputs] if inputs else batch.x), batch
@@ -353,7 +342,7 @@ class Engine:
             for layer in layers:
                 del layer.call
 
-    def _objective(
+    def _batch_loss(
         self,
         trainable: Any,
         non_trainable: Any,
@@ -363,11 +352,11 @@ class Engine:
         normalizers: LossNormalizers,
         warmup: Any,  # factor, up to 1, of the weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
-        """Return the loss of a batch; and other weights and metrics, without gradients."""
+        """Return the loss of a batch; and non-trainable weights and metrics, without gradients."""
         outputs, non_trainable, penalties = self.joint_model.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = global_totals = self._batch_totals(batch, outputs)
+        totals = global_totals = self._sum_batch_metrics(batch, outputs)
         if self._processes is not None and self._is_variational:
             # the weight of the KL divergence, which has no gradient, depends on the global batch
             global_totals = sum_over_processes(jax.lax.stop_gradient(totals))
@@ -382,12 +371,12 @@ class Engine:
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
 
-    def _batch_totals(
+    def _sum_batch_metrics(
         self,
         batch: Batch,
         outputs: dict[str, Any],
         *,
-        in_training: bool = True,  # then the processes share the batch; all evaluate the same one
+        in_training: bool = True,  # if so, processes share the batch; else each has all of it
     ) -> MetricSums:
         """Return the metrics of a batch, from the outputs of the joint model."""
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
@@ -416,19 +405,19 @@ class Engine:
         """Return the metrics of the first batches of positions, as one array."""
 
         def add_batch(index: Any, totals: MetricSums) -> MetricSums:
-            batch = cut_batch(data, positions[index], num_steps, self._layout)
+            batch = cut_batch(data, positions[index], num_steps, self._input_layout)
             inputs, batch = self._make_inputs(batch, num_steps, index)
             outputs, _ = self.joint_model.stateless_call(
                 trainable, non_trainable, inputs, training=False
             )
-            if self._decoder is not None:  # without teacher forcing
+            if (decoder := self._validation_decoder) is not None:  # without teacher forcing
                 mapping = [
                     *zip(self.joint_model.trainable_variables, trainable, strict=True),
                     *zip(self.joint_model.non_trainable_variables, non_trainable, strict=True),
                 ]
-                decoded = decode_in_trace(self._decoder, mapping, outputs["code"], num_steps)
+                decoded = decode_in_trace(decoder, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._is_numeric_output, decoded, outputs["y_pred"])
-            return totals.plus(self._batch_totals(batch, outputs, in_training=False))
+            return totals.plus(self._sum_batch_metrics(batch, outputs, in_training=False))
 
         zero = jax.tree.map(jnp.float32, MetricSums())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
@@ -500,7 +489,8 @@ class JoinedWeights:
         # what the optimizer is built on; variables of joined weights only have shapes and names
         self.variables = list(variables)
         self._weight_groups: list[list[int]] = []  # indices of the weights in each vector
-        self._shapes = [tuple(variable.shape) for variable in variables]
+        self._weight_shapes = [tuple(variable.shape) for variable in variables]
+        self._weight_sizes = [int(np.prod(shape)) for shape in self._weight_shapes]
         if separate_names is None or len({variable.dtype for variable in variables}) != 1:
             return
         separate = [any(name in variable.name for name in separate_names) for variable in variables]
@@ -508,7 +498,7 @@ class JoinedWeights:
         for name, in_group in (("weights", False), ("_".join(separate_names), True)):
             group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
             if group:
-                zeros = np.zeros(sum(self._num_values(group)), dtype)
+                zeros = np.zeros(sum(self._weight_sizes[i] for i in group), dtype)
                 self.variables.append(keras.Variable(zeros, name=name, dtype=dtype))
                 self._weight_groups.append(group)
 
@@ -532,15 +522,12 @@ class JoinedWeights:
             return list(vectors)
         if on_host:
             vectors = [np.asarray(vector) for vector in vectors]
-        arrays: list[Any] = [None] * len(self._shapes)
+        arrays: list[Any] = [None] * len(self._weight_shapes)
         for group, vector in zip(self._weight_groups, vectors, strict=True):
-            ends = list(itertools.accumulate(self._num_values(group)))
+            ends = list(itertools.accumulate(self._weight_sizes[i] for i in group))
             for i, start, end in zip(group, [0, *ends], ends, strict=False):
-                arrays[i] = vector[start:end].reshape(self._shapes[i])
+                arrays[i] = vector[start:end].reshape(self._weight_shapes[i])
         return arrays
-
-    def _num_values(self, weight_indices: Sequence[int]) -> list[int]:
-        return [int(np.prod(self._shapes[i])) for i in weight_indices]
 
 
 class AdamW(keras.optimizers.AdamW):

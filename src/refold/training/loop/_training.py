@@ -43,14 +43,14 @@ from refold.training.loop._compiled_steps import (
 
 # Weight of the loss of predicted lengths, which is in nats per sequence. A larger weight would
 # cost reconstruction.
-_LENGTH_WEIGHT = 0.05
+_LENGTH_LOSS_WEIGHT = 0.05
 # Weight decay of the default optimizer.
 _WEIGHT_DECAY = 1e-4
 # Cap on the norm of all gradients together in the default optimizer.
-_CLIP_NORM = 1.0
+_MAX_GRADIENT_NORM = 1.0
 # Weights with one of these words in their names have no weight decay. `change` is what training
-# adds to a linear path.
-_UNDECAYED_NAMES = ("bias", "change")
+# adds to the initial weights of a linear path (the linear maps beside the LSTMs).
+_UNDECAYED_NAME_PARTS = ("bias", "change")
 # Methods of a Keras callback that are called at every update.
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
@@ -59,7 +59,7 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 # of an epoch: several short epochs in one chunk made a fit only a few percent faster, if at all.
 
 # Target for the seconds that a chunk takes.
-_CHUNK_SECONDS = 1.0
+_TARGET_CHUNK_SECONDS = 1.0
 # Updates in a chunk whose length must not depend on time: more than a chunk can have.
 _MAX_CHUNK_UPDATES = 1 << 20
 # Share of the time budget that must have passed before the number of updates is planned, because
@@ -105,7 +105,7 @@ class FitResult:
     # phase that trained the weights of the network: "validated" or "refit"; None if none were kept
     phase: str | None
     history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
-    epoch: int  # best epoch of the validated phase, counted from 1; 0 for the initial weights
+    best_epoch: int  # of the validated phase, counted from 1; 0 for the initial weights
     interrupted: bool = False  # by Ctrl-C
     complete: bool = True  # whether the validated phase was finished
     num_shapes: int = 0  # padded shapes of batches; training was compiled for each
@@ -126,7 +126,8 @@ class Training:
     # that is not finite ends the refit early, the validated weights are kept.
     #
     # To train, enter the context. As long as `phase` is not None, initialize the network if
-    # `is_fresh`, and call `run` with the data of the phase. After that, there is a `result`.
+    # `needs_initialization` is True, and call `run_phase` with the data of the phase. Then there is
+    # a `result`.
 
     def __init__(
         self,
@@ -141,29 +142,29 @@ class Training:
         self._network, self._batches, self._settings = network, batches, settings
         self._saved_training, self._processes = saved_training, processes or Processes()
         saved_progress = saved_training and saved_training.progress
-        is_single = self._processes.count == 1
+        is_single = self._processes.process_count == 1
         seconds = 0.0 if saved_progress is None else saved_progress.seconds
         self._clock = Clock(settings.time_budget, seconds, adapts_chunks=is_single)
         self._last_checkpoint_seconds = self._clock.seconds
         self._progress_bar = ProgressBar(verbose=settings.verbose)
         # several processes have to stop together, so none of them stops on Ctrl-C of its own
-        self._interrupt = InterruptHandler() if is_single else None
+        self._interrupt_handler = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
-        self._hooks = CallbackHooks(callbacks, self._engine)
+        self._callback_hooks = CallbackHooks(callbacks, self._engine)
         self._untrained_state = self._engine.read_state()
         num_updates = settings.max_epochs * settings.updates_per_epoch
         self._progress = saved_progress or TrainingProgress(
             self._untrained_state, settings.learning_rate, num_updates
         )
         # of the epoch so far
-        self._metrics = EpochMetrics(MetricSums(), settings.learning_rate, is_finite=True)
-        self._num_updates = 0  # of the phase so far
-        self.is_fresh = saved_progress is None  # else the phase continues from a checkpoint
+        self._epoch_metrics = EpochMetrics(MetricSums(), settings.learning_rate, is_finite=True)
+        self._num_phase_updates = 0  # of the phase so far
+        self.needs_initialization = saved_progress is None  # else the phase is resumed
         self.phase: str | None = self._progress.phase  # None after the last one
         self.result: FitResult
         # closes the progress bar and the handler of Ctrl-C
         self._exit_stack = contextlib.ExitStack()
-        self._is_running, self._out_of_time = False, False
+        self._has_started, self._out_of_time = False, False
 
     def __enter__(self) -> Self:
         self._exit_stack.enter_context(self._progress_bar.display)
@@ -174,7 +175,7 @@ class Training:
 
     # The phases
 
-    def run(
+    def run_phase(
         self,
         phase_data: PhaseData,
         *,
@@ -182,27 +183,27 @@ class Training:
     ) -> None:
         """Train to the end of the phase, or raise a DivergedError if no weights can be kept."""
         progress = self._progress
-        if self.is_fresh:
+        if self.needs_initialization:
             progress.state = self._engine.read_state()
-        if not self._is_running:
+        if not self._has_started:
             self._clock.end_preparation()
-            if self.is_fresh:
+            if self.needs_initialization:
                 progress.preparation_seconds = self._clock.preparation_seconds
             self._clock.preparation_seconds = progress.preparation_seconds
             # before this line, Ctrl-C ends the program at once, because there is nothing to save
-            if self._interrupt is not None:
-                self._exit_stack.enter_context(self._interrupt)
+            if self._interrupt_handler is not None:
+                self._exit_stack.enter_context(self._interrupt_handler)
             # until the first epoch ends, most of the time is compilation
-            self._progress_bar.begin("epoch", self._settings.max_epochs, "compiling")
-            self._is_running = True
+            self._progress_bar.begin_stage("epoch", self._settings.max_epochs, "compiling")
+            self._has_started = True
         stop_reason = self._train_epochs(phase_data, keep_initial=keep_initial)
         if stop_reason is StopReason.INTERRUPTED:
             self._write_checkpoint()
         if self.phase == "validated":
-            self._end_validated(stop_reason)
+            self._end_validated_phase(stop_reason)
             return
         # The refit has ended. Set the result, and use the weights of a finished refit.
-        self._finish(interrupted=stop_reason is StopReason.INTERRUPTED)
+        self._set_result(interrupted=stop_reason is StopReason.INTERRUPTED)
         if stop_reason is not StopReason.DONE:
             warn(f"{stop_reason.value}. {_describe_kept_weights(self._progress)}")
             return
@@ -211,7 +212,7 @@ class Training:
         self._engine.write_back(self._progress.state)
         self.result = replace(self.result, phase="refit", validated_weights=validated_weights)
 
-    def _end_validated(self, stop_reason: StopReason) -> None:
+    def _end_validated_phase(self, stop_reason: StopReason) -> None:
         """End the validated phase: prepare the refit, or set the result if none follows."""
         progress, settings = self._progress, self._settings
         interrupted = stop_reason is StopReason.INTERRUPTED
@@ -222,7 +223,7 @@ class Training:
                 f"learning_rate (it was {settings.learning_rate:g}), and look for extreme values "
                 "in the data."
             )
-            if progress.best is None:
+            if progress.best_weights is None:
                 raise DivergedError(f"{advice} Nothing was learned before that.")
             warn(f"{advice} {_describe_kept_weights(progress)}")
         refit = settings.refit and stop_reason not in (StopReason.INTERRUPTED, StopReason.DIVERGED)
@@ -231,18 +232,18 @@ class Training:
             refit = False
             warn(f"{stop_reason.value}. {_describe_kept_weights(progress)}")
         if not refit:
-            self._finish(interrupted=interrupted, complete=not interrupted)
+            self._set_result(interrupted=interrupted, complete=not interrupted)
             return
-        self.phase, self.is_fresh = "refit", True
+        self.phase, self.needs_initialization = "refit", True
         progress.phase, progress.refit_num_updates = "refit", progress.best_num_updates
         progress.peak_learning_rate, progress.epoch = settings.learning_rate, 1
         self._engine.write_back(self._untrained_state)  # also resets the optimizer
-        self._progress_bar.begin("refit on all: initialize")
+        self._progress_bar.begin_stage("refit on all: initialize")
 
-    def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
+    def _set_result(self, *, interrupted: bool, complete: bool = True) -> None:
         """Give the network the validated weights, and set the result."""
         progress = self._progress
-        if (best := progress.best) is not None:
+        if (best := progress.best_weights) is not None:
             state, count = progress.state, len(progress.state.trainable)
             self._engine.write_back(
                 TrainState(best[:count], best[count:], state.optimizer, state.totals)
@@ -252,12 +253,12 @@ class Training:
             del history["val_loss"]
         self.phase = None
         self.result = FitResult(
-            None if progress.best is None else "validated",
-            history,
-            progress.best_epoch,
-            interrupted,
-            complete,
-            len(self._engine.batch_shapes),
+            phase=None if progress.best_weights is None else "validated",
+            history=history,
+            best_epoch=progress.best_epoch,
+            interrupted=interrupted,
+            complete=complete,
+            num_shapes=len(self._engine.batch_shapes),
             out_of_time=self._out_of_time,
             initial_loss=progress.initial_loss,
         )
@@ -267,11 +268,11 @@ class Training:
     def _train_epochs(self, phase_data: PhaseData, *, keep_initial: bool) -> StopReason:
         """Train the epochs of a phase that are still to do, and return why they ended."""
         progress, refit = self._progress, self.phase == "refit"
-        self._num_updates = self._engine.num_updates(progress.state)
+        self._num_phase_updates = self._engine.num_updates(progress.state)
         if keep_initial and phase_data.validation:
             loss = self._validate(phase_data.validation)
             if math.isfinite(loss):
-                progress.keep_weights(loss, 0, self._num_updates)
+                progress.keep_weights(loss, 0, self._num_phase_updates)
                 progress.initial_loss = loss
         # before any update, so that an unwritable path fails early
         self._write_checkpoint()
@@ -282,23 +283,23 @@ class Training:
             num_batches = max(1, self._batches.count_batches(np.arange(phase_data.num_sequences)))
             epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
             num_epochs = max(1, -(-progress.refit_num_updates * epochs_per_pass // num_batches))
-            self._progress_bar.begin("refit on all: epoch", num_epochs)
+            self._progress_bar.begin_stage("refit on all: epoch", num_epochs)
         phase = progress.phase
-        self._apply_hooks(lambda state: self._hooks.begin(state, phase, num_epochs))
-        reason = self._check_end_of_phase()
+        self._apply_hooks(lambda state: self._callback_hooks.begin_phase(state, phase, num_epochs))
+        reason = self._reason_to_end_phase()
         while reason is None:
             reason = self._train_epoch(phase_data)
             if reason is None or (reason is StopReason.TIME and not refit):
                 # the validated phase also measures an epoch that was cut short by the time budget
                 reason = self._end_epoch(phase_data) or reason
-            reason = reason or self._check_interrupt_and_time() or self._check_end_of_phase()
+            reason = reason or self._reason_to_interrupt() or self._reason_to_end_phase()
         self._call_hook("on_train_end")
         # an interrupted epoch has set `self._progress` back to that at the end of the epoch before
         progress, is_unmeasured = self._progress, not refit and phase_data.validation is None
-        is_done = reason is StopReason.DONE and progress.best is not None
-        if self._hooks.has_callbacks and is_unmeasured and is_done:
+        is_done = reason is StopReason.DONE and progress.best_weights is not None
+        if self._callback_hooks.has_callbacks and is_unmeasured and is_done:
             # without validation, the last weights are kept, and a callback may have changed them
-            progress.best = [*progress.state.trainable, *progress.state.non_trainable]
+            progress.best_weights = [*progress.state.trainable, *progress.state.non_trainable]
         return reason
 
     def _train_epoch(self, phase_data: PhaseData) -> StopReason | None:
@@ -306,32 +307,32 @@ class Training:
         progress_before, progress = replace(self._progress), self._progress
         progress.state = progress.state.with_zero_totals()
         self._call_hook("on_epoch_begin", progress.epoch - 1)  # Keras counts epochs from 0
-        first_update, settings, epoch = self._num_updates, self._settings, progress.epoch
+        first_update, settings, epoch = self._num_phase_updates, self._settings, progress.epoch
         # the numbers of values and sequences in an average batch
         num_observed = phase_data.num_observed / max(1, phase_data.num_sequences)
         num_observed = max(1.0, num_observed * settings.batch_size)
         normalizers = LossNormalizers(num_observed, float(settings.batch_size))
         batch_runs = (
             (shard, batch_run)
-            for index, shard in enumerate(phase_data.loader.load_epoch(epoch))
+            for index, shard in enumerate(phase_data.loader.load_shards(epoch))
             for batch_run in self._batches.iter_runs(
-                shard.indices, seed=settings.seed, epoch=epoch, shard_index=index
+                shard.sequence_indices, seed=settings.seed, epoch=epoch, shard_index=index
             )
         )
         for shard, batch_run in batch_runs:
             batch_index = 0
             while batch_index < batch_run.num_batches:
-                if self._num_updates == self._final_num_updates:
+                if self._num_phase_updates == self._final_num_updates:
                     return None
                 # an epoch has at least one update before it ends, so that there is a loss
-                has_loss = self._num_updates > first_update
-                if has_loss and (reason := self._check_interrupt_and_time()):
+                has_loss = self._num_phase_updates > first_update
+                if has_loss and (reason := self._reason_to_interrupt()):
                     # a checkpoint after Ctrl-C is that of the last complete epoch
                     if reason is StopReason.INTERRUPTED:
                         self._progress = progress_before
                     return reason
                 batch_index = self._train_chunk(shard, batch_run, batch_index, normalizers)
-                if not math.isfinite(self._metrics.totals.error):
+                if not math.isfinite(self._epoch_metrics.totals.error):
                     return StopReason.DIVERGED
         return None
 
@@ -339,17 +340,17 @@ class Training:
         self, shard: Shard, batch_run: BatchRun, first_batch: int, normalizers: LossNormalizers
     ) -> int:
         """Train on some batches in one compiled call; return the index of the next batch."""
-        progress, has_batch_hooks = self._progress, self._hooks.has_batch_hooks
+        progress, has_batch_hooks = self._progress, self._callback_hooks.has_batch_hooks
         max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(batch_run.bucket)
-        max_updates = min(max_updates, self._final_num_updates - self._num_updates)
+        max_updates = min(max_updates, self._final_num_updates - self._num_phase_updates)
         end_batch = min(batch_run.num_batches, first_batch + max_updates)
         if has_batch_hooks:
-            self._call_hook("on_train_batch_begin", self._num_updates)
+            self._call_hook("on_train_batch_begin", self._num_phase_updates)
         start_time = time.perf_counter()
         # (num_batches, sequences of a batch that this process trains on)
-        processes = self._processes
-        indices = np.array_split(batch_run.indices, processes.count, axis=1)[processes.index]
-        progress.state, self._metrics = self._engine.train(
+        count, index = self._processes.process_count, self._processes.process_index
+        indices = np.array_split(batch_run.indices, count, axis=1)[index]
+        progress.state, self._epoch_metrics = self._engine.train(
             progress.state,
             shard.data,
             batch_run._replace(indices=shard.find_positions(indices)),
@@ -357,15 +358,15 @@ class Training:
             end_batch,
             normalizers=normalizers,
             schedule=Schedule(
-                np.float32(progress.peak_learning_rate), np.int32(progress.num_updates)
+                np.float32(progress.peak_learning_rate), np.int32(progress.num_scheduled_updates)
             ),
         )
         seconds = time.perf_counter() - start_time
         self._clock.record_chunk(seconds, batch_run.bucket, end_batch - first_batch)
         if has_batch_hooks:
-            logs = {"loss": self._engine.loss(self._metrics.totals)}
-            self._call_hook("on_train_batch_end", self._num_updates, logs)
-        self._num_updates += end_batch - first_batch
+            logs = {"loss": self._engine.loss(self._epoch_metrics.totals)}
+            self._call_hook("on_train_batch_end", self._num_phase_updates, logs)
+        self._num_phase_updates += end_batch - first_batch
         return end_batch
 
     @property
@@ -376,16 +377,16 @@ class Training:
 
     def _end_epoch(self, phase_data: PhaseData) -> StopReason | None:
         """Validate an epoch, and keep its weights if they are the best; return DIVERGED or None."""
-        progress, learning_rate = self._progress, self._metrics.learning_rate
-        loss = self._engine.loss(self._metrics.totals)
+        progress, learning_rate = self._progress, self._epoch_metrics.learning_rate
+        loss = self._engine.loss(self._epoch_metrics.totals)
         val_loss = None if phase_data.validation is None else self._validate(phase_data.validation)
         final_loss = loss if val_loss is None else val_loss
         # `loss` was measured before the last update, which may have made the weights infinite
-        is_finite = val_loss is not None or self._metrics.is_finite
+        is_finite = val_loss is not None or self._epoch_metrics.is_finite
         if not (math.isfinite(loss) and math.isfinite(final_loss) and is_finite):
             return StopReason.DIVERGED
         if self.phase == "validated" and (val_loss is None or val_loss < progress.best_loss):
-            progress.keep_weights(final_loss, progress.epoch, self._num_updates)
+            progress.keep_weights(final_loss, progress.epoch, self._num_phase_updates)
         seconds, epoch = self._clock.seconds, progress.epoch
         row = (epoch, progress.phase, loss, val_loss, learning_rate, seconds)
         for name, value in zip(HISTORY_COLUMNS, row, strict=True):
@@ -408,7 +409,7 @@ class Training:
     def _validate(self, shard: Shard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums(), self._processes.to_host(self._progress.state)
-        for batch_run in self._batches.iter_runs(shard.indices):
+        for batch_run in self._batches.iter_runs(shard.sequence_indices):
             start_time = time.perf_counter()
             batch_run = batch_run._replace(indices=shard.find_positions(batch_run.indices))
             totals = totals.plus(self._engine.evaluate(state, shard.data, batch_run))
@@ -418,38 +419,38 @@ class Training:
 
     # What ends a phase
 
-    def _check_end_of_phase(self) -> StopReason | None:
+    def _reason_to_end_phase(self) -> StopReason | None:
         """Return why there is no further epoch: the phase is done, or a callback stopped it."""
         progress, settings = self._progress, self._settings
         if progress.phase == "refit":
-            is_done = self._num_updates >= progress.refit_num_updates
+            is_done = self._num_phase_updates >= progress.refit_num_updates
         else:
             epochs_since_best = len(progress.history["epoch"]) - progress.best_epoch
             is_done = (
                 progress.epoch > settings.max_epochs
-                or self._hooks.wants_stop
+                or self._callback_hooks.wants_stop
                 or epochs_since_best >= settings.patience
             )
         if is_done:
             return StopReason.DONE
-        return StopReason.STOPPED if self._hooks.wants_stop else None
+        return StopReason.STOPPED if self._callback_hooks.wants_stop else None
 
-    def _check_interrupt_and_time(self) -> StopReason | None:
+    def _reason_to_interrupt(self) -> StopReason | None:
         """Return Ctrl-C or the end of the time budget as a reason to stop; None for neither."""
         # as a side effect, sets the length of the schedule to the updates that the budget allows
-        if self._interrupt is not None and self._interrupt.is_requested:
+        if self._interrupt_handler is not None and self._interrupt_handler.is_interrupted:
             return StopReason.INTERRUPTED
-        if self._processes.count > 1 and self._settings.time_budget is None:
+        if self._processes.process_count > 1 and self._settings.time_budget is None:
             return None  # without a message to all processes
-        progress, clock = self._progress, self._clock
-        if progress.phase == "refit":
-            is_unfinished = progress.refit_num_updates > self._num_updates
-            is_time_up, num_updates = is_unfinished and clock.is_time_up(), progress.num_updates
+        progress, clock, num_done = self._progress, self._clock, self._num_phase_updates
+        num_updates = progress.num_scheduled_updates
+        if progress.phase == "refit":  # a refit that has done its last update is not stopped
+            is_time_up = progress.refit_num_updates > num_done and clock.is_time_up()
         else:
-            num_done, refit = self._num_updates, self._settings.refit
-            num_updates = clock.plan_num_updates(num_done, progress.num_updates, refit=refit)
+            refit = self._settings.refit
+            num_updates = clock.plan_num_updates(num_done, num_updates, refit=refit)
             is_time_up = clock.is_time_up(progress.best_num_updates if refit else None)
-        is_time_up, progress.num_updates = self._processes.broadcast_from_first(
+        is_time_up, progress.num_scheduled_updates = self._processes.broadcast_from_first(
             (is_time_up, num_updates)
         )
         return StopReason.TIME if is_time_up else None
@@ -462,23 +463,23 @@ class Training:
             self._last_checkpoint_seconds = self._clock.seconds
 
     def _call_hook(self, hook_name: str, *args: Any) -> None:
-        self._apply_hooks(lambda state: self._hooks.call(hook_name, state, *args))
+        self._apply_hooks(lambda state: self._callback_hooks.call_hook(hook_name, state, *args))
 
     def _apply_hooks(self, call_hooks: Callable[[TrainState], TrainState]) -> None:
         """Let callbacks change the state; if they change the learning rate, scale the schedule."""
-        if not self._hooks.has_callbacks:
+        if not self._callback_hooks.has_callbacks:
             return
         progress = self._progress
-        old_rate = self._engine.learning_rate(progress.state)
+        old_rate = float(self._engine.latest_learning_rate(progress.state))
         progress.state = call_hooks(progress.state)
-        new_rate = self._engine.learning_rate(progress.state)
+        new_rate = float(self._engine.latest_learning_rate(progress.state))
         if new_rate == old_rate:
             return
         if old_rate > 0:
             progress.peak_learning_rate *= new_rate / old_rate
         else:  # no factor scales 0: let the schedule continue at the rate that was set
-            schedule = Schedule(np.float32(1.0), np.int32(progress.num_updates))
-            share_of_peak = float(schedule.learning_rate(self._num_updates))
+            schedule = Schedule(np.float32(1.0), np.int32(progress.num_scheduled_updates))
+            share_of_peak = float(schedule.learning_rate(self._num_phase_updates))
             progress.peak_learning_rate = new_rate / share_of_peak
 
 
@@ -494,55 +495,55 @@ class Clock:
     ) -> None:
         now = time.perf_counter()
         self._time_budget, self._adapts_chunks = time_budget, adapts_chunks
-        self._is_planned = False
-        self._start = now - earlier_seconds
+        self._has_planned_updates = False
+        self._start_time = now - earlier_seconds
         # Start of the current stage, which is the preparation or the updates. Each compilation
         # moves it to later by its seconds, so that these do not count.
-        self._stage_start = now
+        self._stage_start_time = now
         self.preparation_seconds = 0.0  # before the first update; a refit needs them again
         self._num_timed_updates = 0
-        self._updates_per_chunk: dict[Any, int] = {}  # by the shape of the batches
+        self._chunk_updates_by_shape: dict[Any, int] = {}  # by the shape of the batches
 
     @property
     def seconds(self) -> float:
         """Seconds since the start, including earlier runs of a resumed training."""
-        return time.perf_counter() - self._start
+        return time.perf_counter() - self._start_time
 
     def end_preparation(self) -> None:
         """Measure the preparation, which ends now."""
         now = time.perf_counter()
-        self.preparation_seconds = now - self._stage_start
-        self._stage_start = now
+        self.preparation_seconds = now - self._stage_start_time
+        self._stage_start_time = now
 
     def num_chunk_updates(self, batch_shape: Any) -> int:
         """Return the number of updates for a chunk of batches of this shape; 1 if not timed yet."""
         # processes that train together must run equal chunks, whose lengths do not depend on speed
         if not self._adapts_chunks:
             return _MAX_CHUNK_UPDATES
-        return self._updates_per_chunk.get(batch_shape, 1)
+        return self._chunk_updates_by_shape.get(batch_shape, 1)
 
     def record_chunk(self, seconds: float, batch_shape: Any, num_updates: int = 0) -> None:
         """Record the time of a chunk; the first chunk of each shape includes compilation."""
         # validation has no updates, but is compiled as well
-        if batch_shape not in self._updates_per_chunk:
-            self._updates_per_chunk[batch_shape] = 1
-            self._stage_start += seconds  # leave compilation out of the seconds per update
+        if batch_shape not in self._chunk_updates_by_shape:
+            self._chunk_updates_by_shape[batch_shape] = 1
+            self._stage_start_time += seconds  # leave compilation out of the seconds per update
             return
         self._num_timed_updates += num_updates
         if num_updates:
-            updates_per_second = num_updates / max(seconds, 1e-6)
-            self._updates_per_chunk[batch_shape] = max(1, int(_CHUNK_SECONDS * updates_per_second))
+            speed = num_updates / max(seconds, 1e-6)  # updates per second
+            self._chunk_updates_by_shape[batch_shape] = max(1, int(_TARGET_CHUNK_SECONDS * speed))
 
     def plan_num_updates(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
         """Return how many updates the budget allows in total, of which `num_updates` are done."""
         # The number is planned once, as soon as the speed is known. Before that, it is
         # `max_updates`. After that, too, because the caller passes the plan as `max_updates`.
-        if self._time_budget is None or self._is_planned:
+        if self._time_budget is None or self._has_planned_updates:
             return max_updates
         is_early = self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget
         if is_early or self._num_timed_updates < _MIN_PLAN_UPDATES:
             return max_updates
-        self._is_planned = True
+        self._has_planned_updates = True
         seconds = self._time_budget - self.seconds
         if refit:
             # The refit has a preparation, and repeats all updates: those that are done, before a
@@ -566,36 +567,36 @@ class Clock:
     @property
     def _seconds_per_update(self) -> float:
         """Mean time of an update, with all overhead but compilation."""
-        return (time.perf_counter() - self._stage_start) / max(1, self._num_timed_updates)
+        return (time.perf_counter() - self._stage_start_time) / max(1, self._num_timed_updates)
 
 
 class InterruptHandler:
     """Within the context, remember Ctrl-C instead of raising; a second Ctrl-C raises."""
 
     def __init__(self) -> None:
-        self.is_requested = False  # whether Ctrl-C was pressed
-        self._previous_handler: Any = None
+        self.is_interrupted = False  # whether Ctrl-C was pressed
+        self._previous_sigint_handler: Any = None
 
     def __enter__(self) -> "InterruptHandler":
         # only the main thread can handle signals; in other threads nothing changes
         if threading.current_thread() is threading.main_thread():
-            self._previous_handler = signal.signal(signal.SIGINT, self._handle)
+            self._previous_sigint_handler = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGINT, self._previous_handler)
+        if self._previous_sigint_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_sigint_handler)
 
     def _handle(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Handle SIGINT, and other signals whose handlers call this one."""
         # A process that was started to ignore Ctrl-C keeps ignoring it, such as `refold fit ... &`
         # in a script or under nohup. Handlers of other signals pass on their own number, and these
         # signals are not ignored.
-        if signal_number == signal.SIGINT and self._previous_handler == signal.SIG_IGN:
+        if signal_number == signal.SIGINT and self._previous_sigint_handler == signal.SIG_IGN:
             return
-        if self.is_requested:
+        if self.is_interrupted:
             raise KeyboardInterrupt
-        self.is_requested = True
+        self.is_interrupted = True
 
 
 class ProgressBar:
@@ -614,7 +615,7 @@ class ProgressBar:
         self._stage_name, self._num_epochs = "initialize", 0
         self._task = self.display.add_task("initialize", total=None, losses="")
 
-    def begin(self, stage_name: str, num_epochs: int = 0, losses_text: str = "") -> None:
+    def begin_stage(self, stage_name: str, num_epochs: int = 0, losses_text: str = "") -> None:
         """Show the next stage of the training, with its number of epochs if it has any."""
         self._stage_name, self._num_epochs = stage_name, num_epochs
         self.display.remove_task(self._task)
@@ -655,16 +656,16 @@ class CallbackHooks:
         """Whether a callback has asked to stop."""
         return self._callbacks is not None and bool(self._model.stop_training)
 
-    def begin(self, state: TrainState, phase: str, num_epochs: int) -> TrainState:
+    def begin_phase(self, state: TrainState, phase: str, num_epochs: int) -> TrainState:
         """Begin a phase, which is a training of its own for callbacks; return the changed state."""
         self._engine.write_back(state)
         self._model.stop_training = False
         self._callbacks.set_params({"epochs": num_epochs, "phase": phase, "verbose": 0})
         # for each phase: some callbacks open files here and close them at the end of training
         self._callbacks.set_model(self._model)
-        return self.call("on_train_begin", state)
+        return self.call_hook("on_train_begin", state)
 
-    def call(self, hook_name: str, state: TrainState, *args: Any) -> TrainState:
+    def call_hook(self, hook_name: str, state: TrainState, *args: Any) -> TrainState:
         """Call one hook, such as `on_epoch_end`, of all callbacks; return the changed state."""
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
@@ -692,12 +693,12 @@ def _make_engine(
     """Return the engine that trains the network, with the optimizer of the settings."""
     optimizer: Any = settings.optimizer
     # Only the default optimizer is known to treat a vector of weights as separate numbers.
-    separate_names = _UNDECAYED_NAMES if optimizer is None else None
+    separate_names = _UNDECAYED_NAME_PARTS if optimizer is None else None
     sets_learning_rate = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
-        options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _CLIP_NORM}
+        options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _MAX_GRADIENT_NORM}
         optimizer = AdamW(settings.learning_rate, **options)
-        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED_NAMES))
+        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED_NAME_PARTS))
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
@@ -713,7 +714,7 @@ def _make_engine(
     # The length model needs no training if all sequences have one length, because the model is
     # initialized to this length. It needs none either if a dimension of the code holds the length.
     needs_no_length_loss = batches.has_one_length or network.specification.length_dim > 0
-    length_weight = 0.0 if needs_no_length_loss else _LENGTH_WEIGHT
+    length_weight = 0.0 if needs_no_length_loss else _LENGTH_LOSS_WEIGHT
     return Engine(
         network,
         optimizer,
