@@ -1,7 +1,8 @@
-"""The compiled LSTM kernel, and what runs without it.
+"""The LSTM kernel: a compiled C++ library that computes all steps in one call.
 
-`fused` calls the kernel from JAX on padded batches. `packed` calls the kernel, or NumPy if there is
-no kernel, on rows without padding.
+`fused` calls the kernel from JAX, on padded batches. `packed` works on packed rows: the steps of
+all sequences one after another, without padding. It calls the kernel, or NumPy if there is no
+kernel.
 """
 
 from refold.kernels import packed as packed

@@ -1,7 +1,11 @@
-"""The specification of a network: sizes and options, and the weights of the default model.
+"""`Specification` holds the sizes and options of a network; `list_weights` derives its weights.
 
-Keras models, packed rows and ONNX graphs are three implementations of the same network. They agree
-because they read their sizes and the names and shapes of their weights here.
+A network has three implementations: Keras models, operations on packed rows (steps of all sequences
+one after another, without padding), and ONNX graphs. They agree because they read their sizes, and
+the names and shapes of their weights, here.
+
+A code of the default model is the sum of two paths: LSTMs, and a linear map of all values, which is
+called the linear path. The same holds for a decoded sequence.
 """
 
 import functools
@@ -15,7 +19,8 @@ import numpy as np
 from refold.kernels import random_convolutions
 from refold.sequences.types import number_mask
 
-# Minimum standard deviation of the training lengths, in steps; if all are equal, it would be 0.
+# Minimum standard deviation of the training lengths, in steps. If all lengths are equal, it would
+# be 0, and numbers are divided by it.
 _MIN_LENGTH_STD = 0.1
 MIN_LENGTH_SCALE = 0.05
 """Minimum scale of the logistic distribution of a predicted length, in steps."""
@@ -23,8 +28,8 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_CONVOLUTION_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# Maximum number of weights of the linear path, in the encoder and in the decoder, to limit the
-# memory. Later steps than those with weights have no linear path, only LSTMs.
+# Maximum number of weights of a linear path, to limit the memory. In long sequences, only the first
+# steps have such weights. The later steps have LSTMs alone.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -62,9 +67,9 @@ class Specification:
     patch : int
         Number of steps that the LSTMs read and write at once; the linear path has no patches.
     linear_path : bool, optional
-        Whether to add the linear path; by default, if a column is numeric.
+        Whether to add the linear path; by default, it is added if a column is numeric.
     rocket_dim : int
-        Number of latent dimensions, the last ones, that are a fixed map of ROCKET features.
+        Number of last latent dimensions. They are an untrained linear map of ROCKET features.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
     cell : {"lstm", "gru"}
@@ -77,9 +82,9 @@ class Specification:
         Whether the first half of the learned dimensions is trained to decode alone, too, and the
         first quarter, and so on.
     grid : int
-        Number of points of the curve to which each column is resampled, 0 for none. Each column
-        then has a code of its own, which one network of one column reads and writes. Only
-        pretrained models do this.
+        Number of points to which each column is resampled; 0 if columns are not resampled. A
+        resampled column is called a curve. One network of one column turns each curve into a code
+        of its own. Only pretrained models do this.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
 
@@ -118,12 +123,12 @@ class Specification:
 
     @property
     def learned_dim(self) -> int:
-        """Number of latent dimensions, the first ones, that are learned."""
+        """Number of first latent dimensions, which are learned."""
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
     def reads_curves(self) -> bool:
-        """Whether each column is resampled to a curve: the model is pretrained."""
+        """Whether each column is resampled to a curve, as only pretrained models do."""
         return self.grid > 0
 
     @property
@@ -134,7 +139,7 @@ class Specification:
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network that has the weights; with curves, it reads one column."""
+        """Specification of the network of one curve; without curves, this specification."""
         if not self.reads_curves:
             return self
         return replace(
@@ -157,15 +162,15 @@ class Specification:
     @property
     def length_moments(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
-        # By the delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
+        # The delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
         return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
         """Maximum logarithm of a decoded length, so that the length of any code is finite."""
-        # above the logarithm of the longest predicted length, 2 * max_steps, to which lengths are
-        # clipped
+        # Predicted lengths are clipped to 2 * max_steps afterwards. This limit is higher, so it
+        # does not change them.
         return math.log1p(2.0 * self.max_steps) + 1.0
 
     @property
@@ -200,8 +205,8 @@ class Specification:
     @property
     def convolution_stride(self) -> int:
         """Stride of the ROCKET features."""
-        # Convolutions with this stride are not slower than LSTMs that read patches. A longer stride
-        # would miss short patterns.
+        # Convolutions at each step would be slower than LSTMs that read patches. A longer stride
+        # than the maximum would miss short patterns.
         return min(self.patch, MAX_CONVOLUTION_STRIDE)
 
     def decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
@@ -210,8 +215,8 @@ class Specification:
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
             return DecoderSettings("", *sizes, reads_previous=self.decoder == "autoregressive")
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
-        # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
-        # a column is numeric or if it reads recent values.
+        # The option ``linear_path`` does not apply here. The forecast decoder has a linear path if
+        # it reads recent values or if a column is numeric.
         if self.recent_steps or number_mask(self.column_types).any():
             limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
@@ -222,13 +227,14 @@ class Specification:
 class DecoderSettings(NamedTuple):
     """Settings in which the decoder and the forecast decoder of a network differ."""
 
-    suffix: str  # end of the names of the layers, so that the layers of both decoders differ
+    suffix: str  # end of the names of the layers, which differs between the two decoders
     num_inputs: int  # width of the code, and for a forecast also of the recent values
     max_steps: int
     patch: int
-    linear_steps: int | None  # steps that the linear path has weights for; None without one
-    scales_by_step: bool = False  # whether each step has its own factor of the LSTM path
-    reads_previous: bool = False  # whether a step reads the previous one: autoregressive decoding
+    linear_steps: int | None  # steps with weights of a linear path; None without a linear path
+    # whether the outputs of the LSTMs are multiplied by other factors at each step
+    scales_by_step: bool = False
+    reads_previous: bool = False  # whether each step reads the outputs of the previous step
 
     @property
     def max_patches(self) -> int:
@@ -238,12 +244,12 @@ class DecoderSettings(NamedTuple):
     @property
     def num_position_features(self) -> int:
         """Number of features of a patch's position; see `RepeatCode`."""
-        # the relative and the reciprocal position, and the sine and the cosine of each period
+        # i / max_patches and 1 / (1 + i) of patch i, and a sine and a cosine for each period
         return 2 + 2 * len(position_periods(self.max_patches))
 
 
 def length_std(training_std: float) -> float:
-    """Return the standard deviation of the training lengths, in steps, but not 0."""
+    """Return the standard deviation of the training lengths, in steps, with a minimum above 0."""
     return max(training_std, _MIN_LENGTH_STD)
 
 
@@ -255,21 +261,22 @@ def log_length_scales(std: float) -> tuple[float, float, float]:
 
 
 def position_periods(max_steps: int) -> list[float]:
-    """Return the periods 2, 4, 8, ... in steps, of which the last one exceeds ``max_steps``."""
+    """Return the periods 2, 4, 8, ... in steps; the last period exceeds ``max_steps``."""
     num_periods = 1 + max(1, math.ceil(math.log2(max_steps + 1)))
     return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
 def max_linear_steps(num_channels: int, latent_dim: int) -> int:
-    """Return the maximum number of steps that a linear path has weights for."""
+    """Return for how many steps the memory limit allows weights of a linear path."""
     return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
 
 
 def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarray:
-    """Return the indices of all learned dimensions but the first ``num_dims`` (of each column)."""
+    """Return the indices, in a code, of all learned dimensions but the first ``num_dims``."""
     if not specification.reads_curves:
         return np.arange(num_dims, specification.learned_dim)
-    # the code of each column has its learned dimensions, and then its length
+    # The code has a part for each column: the learned dimensions of its curve, and then the length.
+    # The first ``num_dims`` dimensions of each part stay.
     num_columns, learned_dim = len(specification.column_types), specification.curve_dim
     indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(num_dims, learned_dim)
     return indices.ravel()
@@ -278,32 +285,32 @@ def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarra
 def truncate_latent_dim(
     specification: Specification, weights: Mapping[str, np.ndarray], num_dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
-    """Return specification and weights of a nested network with its first dimensions only."""
-    # the result computes what the nested network does if the other dimensions are zero
+    """Reduce a nested network to its first ``num_dims`` learned dimensions (of each column)."""
+    # the smaller network computes what the nested network does if the other dimensions are zero
     latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
     new_specification = replace(specification, latent_dim=latent_dim)
     dropped = np.arange(num_dims, specification.inner.learned_dim)
     new_weights = {}
     for old, new in zip(list_weights(specification), list_weights(new_specification), strict=True):
         array = weights[old.name]
+        # an axis whose size changes begins with the learned dimensions of the code
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
-            # an axis whose size changes begins with the learned dimensions of the code
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        new_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
+        new_weights[old.name] = np.asarray(array, order="C")  # keeps the shape ()
     return new_specification, new_weights
 
 
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
-    # A damaged file may have the name of another decoder. Then the Keras models are built, which
-    # raises an error.
+    # A damaged file may name another decoder. The result is then False, so that the caller builds
+    # Keras models, which raises an error that explains it.
     has_lstms = specification.architecture == "default" and specification.cell == "lstm"
     return has_lstms and specification.decoder in DECODERS
 
 
 class Weight(NamedTuple):
-    """A weight of the default model."""
+    """Name and shape of a weight of the default model."""
 
     name: str  # path of the Keras variable
     shape: tuple[int, ...]
@@ -316,10 +323,10 @@ def list_weights(specification: Specification) -> list[Weight]:
     specification = specification.inner
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned_dim, width = specification.learned_dim, specification.input_width
-    # the last, mean and maximum states in both directions, and three features of the length
+    # the last, the mean and the maximum state in two directions, and three features of the length
     num_pooled = 6 * units + 3
     weights: list[Weight] = []
-    # the steps of a patch side by side, and the share of real steps among them
+    # an input has the steps of a patch side by side, and the share of them that are not padding
     num_inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
         for direction in ("forward", "backward"):
@@ -330,7 +337,7 @@ def list_weights(specification: Specification) -> list[Weight]:
         shape = (linear_steps, width, learned_dim)
         weights += _linear_weights("linear_code", shape, (learned_dim,))
         weights.append(Weight("linear_code/scale", (), is_trained=False))
-        if specification.by_length:  # a matrix and an offset for each length, also for length 0
+        if specification.by_length:  # a matrix and an offset for each length from 0
             shape = (linear_steps + 1, learned_dim, learned_dim)
             weights.append(Weight("linear_code/maps", shape, is_trained=False))
             weights.append(Weight("linear_code/offsets", shape[:2], is_trained=False))
@@ -338,7 +345,8 @@ def list_weights(specification: Specification) -> list[Weight]:
         arrays = random_convolutions(width).arrays()
         for name, array in arrays.items():
             weights.append(Weight(f"convolutions/{name}", array.shape, is_trained=False))
-        num_features = 2 * len(arrays["bias"])  # each convolution is pooled in two ways
+        # each convolution has two features: the share of positive values, and the maximum
+        num_features = 2 * len(arrays["bias"])
         weights.append(Weight("rocket_dim/center", (num_features,), is_trained=False))
         shape = (num_features, specification.rocket_dim)
         weights.append(Weight("rocket_dim/kernel", shape, is_trained=False))
@@ -360,7 +368,7 @@ def _decoder_weights(specification: Specification, settings: DecoderSettings) ->
     for i in range(1, specification.depth + 1):
         weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
     num_inputs = settings.num_inputs + settings.num_position_features
-    if settings.reads_previous:  # the previous step, and a flag whether there is one
+    if settings.reads_previous:  # the outputs of the previous step, and a flag that it exists
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
         weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
@@ -400,6 +408,6 @@ def _linear_weights(
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
-    """Return the map of a linear path: the initial map plus a factor times the learned change."""
+    """Return the matrices of a linear path: initial values plus a factor times their change."""
     start, unit, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
     return start + unit * change

@@ -1,7 +1,7 @@
-"""Networks of Keras models: the default model, classic models, and a user's own models.
+"""Build networks of Keras models: the default model, classic models, and a user's own models.
 
-`build` makes a new network from a specification. The functions at the end convert between the Keras
-models of a network, for training, and the form in which it encodes and decodes.
+`build` makes a new network from a specification. The functions at the end convert between a
+`Network` of Keras models, for training, and a `PackedNetwork`, which encodes and decodes faster.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,8 @@ Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
-# Options that only the default model has, and the values that they must have for other models.
+# Options of a specification that only the default model supports. For other models, they must have
+# these values, which turn them off.
 _DEFAULT_MODEL_OPTIONS = {
     "cell": "lstm",
     "decoder": "parallel",
@@ -133,7 +134,7 @@ def default(
 
 
 def _default_models(specification: Specification) -> Models:
-    """Build the default models; a ParameterError if options exclude each other."""
+    """Build the default models; raise a ParameterError if options exclude each other."""
     decoder, patch, cell = specification.decoder, specification.patch, specification.cell
     check("decoder", decoder, one_of(*DECODERS))
     check("cell", cell, one_of(*CELLS))
@@ -159,7 +160,7 @@ def _default_models(specification: Specification) -> Models:
 
 
 def _classic_models(specification: Specification) -> Models:
-    """Build a classic model; a ParameterError if it does not support the data."""
+    """Build a classic model; raise a ParameterError if it does not support the data."""
     name = specification.architecture
     links = {COLUMN_TYPES[column].link for column in specification.column_types}
     if links - {"identity", "sigmoid"} or specification.observed_flags:
@@ -181,7 +182,7 @@ def _classic_models(specification: Specification) -> Models:
 
 
 def _custom_models(make_models: Callable[..., Any], specification: Specification) -> Models:
-    """Call a user's architecture; a ParameterError says what does not fit the data."""
+    """Call a user's architecture; raise a ParameterError if its models do not fit the data."""
     result = make_models(
         steps=specification.max_steps,
         features=specification.num_channels,
@@ -217,7 +218,7 @@ def _custom_models(make_models: Callable[..., Any], specification: Specification
 
 
 def _to_loadable_json(role: str, model: keras.Model) -> str:
-    """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
+    """Return a model as Keras JSON; raise a ParameterError if it cannot be loaded again."""
     cause, reason = None, "its copy has other weights."
     try:
         text = model.to_json()
@@ -236,9 +237,8 @@ def _to_loadable_json(role: str, model: keras.Model) -> str:
 
 def to_inference_network(network: Network) -> FittedNetwork:
     """Return a network that encodes and decodes with the current weights of Keras models."""
-    # A model is fitted once and used many times. Packed rows start without Keras, and JAX need not
-    # compile models for each padded shape. But only the default model with LSTMs runs on packed
-    # rows.
+    # `PackedNetwork` needs no compilation, so it starts faster. JAX would compile Keras models for
+    # each shape of a padded batch. But only the default model with LSTMs has a `PackedNetwork`.
     if not is_default_lstm(network.specification):
         return network
     packed_network = PackedNetwork(network.specification, {})
@@ -257,7 +257,7 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
 
 def build_trainable_copy(network: Any) -> Network:
     """Build Keras models with a copy of the weights of a fitted network, to train them further."""
-    # only weights are copied; the states of random generators, such as those of dropout, are new
+    # Only weights are copied. The random generators, such as those of dropout, start anew.
     trainable = build(network.specification)
     if isinstance(network, Network):
         values = [variable.value for variable in network.weights]
@@ -269,10 +269,10 @@ def build_trainable_copy(network: Any) -> Network:
 
 
 def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network; the network uses their weights from then on."""
+    """Return the Keras models of a network; from then on, both share their weights."""
     if isinstance(network, Network):
         return network
-    # a `CurveNetwork` has no Keras models itself, but its network of single curves has
+    # a `CurveNetwork` (a pretrained model) has no Keras models, but its network of one column has
     packed_network: Any = getattr(network, "curve_network", network)
     if packed_network.keras_network is None:
         with seeded(None):

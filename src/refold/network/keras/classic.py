@@ -24,12 +24,12 @@ from refold.network.keras.lstm import LSTM
 
 __all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
 
-# A name, a function or None. The annotations of Keras allow only names.
+# An activation is a name, a function or None, but the annotations of Keras allow only names.
 Activation = Any
 
 
 class NextElement(NamedTuple):
-    """An encoder with two decoders: one writes the sequence, one the next element of each step.
+    """An encoder with two decoders, which write the sequence and the next element of each step.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ def reshape(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """First answer: the decoder's LSTM reads a part of the code at each step, and writes a step.
+    """First answer: at each step, the decoder's LSTM reads another part of the code.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
 
     Parameters
     ----------
     steps, features, latent_dim : int
-        Shape of a sequence, and of its code, whose size must be a multiple of ``steps``.
+        Shape of a sequence, and size of its code. The size must be a multiple of ``steps``.
     encoder_activation, output_activation : str or callable
         Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction.
 
@@ -126,7 +126,7 @@ def repeat(
     Parameters
     ----------
     steps, features, latent_dim : int
-        Shape of a sequence, and of its code.
+        Shape of a sequence, and size of its code.
     units : int
         Units of the decoder's LSTM.
     activation : str or callable

@@ -1,4 +1,4 @@
-"""What is decoded from a code, in Keras: the outputs of each column, their losses, and the length.
+"""Turn results of Keras models into outputs of each column, losses, and lengths.
 
 The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
 probability, and those of a categorical column are a probability for each category.
@@ -23,10 +23,10 @@ from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, ColumnOutputs, co
 
 
 class KerasLink(NamedTuple):
-    """How outputs of a column type are computed."""
+    """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     activate: Callable[[Any], Any]  # from logits (..., width) to means or probabilities
-    likeliest: Callable[[Any], Any]  # from means or probabilities to values (..., 1)
+    likeliest: Callable[[Any], Any]  # from means or probabilities to likeliest values (..., 1)
     is_elementwise: bool = True  # whether each output depends on one logit
 
 
@@ -53,7 +53,8 @@ def activate(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
     if len(links) == 1 and LINKS[links[0]].is_elementwise:
         return LINKS[links[0]].activate(logits)
     if all(LINKS[link].is_elementwise for link in links):
-        # one operation for all columns of a link is faster than one for each column
+        # a link is applied to all columns, and its result is used where a column has this link;
+        # this is faster than one operation for each column
         activated = logits
         for link in links:
             if link != "identity":
@@ -227,9 +228,9 @@ class ColumnHead(BaseLayer):
 class LengthHead(BaseLayer):
     """Location and log-scale of a discretized logistic distribution over lengths."""
 
-    # Before training, it is the distribution of the training lengths for all codes. The rounded
-    # location is the predicted length. The likelihood of a length is the logistic mass within half
-    # a step: T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
+    # Before training, all codes have about the distribution of the training lengths. The rounded
+    # location is the predicted length. The likelihood of a length is the probability within half a
+    # step of it: T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
     # Mixture Likelihood and Other Modifications", ICLR 2017. A squared error would be lowest at the
     # mean length, and the likelihood is highest at the most frequent length.
 
@@ -238,7 +239,7 @@ class LengthHead(BaseLayer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # the kernel is zero, so that the first distribution is the same for all codes
+        # the initial kernel is zero, so that the initial distribution is the same for all codes
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Shape) -> None:
@@ -261,11 +262,11 @@ class LengthHead(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthEncoding(BaseLayer):
-    """The length of a sequence as a latent dimension: its standardized logarithm."""
+    """Write the length of a sequence as a latent dimension: its standardized logarithm."""
 
     # A decoded sequence of the wrong length has a large error. With this dimension, decoded lengths
-    # are exact. Neither training nor latent optimization changes the dimension. In a trial without
-    # it, the error was 1.11 times as large, in the mean over AR(2) noise and German words.
+    # are exact. Neither training nor latent optimization changes the dimension. In a trial, models
+    # without the dimension had 1.11 times the error, in the mean over AR(2) noise and German words.
 
     center: float  # approximate mean of the logarithm of one plus the length
     scale: float  # approximate standard deviation of this logarithm
@@ -282,14 +283,14 @@ class LengthEncoding(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthDecoding(BaseLayer):
-    """The length of a sequence from the latent dimension that `LengthEncoding` computes."""
+    """Read the length of a sequence from the latent dimension that `LengthEncoding` wrote."""
 
     center: float  # as in `LengthEncoding`
-    scale: float
+    scale: float  # as in `LengthEncoding`
     index: int  # index of the latent dimension
 
     def call(self, inputs: Tensor) -> Any:
-        """Compute location and smallest log-scale in steps, of shape (batch, 2)."""
+        """Compute location, and the minimum log-scale because it is exact, both in (batch, 2)."""
         logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
         location = ops.expm1(ops.maximum(logarithm, 0.0))  # no length is below 0
         log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
@@ -313,10 +314,10 @@ def build_length_predictor(specification: Specification) -> keras.Model:
 
 def length_loss(lengths: Tensor, location_and_log_scale: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
-    # A discretized logistic distribution, whose parameters a `LengthHead` computes. The probability
-    # of a length is the mass from b, half a step below, to a, half a step above: sigma(a) -
-    # sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The product loses no digits, and the difference
-    # would.
+    # The distribution is a discretized logistic one, and a `LengthHead` computes its parameters.
+    # The probability of a length is the mass from half a step below it (b) to half a step above it
+    # (a): sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The difference would lose digits,
+    # so the product is computed.
     location, log_scale = location_and_log_scale[:, 0], location_and_log_scale[:, 1]
     rate = ops.exp(-log_scale)  # a - b, because a and b are in units of the scale
     a = (lengths + 0.5 - location) * rate

@@ -1,6 +1,7 @@
-"""The LSTM layer on the fused kernel, the conversion of Keras models to it, and recurrent cells.
+"""`LSTM` runs on the fused kernel, and `convert` replaces the LSTM layers of Keras models.
 
-To add a cell, add an entry to `CELLS`.
+The fused kernel is compiled code that runs all steps of an LSTM in one call. `CELLS` has the
+recurrent cells of the default model. To add a cell, add an entry.
 """
 
 import tempfile
@@ -165,7 +166,7 @@ class LSTM(keras.layers.LSTM):
         )
         output_mask: Any = None  # (batch, steps); outputs of its masked steps become zeros
         if mask is not None and self.zero_output_for_mask:
-            # outputs are in the order of computation, which starts at the end if it goes backwards
+            # Outputs are in the order of computation. If it goes backwards, the last step is first.
             output_mask = ops.flip(mask, axis=1) if self.go_backwards else mask
         # the result of Keras's ``inner_loop``: the last output, all outputs, and the states
         if not self.return_sequences:
@@ -198,7 +199,8 @@ class LSTM(keras.layers.LSTM):
             if dtype != "float32":
                 return f"its dtype is {dtype}, and the kernel is for float32"
         if (reason := runtime().why_not) is not None:
-            # Only a missing kernel is logged, because users choose their backend and device.
+            # Only a missing kernel is logged. A backend or device without the kernel is the user's
+            # choice.
             if reason == why_not() and self.engine == "auto":
                 log_slow_fallback(
                     "LSTM layers run on Keras's loop, which is slower than the kernel", reason
@@ -280,7 +282,8 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     if not model.built:
         return copy
     copy.set_weights(model.get_weights())
-    # some state is not in weights: vocabularies (assets), and statistics of a Normalization
+    # Not all state of a layer is in its weights. Vocabularies are assets, and a Normalization
+    # computes statistics from its weights in ``finalize_state``.
     copied_layers: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         for layer in model._flatten_layers():
@@ -348,13 +351,13 @@ CELLS = {
     "lstm": RecurrentCell(
         LSTM,
         {"bias_initializer": ForgetBias(), "unit_forget_bias": False},
-        2,  # the output and the cell state, which is bounded by tanh
+        2,  # the output, and the cell state, whose initial value tanh bounds
         lambda projected, units: [projected[:, :units], ops.tanh(projected[:, units:])],
     ),
     "gru": RecurrentCell(
         keras.layers.GRU,
         {"bias_initializer": Constant()},
-        1,  # the output, bounded by tanh as all outputs of a GRU are
+        1,  # the output; tanh bounds it, as it bounds all outputs of a GRU
         lambda projected, _: [ops.tanh(projected)],
     ),
 }

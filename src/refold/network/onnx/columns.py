@@ -1,7 +1,8 @@
-"""The inputs and outputs of graphs: values, categories and lengths in the units of the data.
+"""Convert between columns in the units of the data, and what a network reads and writes.
 
-`add_inputs` adds the inputs of an encoder, and the nodes that turn them into scaled channels.
-`add_outputs` adds the nodes that turn the logits of a decoder into values and categories.
+`add_inputs` adds the inputs of an encoder to a graph, and the nodes that turn them into scaled
+channels. `add_outputs` adds the nodes that turn the logits of a decoder into values, categories and
+lengths, and the outputs of the graph.
 """
 
 from collections.abc import Callable
@@ -15,19 +16,20 @@ from refold.network.specification import Specification
 from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, column_outputs
 
-# Minimum number of float32 numbers from the mean to one standard deviation above the mean. If there
-# are fewer, float64 is used.
+# Minimum number of float32 numbers between the mean of a column and one standard deviation above
+# the mean. If there are fewer numbers, float32 would round the values too much, and float64 is
+# used.
 _MIN_NUMBERS_PER_STD = 2.0**18
-# Range of the means and standard deviations for which float32 is used, well inside the range of
-# float32, from 1e-38 to 3e38.
+# Minimum standard deviation for which float32 is used, far above the smallest float32, 1e-38.
 _MIN_FLOAT32_STD = 1e-30
+# Maximum mean or standard deviation for which float32 is used, far below the largest float32, 3e38.
 _MAX_FLOAT32_MEAN = 1e30
-# Stands for a missing category where categories are integers: the smallest int64.
+# The smallest int64 stands for a missing category where categories are integers.
 _MISSING_INTEGER = int(np.iinfo(np.int64).min)
 
 
 class GraphColumns:
-    """Columns of a model as tensors of a graph: numbers in one, and categories in another."""
+    """Which columns of a model are in which tensor of a graph: values or categories."""
 
     def __init__(
         self,
@@ -38,22 +40,27 @@ class GraphColumns:
         category_indices: bool,
     ) -> None:
         self.specification, self.schema, self.scaler = specification, schema, scaler
-        self.category_indices = category_indices  # whether categories are indices
-        # indices of the columns that are categorical, and of those that are not
+        # whether the tensors of the graph hold categories as indices, not as names
+        self.category_indices = category_indices
+        # Each column is in one of two tensors. The tensor of categories has the categorical
+        # columns, and the tensor of values has all others: numeric and binary columns, and counts.
+        # Only numeric columns and counts (``is_numeric_``) are scaled. These lists have column
+        # indices.
         self.categorical_columns = categorical = [int(i) for i in schema.categorical]
         self.number_columns = [i for i in range(schema.num_columns) if i not in categorical]
-        # Type of values: float32 if it is precise enough for all numeric columns, else float64.
+        # The type of values is float32 if it is precise enough for all scaled columns, else
+        # float64.
         is_numeric = scaler.is_numeric_
         mean, std = np.abs(scaler.mean_[is_numeric]), scaler.scale_[is_numeric]
         if scaler.num_statistics:
             # Each sequence has its own mean and standard deviation. Almost all means lie within
-            # three standard deviations of the mean of all means, and so do the logarithms of the
-            # deviations.
+            # three standard deviations of the mean of all means. The same holds for the logarithms
+            # of the standard deviations.
             mean_of_means, mean_log_std = np.split(scaler.statistics_mean_, 2)
             std_of_means, std_of_log_std = np.split(scaler.statistics_scale_, 2)
             mean = np.abs(mean_of_means) + 3 * std_of_means
             std = np.exp(mean_log_std - 3 * std_of_log_std)
-        # difference of the next float32 number from each mean
+        # distance from each mean to the next float32 number
         spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_MEAN).astype(np.float32)).astype(float)
         is_precise = bool((std >= _MIN_NUMBERS_PER_STD * spacing).all())
         is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
@@ -61,7 +68,7 @@ class GraphColumns:
         self.dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
         names = [name for i in categorical for name in schema.columns[i].categories]
         has_text = not category_indices and any(isinstance(name, str) for name in names)
-        # type of categories, where ``object`` stands for text
+        # NumPy type of categories; ``object`` stands for text
         self.category_type: Any = object if has_text else np.int64
         self.missing_category: str | int = -1 if category_indices else _MISSING_INTEGER
         if has_text:
@@ -76,12 +83,12 @@ class GraphColumns:
         return np.array(categories, np.int64)
 
     def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the shift and the scale (n_number_columns,) of the number columns."""
+        """Return what is subtracted from each column of values, and what divides it."""
         shift, scale = self.scaler.shift(self.schema), self.scaler.scale_
         return shift[self.number_columns], scale[self.number_columns]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return the columns as plain JSON values."""
+        """Return the entry ``columns`` of the metadata of a file, as plain JSON values."""
         shift, entries = self.scaler.shift(self.schema), []
         for i, column in enumerate(self.schema.columns):
             entry: dict[str, Any] = {"name": column.name, "type": column.type}
@@ -99,11 +106,11 @@ class GraphColumns:
 class EncoderInputs(NamedTuple):
     """Tensors that the encoder reads."""
 
-    x: Any  # (n, steps, channels): scaled values, one-hot blocks and observed flags
+    x: Any  # (n, steps, channels): scaled values, one-hot categories and observed flags
     is_real: Any  # (n, steps): whether a step is before the end of its sequence
     lengths: Any  # (n,) int64
-    # (n, statistics): means and logarithms of standard deviations of each sequence, scaled; None
-    # unless the values are scaled by sequence
+    # (n, statistics): the mean and the logarithm of the standard deviation of each numeric column
+    # in each sequence, scaled; None unless each sequence is scaled by itself
     statistics: Any
 
 
@@ -132,7 +139,7 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     if columns.specification.observed_flags:
         flags = graph.concat(observed_masks, axis=2)
         if len(observed_masks) > 1:
-            # the flags of number columns come first, and are put into the order of the columns
+            # the masks have the columns of values first; the flags need the order of the model
             order = np.argsort([*columns.number_columns, *columns.categorical_columns])
             flags = graph("Gather", flags, order.tolist(), axis=2)
         channels.append(graph.cast(flags, np.float32))
@@ -141,8 +148,8 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
 
 def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
     """Add the inputs of the last steps; return the recent values (n, num_recent_values)."""
-    # As in `refold.model.recent_values`, these are the last step, and then the differences of the
-    # earlier steps from the last step, backwards.
+    # As in `refold.model.recent_values`, the recent values are the last step, scaled, and then the
+    # differences of earlier steps from the last step. The latest of these steps comes first.
     num_steps = columns.specification.recent_steps
     values, categories = _add_column_inputs(graph, columns, "recent_", num_steps)
     if values is not None:
@@ -156,7 +163,7 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
     x = graph.concat(_value_channels(graph, columns, values, categories), axis=2)
     recent = graph("Slice", x, [num_steps - 1], [num_steps], [1])  # (n, 1, channels)
     if num_steps > 1:
-        # with the step -1, a slice goes backwards; its end lies before the first index
+        # a slice with the step -1 goes backwards; its end must lie before the first index
         earlier = graph("Slice", x, [num_steps - 2], [-num_steps - 1], [1], [-1])
         recent = graph("Concat", recent, graph("Sub", earlier, recent), axis=1)
     return graph("Reshape", recent, [-1, columns.specification.num_recent_values])
@@ -165,7 +172,8 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
 def _add_column_inputs(
     graph: Graph, columns: GraphColumns, prefix: str, num_steps: int | str
 ) -> tuple[Any, Any]:
-    """Add inputs (n, steps, columns); return values, and category indices, None without columns."""
+    """Add inputs (n, steps, columns); return values and category indices, or None for each."""
+    # each result is None if the model has no such column
     values = categories = None
     if columns.number_columns:
         shape = ["n", num_steps, len(columns.number_columns)]
@@ -182,7 +190,8 @@ def _add_column_inputs(
         shape = ["n", num_steps, len(columns.categorical_columns)]
         categories = graph.input(f"{prefix}categories", columns.category_type, shape)
     if categories is not None and not columns.category_indices:
-        # the index of a missing category is -1, and that of an unknown one is their number
+        # A missing category gets the index -1, and an unknown category gets the number of
+        # categories.
         indices = []
         for k, column in enumerate(columns.categorical_columns):
             names = columns.categories(column).tolist()
@@ -201,11 +210,12 @@ def _add_column_inputs(
 def _fill_missing(
     graph: Graph, values: Value, num_steps: int, is_missing: Callable[[Any], Any]
 ) -> Any:
-    """Replace missing entries by those of the step before, or else of the first step after."""
+    """Replace a missing entry by the last entry before it, or else by the first after it."""
     if num_steps == 1:
         return values
     steps = list(graph("Split", values, num_results=num_steps, axis=1, num_outputs=num_steps))
-    # pairs of a step and the neighbor that fills it: first forwards, and then backwards
+    # Pairs of a step and the neighbor that fills it. The first pairs fill forwards, and the last
+    # pairs fill backwards what is still missing.
     pairs = [(i, i - 1) for i in range(1, num_steps)]
     pairs += [(i, i + 1) for i in reversed(range(num_steps - 1))]
     for i, neighbor in pairs:
@@ -214,13 +224,13 @@ def _fill_missing(
 
 
 def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
-    """Subtract the mean of each column, and divide by its standard deviation, to float32."""
+    """Return values (n, steps, columns) scaled by the statistics of training, as float32."""
     mean, scale = columns.shift_and_scale()
     if columns.dtype == np.float64:
         return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
-    # The mean is the sum of its rounded value and a small rest, both float32. The difference of a
-    # value near the mean from the rounded mean is exact, so the result has the precision of
-    # float64.
+    # The mean is a sum of two float32 numbers: the rounded mean, and a small rest. For a value near
+    # the mean, the difference from the rounded mean is exact in float32. So the result is as
+    # precise as in float64.
     rounded_mean = mean.astype(np.float32)
     rest = (mean - rounded_mean).astype(np.float32)
     centered = graph("Sub", graph("Sub", values, rounded_mean), rest)
@@ -230,7 +240,7 @@ def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
 def _scale_by_sequence(
     graph: Graph, values: Value, is_observed: Value, columns: GraphColumns
 ) -> tuple[Any, Any]:
-    """Return values scaled by the statistics of their sequence, and the statistics (n, width)."""
+    """Scale each sequence of values by itself; return the result and statistics (n, width)."""
     # as `refold.sequences.Scaler` does
     scaler = columns.scaler
     float64_values = graph.cast(values, np.float64)
@@ -246,8 +256,8 @@ def _scale_by_sequence(
     difference = graph("Where", is_observed, graph("Sub", numeric, mean), zero)
     squares = graph("ReduceSum", graph("Mul", difference, difference), [1], keepdims=1)
     std = graph("Sqrt", graph("Div", squares, count))
-    # The standard deviation has a lower limit, so that a constant sequence can be divided by it.
-    # Far from the usual means, the limit grows with the distance, because rounding errors do.
+    # The standard deviation has a lower limit, because a constant sequence cannot be divided by 0.
+    # The limit grows with the distance of the mean from usual means, because rounding errors do.
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
     min_std = graph("Max", scaler.min_std_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, min_std))
@@ -255,8 +265,8 @@ def _scale_by_sequence(
     centered = graph("Sub", mean_and_log_std, scaler.statistics_mean_)
     statistics = graph.cast(graph("Div", centered, scaler.statistics_scale_), np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
-    # The mean and the scale come from the rounded statistics, because a decoder reads the same
-    # statistics from the code.
+    # The statistics were rounded to float32. The values are scaled by the rounded statistics,
+    # because a decoder reads these from the code.
     center, scale = _sequence_mean_std(graph, statistics, columns)
     scaled = graph.cast(graph("Div", graph("Sub", float64_values, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
@@ -269,7 +279,7 @@ def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -
     unscaled = graph("Add", unscaled, scaler.statistics_mean_)
     means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
     is_numeric = scaler.is_numeric_[columns.number_columns]
-    # other columns than numeric ones have the mean 0 and the standard deviation 1
+    # columns that are not scaled have the mean 0 and the standard deviation 1
     indices = np.where(is_numeric, np.cumsum(is_numeric) - 1, 0).tolist()
     types = [columns.schema.columns[i].column_type for i in columns.number_columns]
     has_mean = is_numeric & [type_.is_centered for type_ in types]
@@ -285,7 +295,7 @@ def _value_channels(
     if categories is None:
         return [values]
     channels = []
-    # adjacent number columns stay together
+    # adjacent columns of values stay together in one slice
     for is_categorical, group in groupby(
         range(columns.schema.num_columns), lambda i: i in columns.categorical_columns
     ):
@@ -319,8 +329,8 @@ def add_outputs(
     graph: Graph, columns: GraphColumns, logits: Any, lengths: Value, statistics: Value
 ) -> None:
     """Add the outputs of a decoder: values and categories in the units of the data, and lengths."""
-    # ``logits`` (n, steps, outputs) may have more steps than the longest sequence. ``statistics``
-    # are those of `EncoderInputs`.
+    # ``logits`` (n, steps, outputs) may have more steps than the longest sequence, because patches
+    # are complete. ``statistics`` (n, statistics) are a part of the code, as in `EncoderInputs`.
     num_steps = greatest_length(graph, lengths)
     logits = graph("Slice", logits, [0], num_steps, [1])
     is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [2])

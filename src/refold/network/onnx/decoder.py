@@ -1,4 +1,4 @@
-"""Graphs of the decoder and of the forecast decoder: from codes to values and categories."""
+"""Add the decoder or the forecast decoder to a graph, from codes to values and categories."""
 
 import math
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the decoder, from codes to values, categories and lengths."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
+    # a negative length asks for the length that the code stands for
     requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
@@ -41,17 +42,19 @@ def _decode_curves(
     lengths: Value,
     num_steps: Value,
 ) -> Any:
-    """Return the values (n, steps, columns) that codes (n, latent_dim) decode to."""
+    """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
+    # A curve is a column that is resampled to a fixed number of points, see `CurveNetwork`.
     curve_dim, num_points = specification.curve_dim, specification.grid
     codes = graph("Reshape", codes, [-1, curve_dim + 1])  # the last dimension is the length
     codes = graph("Slice", codes, [0], [curve_dim], [1])
     curves = _DecoderGraph(graph, specification.inner)(codes, [num_points])
-    # short sequences use the linear path before training, as in `CurveNetwork`
+    # as in `CurveNetwork`, short sequences use only the linear path as it was before training
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
     is_trained = trained_network_mask(graph, specification, predicted_lengths)
     curves = graph("Where", graph("Unsqueeze", is_trained, [1, 2]), curves, untrained_curves)
-    # the curves are resampled to the steps of each sequence, in the reverse order of the encoder
+    # Now the curves are resampled to the steps of each sequence: from points to coefficients of
+    # cosines, which are scaled to the number of steps, and from coefficients to steps.
     curves = graph.cast(curves, np.float64)
     curves = graph("Reshape", curves, [-1, specification.num_outputs, num_points])
     coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
@@ -89,7 +92,8 @@ def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
 
 def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
     """Return the length (n,) that each code stands for."""
-    # As in `PackedNetwork.predict_lengths`: longer lengths are not plausible.
+    # As in `PackedNetwork.predict_lengths`, a length far beyond the training lengths is not
+    # plausible.
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         center, scale = (np.float64(value) for value in specification.length_moments)
@@ -103,7 +107,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
         # GELU: z times the normal distribution function of z, which is (1 + erf(z / sqrt(2))) / 2
         erf = graph("Erf", graph("Mul", z, np.float32(math.sqrt(0.5))))
         hidden = graph("Mul", graph("Mul", z, np.float32(0.5)), graph("Add", erf, np.float32(1)))
-        # only the first output is the length; the second one is a log-scale
+        # only the first of two outputs is the length; the second output is a log-scale
         kernel = graph.weight("length/kernel", graph.weights["length/dense/kernel"][:, :1])
         location = graph("Gemm", hidden, kernel, graph.weights["length/dense/bias"][:1])
         scale = np.float32(length_std(specification.length_deviation))
@@ -114,7 +118,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
 
 
 class _DecoderGraph:
-    """The decoder or the forecast decoder of the default model; a call adds it to a graph."""
+    """Decoder or forecast decoder of the default model; a call adds its nodes to the graph."""
 
     def __init__(
         self, graph: Graph, specification: Specification, *, is_forecast: bool = False
@@ -179,7 +183,8 @@ class _DecoderGraph:
         n = graph("Shape", codes, start=0, end=1)
         shape = graph("Concat", n, [self._num_outputs + 1], axis=0)
         initial.append(graph("Expand", np.float32(0), shape))
-        # ``body`` is the graph of one step. It gets one entry of each scanned array.
+        # ``body`` is the graph of one step. The operator Scan calls it for each entry of the
+        # scanned arrays, which are the position inputs and the linear path of each step.
         body = Graph({}, outer_graph=graph)
         states = [body.input(f"state_{i}", np.float32, None) for i in range(len(initial))]
         scanned = [position_inputs]

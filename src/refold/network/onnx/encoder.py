@@ -1,4 +1,4 @@
-"""Graph of the encoder: from values, categories and lengths to codes."""
+"""Add the encoder to a graph, from values, categories and lengths to codes."""
 
 import math
 from itertools import pairwise
@@ -11,11 +11,11 @@ from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, linear_map
 
-# Value of states at padding: below all states of an LSTM, which are from -1 to 1.
+# Value of states at padding. States of an LSTM are from -1 to 1, so it is never their maximum.
 _MASKED_STATE = np.float32(-2)
-# Value of convolutions at padding: below all others, near the smallest float32.
+# Value of convolutions at padding, near the smallest float32, so that it is never their maximum.
 _MASKED_CONVOLUTION = np.float32(-3e38)
-# An index beyond the end of any axis.
+# End of a slice that reaches to the end of any axis.
 _AXIS_END = 2**31
 
 
@@ -51,15 +51,15 @@ def _encode_steps(
     code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
-    # before training, the code was that of the linear path with its initial map, and no bias
+    # before training, the code was the linear path alone, with its initial map and no bias
     flat_steps = graph("Flatten", inputs.x, axis=1)
     initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
-# Columns of sequences as curves of a fixed number of points, by cosine transforms.
-# `refold.network.packed.resampling` computes the same with Fourier transforms.
+# The following functions resample columns to curves of a fixed number of points, by cosine
+# transforms. `refold.network.packed.resampling` computes the same with Fourier transforms.
 
 
 def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
@@ -68,9 +68,9 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     num_steps = graph("Shape", inputs.x, start=1, end=2)
     cosines = cosines_at_steps(graph, num_points, inputs.lengths, num_steps)
     coefficients = graph("MatMul", cosines, graph.cast(inputs.x, np.float64))
-    # ``coefficients`` have the shape (n, cosines, columns), and there is a cosine for each point.
-    # Coefficients of the same function grow with the square root of the number of its points. So
-    # the coefficients of the steps are scaled to the number of points of a curve.
+    # ``coefficients`` have the shape (n, cosines, columns), with as many cosines as points. The
+    # coefficients of a function grow with the square root of the number of its steps. A curve has
+    # another number of points than the sequence has steps, so a factor corrects the coefficients.
     lengths = positive_lengths(graph, inputs.lengths)
     factor = graph("Sqrt", graph("Div", np.float64(num_points), lengths))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
@@ -90,8 +90,8 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
 
 
 def trained_network_mask(graph: Graph, specification: Specification, lengths: Value) -> Any:
-    """Return whether each curve of sequences (n,) uses the trained network, (n * columns,)."""
-    # shorter sequences use the initial network, as in `CurveNetwork`
+    """Return whether the curves of each sequence use the trained network, (n * columns,)."""
+    # as in `CurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
     shape = graph("Concat", graph("Shape", is_long), [specification.num_outputs], axis=0)
     return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
@@ -128,7 +128,7 @@ def positive_lengths(graph: Graph, lengths: Value) -> Any:
     return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
 
 
-# The paths of a code, and the further dimensions
+# The two paths of a code, and the dimensions of the length and of ROCKET features
 
 
 def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
@@ -153,8 +153,9 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
         layer_names = [f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward")]
         outputs, last = add_lstm(graph, layer_names, hidden, lstm_lengths)
-    # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
-    # must not be a maximum. Products and sums are faster here than the operator Where.
+    # After the end of a sequence, some runtimes return zeros, and other runtimes compute further
+    # steps. Neither may become a maximum. Products and sums replace the operator Where, because
+    # they are faster here.
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
     sums = graph("ReduceSum", outputs, [0], keepdims=0)
@@ -198,7 +199,7 @@ def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
 
 
 def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
-    """Return the linear path: a sum over steps and channels, each with its own weights."""
+    """Return the linear path (n, learned_dim): a weighted sum over steps and channels."""
     map_ = linear_map(graph.weights, "linear_code")
     num_steps, num_channels, latent_dim = map_.shape
     bias = graph.weights["linear_code/bias"]

@@ -1,6 +1,7 @@
-"""A builder of ONNX graphs, and the layers and masks that encoder and decoder share.
+"""Build ONNX graphs, with the layers and masks that encoder and decoder share.
 
-Functions with a `Graph` as their first argument add nodes to it, and return values of the graph.
+A function with a `Graph` as its first argument adds nodes to it, and returns values of the graph.
+The letter n in a shape is the number of sequences.
 """
 
 import functools
@@ -13,12 +14,15 @@ from numpy.typing import DTypeLike
 from refold._support.optional_imports import import_optional
 
 Value = Any
-"""A value of a graph, or a number, list or array that becomes a constant of the graph."""
+"""A value of a graph, or what becomes a constant of the graph.
+
+That is a NumPy array or scalar, or an integer or a list of integers, which become int64.
+"""
 
 
 @functools.cache
 def import_package(name: str) -> Any:
-    """Import a package of the extra ``onnx``; an error names the extra if it is not installed."""
+    """Import a package of Refold's extra ``onnx``; if it is missing, an error names the extra."""
     return import_optional(name, extra="onnx", purpose="refold.export")
 
 
@@ -30,7 +34,7 @@ class Graph:
     ) -> None:
         self._ir = import_package("onnx_ir")
         self.weights = weights  # weights of the network by name
-        # If this graph is the body of a loop, the graph around the loop, which has all constants.
+        # None, or for the body of a loop, the graph around the loop, which also has its constants
         self._outer_graph = outer_graph
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
@@ -40,7 +44,7 @@ class Graph:
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
-        # inputs are values, NumPy arrays and scalars, lists of integers (int64 vectors), or None
+        # An input is a `Value`, or None for an optional input that is left out.
         values = [self.to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
@@ -105,7 +109,8 @@ class Graph:
         if self._outer_graph is not None:
             return self._outer_graph.to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
-        # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
+        # Equal constants are stored once. The key has the repr, which differs for -0.0 and 0.0, and
+        # is equal for NaN.
         key = array.dtype.str, array.shape, repr(array.tolist())
         if key not in self._constants:
             self._constants[key] = self._add_initializer(f"constant_{len(self._constants)}", array)

@@ -1,7 +1,8 @@
-"""The default decoders on packed rows, and their gradient with respect to the code.
+"""`PackedDecoder` is the decoder or the forecast decoder of the default model, on packed rows.
 
-The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
-map of the code. A decoder of patches computes several steps at each step of its LSTMs.
+Packed rows are the steps of all sequences one after another, without padding. The logits of a step
+are the sum of two paths: a stack of LSTMs with a dense layer, and a linear map of the code. A patch
+is a group of steps. The LSTMs write a patch at once, so each of their steps is a patch.
 """
 
 import functools
@@ -23,27 +24,29 @@ _MAX_CACHED_PATCHES = 256
 
 
 class DecoderLayout(NamedTuple):
-    """Where the decoded steps of a batch are, and the terms that do not depend on codes."""
+    """Offsets of the decoded steps of a batch, and the terms that do not depend on codes."""
 
     offsets: np.ndarray  # (n_sequences + 1,), offsets of the steps
     patch_offsets: np.ndarray  # (n_sequences + 1,), offsets of the patches
-    # (n_sequences + 1,), offsets of the steps if all patches were complete
+    # (n_sequences + 1,), offsets of the padded steps: padding completes the last patch
     padded_offsets: np.ndarray
     # (longest length in patches, 4 * units): products of position features with their weights
     position_gate_inputs: np.ndarray
-    # (longest length in padded steps, outputs): biases of both paths; None without a linear path
+    # (longest length in padded steps, outputs): sum of the biases of both paths; None without a
+    # linear path
     biases: np.ndarray | None
-    # (n_patches, width): encoded previous steps; without teacher forcing, the width is 0
+    # (n_patches, width): the true previous steps, one-hot, which an autoregressive decoder reads
+    # (teacher forcing); without teacher forcing, the width is 0
     previous_steps: np.ndarray
     unpadded_rows: Any  # slice or (n_rows,): row of each step among the padded steps
 
 
 class DecoderTrace(NamedTuple):
-    """Arrays of a pass of the decoder that its gradient reads."""
+    """What a pass of the decoder keeps for its gradient."""
 
     layout: DecoderLayout
-    cell_states: list[np.ndarray]  # initial cell state of each layer
-    lstm_traces: list[Any]  # `LstmTrace` of each layer
+    cell_states: list[np.ndarray]  # initial cell state (n_sequences, units) of each layer
+    lstm_traces: list[Any]  # `LstmTrace` of each layer, or None without ``keep_trace``
 
 
 class PackedDecoder:
@@ -66,10 +69,10 @@ class PackedDecoder:
         for i in range(1, specification.depth + 1):
             projection = tuple(weights[f"start{suffix}_{i}/{name}"] for name in ("kernel", "bias"))
             self._stack.append((projection, lstm_weights(weights, f"decoder{suffix}_{i}")))
-        # The first layer reads the code, position features and with teacher forcing the previous
-        # step. The code is the same at all steps, and the position in all sequences. So their
-        # products with the weights are computed once, and each step only adds the product of the
-        # previous step.
+        # The first layer reads the code, position features, and with teacher forcing the previous
+        # step. The code is the same at all steps of a sequence, and a position is the same in all
+        # sequences. So the products of codes and positions with the weights are computed once. Only
+        # the product of the previous step is computed at each step.
         (projection, first), position_begin = self._stack[0], settings.num_inputs
         previous_begin = position_begin + settings.num_position_features
         self._code_weights = first.kernel[:position_begin], first.bias
@@ -97,7 +100,8 @@ class PackedDecoder:
 
     def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
-        # teacher forcing of an autoregressive decoder reads ``inputs``, the rows of the encoder
+        # With ``inputs``, the rows (n_rows, channels) that the encoder reads, an autoregressive
+        # decoder gets the true previous steps (teacher forcing).
         patch_offsets, padded_offsets, rows = offsets, offsets, slice(None)
         if self.patch > 1:
             patch_offsets = compute_patch_offsets(offsets, self.patch)
@@ -132,13 +136,12 @@ class PackedDecoder:
     ) -> tuple[np.ndarray, DecoderTrace]:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
         # The result has all steps of all patches, also the padding that completes the last patch of
-        # a sequence; ``layout.unpadded_rows`` are the rows without padding. Latent optimization
-        # gives the weight 0 to padding, which is faster than to remove it in each evaluation.
-        # `gradient` needs the trace of a call with ``keep_trace``. The arrays of the new trace
-        # replace those of ``trace_to_overwrite`` in memory.
+        # a sequence. Most callers select ``layout.unpadded_rows``. Latent optimization keeps the
+        # padding with the weight 0, which is faster. Without ``keep_trace``, `gradient` cannot use
+        # the trace. The new trace takes the memory of ``trace_to_overwrite``.
         trace = DecoderTrace(layout, [], [])
         hidden, offsets = layout.previous_steps, layout.patch_offsets
-        # of the first layer only
+        # only the first layer reads codes and positions
         gate_inputs: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
         gate_inputs["step_gate_inputs"] = layout.position_gate_inputs
         for i, (projection, layer) in enumerate(self._stack):
@@ -165,12 +168,13 @@ class PackedDecoder:
 
     def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
         """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
-        # Names with d_ are gradients. The trace is that of a call with ``keep_trace``, and can be
-        # used once.
+        # Names with d_ are gradients. The trace comes from a call with ``keep_trace``. It can be
+        # used only once, because the kernel overwrites it.
         layout, transposed = trace.layout, self._transposed
         d_codes: Any = np.float32(0)
         if self._linear_map is not None:
-            # the transpose of a linear path from codes to steps is one from steps to codes
+            # The transpose of a linear map from codes to steps is a linear map from steps to codes.
+            # So the operation of the encoder computes the gradient.
             d_codes = packed.linear_encode(d_logits, layout.padded_offsets, transposed["linear"])
         d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
@@ -179,7 +183,7 @@ class PackedDecoder:
             # the initial cell state is a tanh, whose derivative is 1 - tanh**2
             d_state = np.concatenate([d_h, d_c * (1 - trace.cell_states[i] ** 2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
-        # after the first layer, this is the gradient of ``sequence_gate_inputs``
+        # the loop ends with the first layer, so this is the gradient of ``sequence_gate_inputs``
         return d_codes + packed.product(d_hidden, transposed["code"])
 
     @functools.cached_property
@@ -201,8 +205,8 @@ class PackedDecoder:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
         # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
         # of a binary column, and the mean of a numeric column. With ``noise`` (n_rows, outputs), it
-        # gets a sample. Sequences are ordered from the longest to the shortest. So the sequences
-        # that have a step come first.
+        # gets a sample instead. The sequences are sorted from the longest to the shortest. So the
+        # sequences that have a given step come first.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
@@ -219,7 +223,7 @@ class PackedDecoder:
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step in range(len(layout.position_gate_inputs)):
-            # the active sequences are longer than ``step``
+            # a sequence is active as long as it has steps
             num_active = int(np.searchsorted(-lengths[order], -step))
             active = order[:num_active]
             hidden = _encode_steps(previous[:num_active], self.num_categories)
@@ -240,7 +244,7 @@ class PackedDecoder:
         return decoded
 
     def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``position_gate_inputs`` and ``biases`` of `DecoderLayout` for a length."""
+        """Return ``position_gate_inputs`` and ``biases`` of a `DecoderLayout` of these patches."""
         # the position features (n_patches, features) are those of `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
         periods = np.array(position_periods(self._settings.max_patches), np.float32)

@@ -1,7 +1,9 @@
-"""The default encoder on packed rows.
+"""`PackedEncoder` is the encoder of the default model, on packed rows.
 
-A code is the sum of two paths. One path has LSTMs in both directions, and pools their states. The
-other path is linear. The length and ROCKET features may follow as further latent dimensions.
+Packed rows are the steps of all sequences one after another, without padding. A code is the sum of
+two paths. One path has LSTMs in both directions, and pools their states. The other path is a linear
+map of all values. Further latent dimensions may hold the length and ROCKET features: random
+convolutions that are pooled over the steps.
 """
 
 import functools
@@ -43,7 +45,9 @@ class PackedEncoder:
         if specification.linear_steps is not None:
             self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
             self._state_scale = weights["linear_code/scale"]
-        self._length_maps = None  # matrices (lengths, dims, dims) and offsets (lengths, dims)
+        # for each length, a matrix and an offset of the linear path: arrays (lengths, dims, dims)
+        # and (lengths, dims)
+        self._length_maps = None
         if specification.by_length:
             self._length_maps = weights["linear_code/maps"], weights["linear_code/offsets"]
         self.rocket_features = RocketFeatures(specification, weights)
@@ -62,7 +66,7 @@ class PackedEncoder:
                 maps, map_offsets = self._length_maps
                 lengths = np.minimum(lengths_from_offsets(offsets), len(maps) - 1)
                 centered = linear - map_offsets[lengths]
-                if len(lengths) == 1:  # faster than the loop
+                if len(lengths) == 1:  # without the loop, a single sequence is faster
                     linear = packed.product(centered, maps[lengths[0]])
                 else:
                     for length in np.unique(lengths):
@@ -74,7 +78,8 @@ class PackedEncoder:
             code = np.concatenate([code, length_code[:, None]], axis=1)
         if self._rocket_map is None:
             return code
-        # Centering before the product keeps the digits of small differences.
+        # Without centering, a large mean times a large weight would leave few digits for the
+        # differences between sequences.
         center, kernel = self._rocket_map
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
@@ -110,7 +115,7 @@ class PackedEncoder:
 
 
 def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
-    """Return the offsets of the patches of sequences; the last patch may be incomplete."""
+    """Return the offsets (n_sequences + 1,) of patches of at most ``patch_size`` steps."""
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch_size))
 
 
@@ -118,7 +123,7 @@ def _fold_patches(
     x: np.ndarray, offsets: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return patches (n_patches, patch * channels + 1) of steps x, and offsets of the patches."""
-    # as `FoldSteps` does: the last column is the share of real steps in a patch
+    # As in `FoldSteps`, the last column is the share of the steps of a patch that are not padding.
     patch_offsets = compute_patch_offsets(offsets, patch_size)
     num_patches, num_channels = patch_offsets[-1], x.shape[1]
     padded = np.zeros((num_patches * patch_size, num_channels + 1), np.float32)
@@ -132,25 +137,25 @@ def _fold_patches(
 
 
 class RocketFeatures:
-    """Random convolutions pooled over time, as `PooledConvolutions` computes them."""
+    """Compute ROCKET features: random convolutions, pooled over time."""
 
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        # A model without ROCKET features in its codes has no weights of convolutions. Then the
-        # convolutions are drawn with a fixed seed.
+        # Only a model with ROCKET features in its codes stores the convolutions. Other models draw
+        # them with a fixed seed.
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
     def _convolutions(self) -> RandomConvolutions:
-        """Convolutions of the model."""
+        """Convolutions that the model stores, or else convolutions of the fixed seed."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
         return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
     def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
+        """Compute features (n_sequences, n_features) of one-hot encoded steps (n_rows, width)."""
         stride = self._specification.convolution_stride
         return pool_random_convolutions(values, offsets, self._convolutions, stride=stride)
 

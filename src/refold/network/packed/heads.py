@@ -1,4 +1,6 @@
-"""What is decoded from a code, on packed rows: the outputs of each column, and the length.
+"""Turn the results of a decoder into outputs of each column, and codes into lengths.
+
+The arrays are packed rows: the steps of all sequences one after another, without padding.
 
 The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
 probability, and those of a categorical column are a probability for each category.
@@ -16,7 +18,8 @@ from refold.network.specification import Specification, length_std, log_length_s
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, number_mask
 
-# Minimum temperature of samples. A lower one gives the same samples, but scores beyond float32.
+# Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
+# the range of float32.
 _MIN_TEMPERATURE = 1e-30
 # Maximum temperature of samples, for the same reason.
 _MAX_TEMPERATURE = 1e30
@@ -30,14 +33,14 @@ class Sampling(NamedTuple):
 
     @classmethod
     def from_temperature(cls, temperature: float, seed: int) -> "Sampling | None":
-        """Return a `Sampling`; None for temperature 0, at which the likeliest value is taken."""
+        """Return a `Sampling`, or None for temperature 0, which means no sampling."""
         if temperature == 0:
             return None
         return cls(float(min(max(temperature, _MIN_TEMPERATURE), _MAX_TEMPERATURE)), seed)
 
 
 class PackedLink(NamedTuple):
-    """How outputs of a column type are computed on packed rows."""
+    """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     # from logits (n_rows, width) to means or probabilities of the same shape; None changes nothing
     activate: Callable[[np.ndarray], np.ndarray] | None
@@ -53,13 +56,13 @@ LINKS = {
     "exponential": PackedLink(
         lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
     ),
-    # without rows there may be no categories either, which argmax refuses
+    # argmax refuses an array without categories, which a column without rows may have
     "softmax": PackedLink(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
 }
 
 
 class PackedHead:
-    """The columns of a decoder's outputs: activation, likeliest values, errors and samples."""
+    """Compute activations, likeliest values, errors and samples of the outputs of a decoder."""
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
@@ -101,14 +104,14 @@ class PackedHead:
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # Each link function is the canonical link of its loss. So the gradient with respect to
-            # the logits is the difference, times 2 for squared errors and times 1 for others.
+            # the logits is the output minus the target. For squared errors, it is twice that.
             gradient[:, block] = type_.gradient_factor * weight * (output - one_hot)
         return errors, gradient
 
     def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
         """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices."""
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
-        # each sequence has its own generator, so that its noise does not depend on other sequences
+        # each sequence has a generator of its own, because its noise must not depend on the others
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(index)])
             for _, type_, block in self.columns:
@@ -119,7 +122,8 @@ class PackedHead:
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
-        # by the Gumbel-max trick, for categories and for binary values
+        # The Gumbel-max trick: noise is added to scores, such that the likeliest category is a
+        # draw. It serves categorical and binary columns.
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
             scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
@@ -130,21 +134,21 @@ class PackedHead:
 
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
-    """Return the latent dimension (n_sequences,) of lengths: their standardized logarithm."""
+    """Return lengths as a latent dimension (n_sequences,): their standardized logarithm."""
     center, scale = specification.length_moments
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
 def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
-    # lengths up to a few hundred steps stay exact in codes that are stored as float16
+    # The logarithm keeps lengths up to a few hundred steps exact if codes are stored as float16.
     center, scale = specification.length_moments
     logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
     return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
 
 
 class LengthPredictor:
-    """Prediction of lengths from codes, by a hidden layer with GELU and a linear map."""
+    """Predict lengths from codes, by a hidden layer with GELU and a linear map."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
@@ -152,7 +156,7 @@ class LengthPredictor:
         self._log_scales = log_length_scales(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
-        # the two outputs are the location and the log-scale of the distribution of the length
+        # the two outputs are the location (mean) and the log-scale of the distribution of a length
         kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
         self._output_weights = kernel, bias
         # the location alone is the predicted length
@@ -176,7 +180,7 @@ class LengthPredictor:
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
-        # the discretized logistic distribution of `LengthHead`, by the formula of `length_loss`
+        # The distribution is a discretized logistic one. `length_loss` explains the formula.
         z = packed.product(codes, *self._hidden_weights)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._output_weights).T
         initial, minimum, maximum = self._log_scales
@@ -188,7 +192,7 @@ class LengthPredictor:
 
 
 def round_lengths(predicted: np.ndarray, max_length: int) -> np.ndarray:
-    """Round predicted lengths (n_sequences,) to 0 to ``max_length``; a DataError if one is NaN."""
+    """Round and clip predicted lengths (n_sequences,); raise a DataError for NaN."""
     rounded = np.rint(predicted)
     check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
     return np.clip(rounded, 0, max_length).astype(np.int64)

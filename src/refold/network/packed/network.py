@@ -1,6 +1,7 @@
-"""The default model on packed rows, and the type of the network of any `refold.Model`.
+"""`PackedNetwork` is the default model on packed rows. `FittedNetwork` is the type of any network.
 
-`PackedNetwork` encodes, decodes, forecasts and measures errors without Keras.
+Packed rows are the steps of all sequences one after another, without padding. `PackedNetwork`
+encodes, decodes, forecasts and measures errors without Keras.
 """
 
 import math
@@ -42,21 +43,21 @@ FittedNetwork = Union["PackedNetwork", "Network"]
 class ErrorTotals(NamedTuple):
     """Sums of errors over sequences; divided by the counts, they are mean errors."""
 
-    error: float  # losses of all observed values, by the type of their column
-    num_observed: int
-    length_error: float  # negative log-likelihoods of the lengths, in nats
+    error: float  # sum of the losses of all observed values, by the type of their column
+    num_observed: int  # number of observed values
+    length_error: float  # sum of the negative log-likelihoods of the lengths, in nats
     num_sequences: int
 
 
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
-    # It computes on the rows of `Sequences` without padding, so JAX need not compile it for each
-    # shape of a batch. Each output is a sum in a fixed order. So a code has the same bits whatever
-    # other sequences are encoded in the same call. `keras_models` builds the Keras models of the
-    # same weights when they are needed.
-    reads_padding: bool = True
-    # None, because it reads and writes any number of steps
+    # JAX must compile Keras models for each shape of a padded batch. Nothing is compiled here. Each
+    # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
+    # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
+    # are needed.
+    reads_padding: bool = True  # its Keras models tell padding, which is NaN, from values
+    # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
     max_decodable_steps: int | None = None
 
@@ -69,11 +70,11 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoders and length predictor by name, until the weights change
+        # encoder, decoders and length predictor by name; it is emptied when the weights change
         self._cache: dict[str, Any] = {}
         # the `refold.models.Network` with which this network shares weights, if there is one
         self.keras_network: Any = None
-        # its variables, and their values when ``_weights`` was made from them
+        # variables of that network, and their values when ``_weights`` was last made from them
         self._variables: list[Any] = []
         self._variable_values: list[Any] = []
 
@@ -102,7 +103,7 @@ class PackedNetwork:
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Replace the weights, given as arrays by name; other names are left out."""
+        """Replace the weights by arrays by name; names that are no weights are left out."""
         self._weights = {
             weight.name: np.asarray(weights[weight.name], np.float32, order="C")
             for weight in list_weights(self.specification)
@@ -146,7 +147,7 @@ class PackedNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # only latent optimization needs these; they are made once for all batches
+        # only latent optimization needs decoders; they are made once for all batches
         decoders = (self.decoder, self.length_predictor) if latent_steps else None
         learned_dim = self.specification.learned_dim
 
@@ -216,13 +217,13 @@ class PackedNetwork:
         for batch in iterate_batches(self.specification, offsets):
             x, targets = input_and_target(self.specification, values, batch)
             codes = self.encoder(x, batch.offsets)
+            # with x, an autoregressive decoder reads the true previous steps (teacher forcing)
             layout = self.decoder.make_layout(batch.offsets, x)
             patch_outputs, _ = self.decoder(codes, layout)
             outputs = patch_outputs[layout.unpadded_rows]
-            # Numeric columns are measured without teacher forcing, as the decoder is used, because
-            # their error with teacher forcing is too low. Other columns are measured with teacher
-            # forcing, because their cross-entropy without it mostly measures what follows the first
-            # mistake.
+            # Numeric columns are measured without teacher forcing, which would make their error too
+            # low: users decode without it. Other columns are measured with teacher forcing. Without
+            # it, their cross-entropy would mostly measure what follows the first wrong step.
             if self.autoregressive and self.head.numeric_mask.any():
                 is_numeric = np.repeat(self.head.numeric_mask, self.head.widths)
                 decoded = self.decoder.decode_autoregressively(codes, layout)
@@ -239,6 +240,8 @@ class PackedNetwork:
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+        # ``recent_values`` (n_sequences, num_recent_values) are the last step, scaled, and then the
+        # differences of earlier steps from it; without recent steps, the array has no columns.
         decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
@@ -266,7 +269,7 @@ class PackedNetwork:
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
     def _cached(self, name: str, make: Any, **options: Any) -> Any:
-        """Return ``make`` of the current weights, or what it returned for them before."""
+        """Return ``make`` of the current weights; it is called once for the same weights."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if name not in self._cache:
             self._cache[name] = make(self.specification, weights, **options)
