@@ -1,8 +1,7 @@
 """The LSTM kernel: a compiled C++ library that computes all steps in one call.
 
-`fused` calls the kernel from JAX, on padded batches. `packed` works on packed rows: the steps of
-all sequences one after another, without padding. It calls the kernel, or NumPy if there is no
-kernel.
+`fused` runs it from JAX, on padded batches. `packed` runs it, or NumPy if there is no kernel, on
+packed rows: the steps of all sequences one after another, without padding.
 """
 
 from refold.kernels import packed as packed

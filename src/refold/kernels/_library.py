@@ -1,9 +1,8 @@
 """Load the compiled library, and call its operations on packed rows.
 
 Packed rows are the steps of all sequences one after another, as `refold.kernels.packed` describes.
-The library has the LSTM kernel and all other operations. Each operation here prepares its arrays,
-and calls the C function of the same name with `call_library`. `_packed_numpy` has the same
-operations in NumPy, and says in more detail what they compute.
+Each operation prepares its arrays, and calls the C function of the same name by `call_library`.
+`_packed_numpy` has the same operations in NumPy, and says in more detail what they compute.
 """
 
 import contextlib

@@ -1,10 +1,11 @@
 """Operations on packed rows in NumPy, for machines without the compiled library.
 
 Packed rows are the steps of all sequences one after another, as `refold.kernels.packed` describes.
-The comments say exactly what each operation computes, also in the library. The operations add the
-numbers of a row in an order that does not depend on other rows. So the rounding of a row does not
-depend on them, either.
+The comments say exactly what each operation computes, also in the library.
 """
+
+# The operations add the numbers of a row in an order that does not depend on other rows. So the
+# rounding of a row does not depend on other rows, either.
 
 import math
 from collections.abc import Iterator

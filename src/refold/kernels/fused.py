@@ -1,8 +1,4 @@
-"""`lstm` runs the compiled LSTM as a JAX function that has a gradient.
-
-It checks its arguments and calls `_lstm_with_gradient`. The forward and the backward pass of that
-function call C functions of the library.
-"""
+"""`lstm` runs the compiled LSTM as a JAX function that has a gradient."""
 
 import functools
 from typing import Any, NamedTuple, cast

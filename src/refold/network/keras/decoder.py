@@ -3,9 +3,6 @@
 `Decoder` makes Keras models of the layers of this module. Their logits are the sum of two paths:
 LSTMs with a dense layer, and a linear map of the code, which is called the linear path. The LSTMs
 may write a patch, which is a group of steps, at each of their steps.
-
-An autoregressive decoder reads the previous step at each step. In training, that is a step of the
-sequence (teacher forcing). In `decode_autoregressively`, it is a decoded step.
 """
 
 import math
@@ -62,6 +59,8 @@ class RepeatCode(BaseLayer):
 class TeacherForcing(BaseLayer):
     """Return the previous step of each step, and a flag that says whether there is one."""
 
+    # An autoregressive decoder reads the previous step at each step. In training, that is a step of
+    # the sequence (teacher forcing). In `decode_autoregressively`, it is a decoded step.
     # Categorical columns become one-hot. The output and the flag are zero at the first step, and
     # after a step that is NaN in all columns. Other NaN become zero, too.
     # Training does not hide previous steps at random (word dropout). In a trial, this hid a tenth

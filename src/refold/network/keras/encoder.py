@@ -1,8 +1,7 @@
 """Encode sequences with Keras: the encoder of the default model.
 
 `make_encoder` makes a Keras model of the layers of this module. A code is the sum of two paths:
-LSTMs with pooled states, and a linear map of all values, which is called the linear path. Further
-latent dimensions may hold the length and ROCKET features.
+LSTMs with pooled states, and a linear map of all values, which is called the linear path.
 """
 
 import math
@@ -309,9 +308,8 @@ class PooledConvolutions(BaseLayer):
 
     # A kernel is one convolution. It reads up to three channels at nine steps (taps), which are 1,
     # 2, 4 or 8 steps apart (dilation). As in ROCKET, each kernel gives two features: the share of
-    # positive values, and the maximum. A
-    # sigmoid replaces the test for positive values, so that small changes of the input change the
-    # feature little. Masked steps become zeros and are not pooled. Sequences without steps get
+    # positive values, and the maximum. A sigmoid replaces the test for positive values, so that
+    # small changes of the input change the feature little. Masked steps become zeros and are not pooled. Sequences without steps get
     # features of zero. A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and
     # accurate time series classification using random convolutional kernels", Data Mining and
     # Knowledge Discovery 34, 2020.

@@ -1,8 +1,7 @@
 """Convert between columns in the units of the data, and what a network reads and writes.
 
-`add_inputs` adds the inputs of an encoder to a graph, and the nodes that turn them into scaled
-channels. `add_outputs` adds the nodes that turn the logits of a decoder into values, categories and
-lengths, and the outputs of the graph.
+`add_inputs` adds the inputs of an encoder to a graph, and the nodes that scale them. `add_outputs`
+adds the nodes that turn the logits of a decoder into outputs.
 """
 
 from collections.abc import Callable

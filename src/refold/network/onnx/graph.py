@@ -14,10 +14,7 @@ from numpy.typing import DTypeLike
 from refold._support.optional_imports import import_optional
 
 Value = Any
-"""A value of a graph, or what becomes a constant of the graph.
-
-That is a NumPy array or scalar, or an integer or a list of integers, which become int64.
-"""
+"""A value of a graph, or a number, list or array, which becomes a constant of the graph."""
 
 
 @functools.cache
@@ -44,7 +41,8 @@ class Graph:
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
-        # An input is a `Value`, or None for an optional input that is left out.
+        # An input is a `Value`, or None for an optional input that is left out. Integers and lists
+        # of integers become int64.
         values = [self.to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(

@@ -1,8 +1,7 @@
 """Split sequences into batches, and make the rows that an encoder reads.
 
 A batch holds packed rows: the steps of its sequences one after another, without padding.
-`iterate_batches` yields batches one after another, and `concurrent_batches` computes several at
-once.
+`concurrent_batches` computes several batches at once.
 """
 
 import contextlib

@@ -2,8 +2,7 @@
 
 Packed rows are the steps of all sequences one after another, without padding. A code is the sum of
 two paths. One path has LSTMs in both directions, and pools their states. The other path is a linear
-map of all values. Further latent dimensions may hold the length and ROCKET features: random
-convolutions that are pooled over the steps.
+map of all values.
 """
 
 import functools

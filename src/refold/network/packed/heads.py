@@ -1,7 +1,5 @@
 """Turn the results of a decoder into outputs of each column, and codes into lengths.
 
-The arrays are packed rows: the steps of all sequences one after another, without padding.
-
 The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
 probability, and those of a categorical column are a probability for each category.
 """
@@ -17,6 +15,9 @@ from refold.kernels import packed
 from refold.network.specification import Specification, length_std, log_length_scales
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, number_mask
+
+# A row of an array is a step. The steps of all sequences follow one after another, without padding
+# (packed rows).
 
 # Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
 # the range of float32.

@@ -1,8 +1,7 @@
 """Improve the codes of an encoder, so that they decode to their sequences better.
 
 `LatentObjective` computes the loss of each sequence given its code. `minimize_rows` lowers the
-losses of all sequences at once by L-BFGS. Values are packed rows: the steps of all sequences one
-after another, without padding.
+losses of all sequences at once by L-BFGS.
 """
 
 from collections.abc import Callable
@@ -35,7 +34,7 @@ class LatentObjective:
 
     # The negative log-likelihood is a sum of three terms:
     # - the squared errors of numeric columns, divided by twice the residual variance of the linear
-    # initialization;
+    #   initialization;
     # - the cross-entropies of the other columns;
     # - a cost of the steps that a wrong predicted length would add or lose.
     # The prior is a normal distribution around the encoder's code. Without a prior, a few observed
@@ -44,8 +43,9 @@ class LatentObjective:
     # sequences comes from the encoder alone. C. Cremer, X. Li, D. Duvenaud, "Inference
     # Suboptimality in Variational Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized
     # Variational Autoencoders", ICML 2018.
-    #  ``encoder_input`` has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN
-    # where not observed. Only the first ``learned_dim`` dimensions of a code change. The other
+    #
+    # A row is a step, and the steps of all sequences follow one after another. ``encoder_input`` has
+    # the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN where not observed. Only the first ``learned_dim`` dimensions of a code change. The other
     # dimensions are the length and ROCKET features, which are computed from the sequence.
 
     def __init__(

@@ -1,7 +1,6 @@
 """`PackedNetwork` is the default model on packed rows. `FittedNetwork` is the type of any network.
 
-Packed rows are the steps of all sequences one after another, without padding. `PackedNetwork`
-encodes, decodes, forecasts and measures errors without Keras.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import math
