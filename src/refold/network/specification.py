@@ -25,10 +25,10 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_CONVOLUTION_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# The code of the default model is the sum of two paths: LSTMs, and a linear map of all values, which
-# is called the linear path. A decoded sequence is the sum of two such paths, too.
-# Maximum number of weights of a linear path, to limit the memory. In long sequences, only the first
-# steps have such weights. The later steps have LSTMs alone.
+# The code of the default model is the sum of two paths: LSTMs, and a linear map of all values,
+# which is called the linear path. A decoded sequence is the sum of two such paths, too. Maximum
+# number of weights of a linear path, to limit the memory. In long sequences, only the first steps
+# have such weights. The later steps have LSTMs alone.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""

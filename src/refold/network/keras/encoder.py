@@ -309,10 +309,10 @@ class PooledConvolutions(BaseLayer):
     # A kernel is one convolution. It reads up to three channels at nine steps (taps), which are 1,
     # 2, 4 or 8 steps apart (dilation). As in ROCKET, each kernel gives two features: the share of
     # positive values, and the maximum. A sigmoid replaces the test for positive values, so that
-    # small changes of the input change the feature little. Masked steps become zeros and are not pooled. Sequences without steps get
-    # features of zero. A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and
-    # accurate time series classification using random convolutional kernels", Data Mining and
-    # Knowledge Discovery 34, 2020.
+    # small changes of the input change the feature little. Masked steps become zeros and are not
+    # pooled. Sequences without steps get features of zero. A. Dempster, F. Petitjean and G. I.
+    # Webb, "ROCKET: exceptionally fast and accurate time series classification using random
+    # convolutional kernels", Data Mining and Knowledge Discovery 34, 2020.
 
     num_kernels: int = 16  # number of kernels of each dilation
     stride: int = 1  # of the convolutions

@@ -44,9 +44,10 @@ class LatentObjective:
     # Suboptimality in Variational Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized
     # Variational Autoencoders", ICML 2018.
     #
-    # A row is a step, and the steps of all sequences follow one after another. ``encoder_input`` has
-    # the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN where not observed. Only the first ``learned_dim`` dimensions of a code change. The other
-    # dimensions are the length and ROCKET features, which are computed from the sequence.
+    # A row is a step, and the steps of all sequences follow one after another. ``encoder_input``
+    # has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN where not observed.
+    # Only the first ``learned_dim`` dimensions of a code change. The other dimensions are the
+    # length and ROCKET features, which are computed from the sequence.
 
     def __init__(
         self,
