@@ -20,7 +20,7 @@ from refold.model import Model, forecast_next_steps, last_steps, model_of
 from refold.network.onnx.columns import GraphColumns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
-from refold.network.onnx.graph import Graph, import_package
+from refold.network.onnx.graph import Graph, import_onnx_package
 from refold.network.specification import is_default_lstm
 from refold.sequences import Sequences
 
@@ -135,9 +135,9 @@ def build(
             "This model was fitted to reconstruct, not to forecast, so it has no forecaster. Fit "
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
-    onnx, ir = import_package("onnx"), import_package("onnx_ir")
+    onnx, ir = import_onnx_package("onnx"), import_onnx_package("onnx_ir")
     columns = GraphColumns(
-        specification, model.schema, model.scaler, category_indices=category_indices
+        specification, model.schema, model.scaler, categories_as_indices=category_indices
     )
     graph = Graph(network.weights)
     _PART_BUILDERS[part](graph, columns)
@@ -205,9 +205,9 @@ def _graph_differences(proto: Any, model: Model, columns: GraphColumns, part: st
     results, expected, differences = _run_graph(proto, feeds), _to_feeds(columns, decoded), []
     # (n, longest), without the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if columns.number_columns:
+    if columns.value_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[columns.number_columns]
+        scale = model.error_scaler.scale_[columns.value_columns]
         differences.append((difference / scale).ravel())
     if columns.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
@@ -221,16 +221,16 @@ def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarr
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
     feeds = {}
-    if columns.number_columns:
-        feeds["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
+    if columns.value_columns:
+        feeds["values"] = sequences.values[:, columns.value_columns].astype(columns.value_dtype)
     if columns.categorical_columns:
         indices = sequences.values[:, columns.categorical_columns]
         indices = np.where(np.isnan(indices), -1, indices).astype(np.int64)
         feeds["categories"] = indices
-        if not columns.category_indices:
+        if not columns.categories_as_indices:
             encoded = []
             for i, column in zip(columns.categorical_columns, indices.T, strict=True):
-                categories = columns.categories(i)
+                categories = columns.category_array(i)
                 # the index -1 of a missing category is the last entry
                 with_missing = np.array([*categories, columns.missing_category], categories.dtype)
                 encoded.append(with_missing[column])
@@ -246,7 +246,7 @@ def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarr
 
 def _run_graph(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a graph in ONNX Runtime; return its outputs by name."""
-    session = import_package("onnxruntime").InferenceSession(
+    session = import_onnx_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]

@@ -137,7 +137,7 @@ class Specification:
         return self.latent_dim // len(self.column_types) - 1 if self.reads_curves else 0
 
     @functools.cached_property
-    def inner(self) -> "Specification":
+    def of_curve(self) -> "Specification":
         """Specification of the network of one curve; without curves, this specification."""
         if not self.reads_curves:
             return self
@@ -270,7 +270,7 @@ def max_linear_steps(num_channels: int, latent_dim: int) -> int:
     return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
 
 
-def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarray:
+def dropped_dim_indices(specification: Specification, num_dims: int) -> np.ndarray:
     """Return the indices, in a code, of all learned dimensions but the first ``num_dims``."""
     if not specification.reads_curves:
         return np.arange(num_dims, specification.learned_dim)
@@ -286,9 +286,9 @@ def truncate_latent_dim(
 ) -> tuple[Specification, dict[str, np.ndarray]]:
     """Reduce a nested network to its first ``num_dims`` learned dimensions (of each column)."""
     # the smaller network computes what the nested network does if the other dimensions are zero
-    latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
+    latent_dim = specification.latent_dim - len(dropped_dim_indices(specification, num_dims))
     new_specification = replace(specification, latent_dim=latent_dim)
-    dropped = np.arange(num_dims, specification.inner.learned_dim)
+    dropped = np.arange(num_dims, specification.of_curve.learned_dim)
     new_weights = {}
     for old, new in zip(list_weights(specification), list_weights(new_specification), strict=True):
         array = weights[old.name]
@@ -319,7 +319,7 @@ class Weight(NamedTuple):
 # A file of a model has its specification, and these weights by name.
 def list_weights(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
-    specification = specification.inner
+    specification = specification.of_curve
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned_dim, width = specification.learned_dim, specification.input_width
     # the last, the mean and the maximum state in two directions, and three features of the length

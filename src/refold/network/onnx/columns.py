@@ -36,17 +36,17 @@ class GraphColumns:
         schema: Schema,
         scaler: Scaler,
         *,
-        category_indices: bool,
+        categories_as_indices: bool,
     ) -> None:
         self.specification, self.schema, self.scaler = specification, schema, scaler
         # whether the tensors of the graph hold categories as indices, not as names
-        self.category_indices = category_indices
+        self.categories_as_indices = categories_as_indices
         # Each column is in one of two tensors. The tensor of categories has the categorical
         # columns, and the tensor of values has all others: numeric and binary columns, and counts.
         # Only numeric columns and counts (``is_numeric_``) are scaled. These lists have column
         # indices.
         self.categorical_columns = categorical = [int(i) for i in schema.categorical]
-        self.number_columns = [i for i in range(schema.num_columns) if i not in categorical]
+        self.value_columns = [i for i in range(schema.num_columns) if i not in categorical]
         # The type of values is float32 if it is precise enough for all scaled columns, else
         # float64.
         is_numeric = scaler.is_numeric_
@@ -64,19 +64,19 @@ class GraphColumns:
         is_precise = bool((std >= _MIN_NUMBERS_PER_STD * spacing).all())
         is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
         in_range = is_small and std.min(initial=1) > _MIN_FLOAT32_STD
-        self.dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
+        self.value_dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
         names = [name for i in categorical for name in schema.columns[i].categories]
-        has_text = not category_indices and any(isinstance(name, str) for name in names)
+        has_text = not categories_as_indices and any(isinstance(name, str) for name in names)
         # NumPy type of categories; ``object`` stands for text
         self.category_type: Any = object if has_text else np.int64
-        self.missing_category: str | int = -1 if category_indices else _MISSING_INTEGER
+        self.missing_category: str | int = -1 if categories_as_indices else _MISSING_INTEGER
         if has_text:
             # an empty text stands for a missing category, unless it is a category itself
             self.missing_category = "<missing>" if "" in names else ""
 
-    def categories(self, column: int) -> np.ndarray:
+    def category_array(self, column_index: int) -> np.ndarray:
         """Return the categories of a column in the type of the graph's tensor."""
-        categories = self.schema.columns[column].categories
+        categories = self.schema.columns[column_index].categories
         if self.category_type is object:
             return np.array([str(category) for category in categories], object)
         return np.array(categories, np.int64)
@@ -84,7 +84,7 @@ class GraphColumns:
     def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Return what is subtracted from each column of values, and what divides it."""
         shift, scale = self.scaler.shift(self.schema), self.scaler.scale_
-        return shift[self.number_columns], scale[self.number_columns]
+        return shift[self.value_columns], scale[self.value_columns]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the entry ``columns`` of the metadata of a file, as plain JSON values."""
@@ -95,7 +95,7 @@ class GraphColumns:
                 entry |= {"tensor": "categories", "index": self.categorical_columns.index(i)}
                 entry["categories"] = list(column.categories)
             else:
-                entry |= {"tensor": "values", "index": self.number_columns.index(i)}
+                entry |= {"tensor": "values", "index": self.value_columns.index(i)}
                 if column.column_type.is_number and not self.scaler.num_statistics:
                     entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
             entries.append(entry)
@@ -139,7 +139,7 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
         flags = graph.concat(observed_masks, axis=2)
         if len(observed_masks) > 1:
             # the masks have the columns of values first; the flags need the order of the model
-            order = np.argsort([*columns.number_columns, *columns.categorical_columns])
+            order = np.argsort([*columns.value_columns, *columns.categorical_columns])
             flags = graph("Gather", flags, order.tolist(), axis=2)
         channels.append(graph.cast(flags, np.float32))
     return EncoderInputs(graph.concat(channels, axis=2), is_real, lengths, statistics)
@@ -174,26 +174,26 @@ def _add_column_inputs(
     """Add inputs (n, steps, columns); return values and category indices, or None for each."""
     # each result is None if the model has no such column
     values = categories = None
-    if columns.number_columns:
-        shape = ["n", num_steps, len(columns.number_columns)]
-        values = graph.input(f"{prefix}values", columns.dtype, shape)
+    if columns.value_columns:
+        shape = ["n", num_steps, len(columns.value_columns)]
+        values = graph.input(f"{prefix}values", columns.value_dtype, shape)
         # markers of missing values, such as -99999, become NaN
-        types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+        types = [columns.schema.columns[i].column_type for i in columns.value_columns]
         for marker in columns.schema.missing:
             has_marker = [bool(type_.valid_missing_markers((marker,))) for type_ in types]
             if any(has_marker):
-                is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
+                is_marker = graph("Equal", values, np.asarray(marker, columns.value_dtype))
                 is_marker = graph("And", is_marker, np.array(has_marker))
-                values = graph("Where", is_marker, np.asarray(np.nan, columns.dtype), values)
+                values = graph("Where", is_marker, np.asarray(np.nan, columns.value_dtype), values)
     if columns.categorical_columns:
         shape = ["n", num_steps, len(columns.categorical_columns)]
         categories = graph.input(f"{prefix}categories", columns.category_type, shape)
-    if categories is not None and not columns.category_indices:
+    if categories is not None and not columns.categories_as_indices:
         # A missing category gets the index -1, and an unknown category gets the number of
         # categories.
         indices = []
         for k, column in enumerate(columns.categorical_columns):
-            names = columns.categories(column).tolist()
+            names = columns.category_array(column).tolist()
             keys = "keys_strings" if columns.category_type is object else "keys_int64s"
             table = {
                 keys: [*names, columns.missing_category],
@@ -225,7 +225,7 @@ def _fill_missing(
 def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
     """Return values (n, steps, columns) scaled by the statistics of training, as float32."""
     mean, scale = columns.shift_and_scale()
-    if columns.dtype == np.float64:
+    if columns.value_dtype == np.float64:
         return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
     # The mean is a sum of two float32 numbers: the rounded mean, and a small rest. For a value near
     # the mean, the difference from the rounded mean is exact in float32. So the result is as
@@ -244,7 +244,7 @@ def _scale_by_sequence(
     scaler = columns.scaler
     float64_values = graph.cast(values, np.float64)
     zero = np.float64(0)
-    indices = [i for i, column in enumerate(columns.number_columns) if scaler.is_numeric_[column]]
+    indices = [i for i, column in enumerate(columns.value_columns) if scaler.is_numeric_[column]]
     # (n, steps, numeric columns)
     numeric = graph("Gather", float64_values, indices, axis=2)
     is_observed = graph("Gather", is_observed, indices, axis=2)
@@ -277,10 +277,10 @@ def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -
     unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
     unscaled = graph("Add", unscaled, scaler.statistics_mean_)
     means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
-    is_numeric = scaler.is_numeric_[columns.number_columns]
+    is_numeric = scaler.is_numeric_[columns.value_columns]
     # columns that are not scaled have the mean 0 and the standard deviation 1
     indices = np.where(is_numeric, np.cumsum(is_numeric) - 1, 0).tolist()
-    types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+    types = [columns.schema.columns[i].column_type for i in columns.value_columns]
     has_mean = is_numeric & [type_.is_centered for type_ in types]
     mean = graph("Where", has_mean, graph("Gather", means, indices, axis=2), np.float64(0))
     std = graph("Exp", graph("Gather", log_stds, indices, axis=2))
@@ -300,7 +300,7 @@ def _value_channels(
     ):
         group_columns = list(group)
         if not is_categorical:
-            first = columns.number_columns.index(group_columns[0])
+            first = columns.value_columns.index(group_columns[0])
             channels.append(graph("Slice", values, [first], [first + len(group_columns)], [2]))
             continue
         for i in group_columns:
@@ -341,8 +341,8 @@ def add_outputs(
         if not type_.has_categories:
             values.append(likeliest)
             continue
-        if not columns.category_indices:
-            likeliest = graph("Gather", columns.categories(i), likeliest)
+        if not columns.categories_as_indices:
+            likeliest = graph("Gather", columns.category_array(i), likeliest)
         categories.append(likeliest)
     # after the end of a sequence, values are NaN, and categories are missing
     if values:
@@ -350,18 +350,18 @@ def add_outputs(
         if statistics is not None:
             mean, scale = _sequence_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
             joined = graph("Add", graph("Mul", graph.cast(joined, np.float64), scale), mean)
-            joined = graph.cast(joined, columns.dtype)
+            joined = graph.cast(joined, columns.value_dtype)
         else:
-            if columns.dtype == np.float64:
+            if columns.value_dtype == np.float64:
                 joined = graph.cast(joined, np.float64)
-            mean, scale = (array.astype(columns.dtype) for array in columns.shift_and_scale())
+            mean, scale = (array.astype(columns.value_dtype) for array in columns.shift_and_scale())
             joined = graph("Add", graph("Mul", joined, scale), mean)
         # columns of whole numbers, such as counts, are rounded
-        types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+        types = [columns.schema.columns[i].column_type for i in columns.value_columns]
         is_whole = np.array([type_.is_whole for type_ in types])
         if is_whole.any():
             joined = graph("Where", is_whole, graph("Round", joined), joined)
-        padding = np.asarray(np.nan, columns.dtype)
+        padding = np.asarray(np.nan, columns.value_dtype)
         joined = graph("Where", is_inside, joined, padding)
         graph.output("values", joined, padding.dtype, ["n", "steps", len(values)])
     if categories:

@@ -47,7 +47,7 @@ def _decode_curves(
     curve_dim, num_points = specification.curve_dim, specification.grid
     codes = graph("Reshape", codes, [-1, curve_dim + 1])  # the last dimension is the length
     codes = graph("Slice", codes, [0], [curve_dim], [1])
-    curves = _DecoderGraph(graph, specification.inner)(codes, [num_points])
+    curves = _DecoderGraph(graph, specification.of_curve)(codes, [num_points])
     # as in `CurveNetwork`, short sequences use only the linear path as it was before training
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])

@@ -81,7 +81,7 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     is_real = real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
     is_trained = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.inner, curve_inputs, is_trained)
+    code = _encode_steps(graph, specification.of_curve, curve_inputs, is_trained)
     code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
     length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)

@@ -18,7 +18,7 @@ Value = Any
 
 
 @functools.cache
-def import_package(name: str) -> Any:
+def import_onnx_package(name: str) -> Any:
     """Import a package of Refold's extra ``onnx``; if it is missing, an error names the extra."""
     return import_optional(name, extra="onnx", purpose="refold.export")
 
@@ -29,7 +29,7 @@ class Graph:
     def __init__(
         self, weights: Mapping[str, np.ndarray], outer_graph: "Graph | None" = None
     ) -> None:
-        self._ir = import_package("onnx_ir")
+        self._ir = import_onnx_package("onnx_ir")
         self.weights = weights  # weights of the network by name
         # None, or for the body of a loop, the graph around the loop, which also has its constants
         self._outer_graph = outer_graph
@@ -126,8 +126,8 @@ class Graph:
 def _data_type(dtype: DTypeLike) -> Any:
     """Return the type of ONNX for a NumPy type; ``object`` stands for strings."""
     if dtype in (object, str):
-        return import_package("onnx_ir").DataType.STRING
-    return import_package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
+        return import_onnx_package("onnx_ir").DataType.STRING
+    return import_onnx_package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
 
 
 # Layers

@@ -45,9 +45,9 @@ class CurveNetwork(PackedNetwork):
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
-        self.curve_network = PackedNetwork(specification.inner, weights)
+        self.curve_network = PackedNetwork(specification.of_curve, weights)
         zeros = {name: np.zeros_like(weights[name]) for name in _INITIALLY_ZERO_WEIGHTS}
-        self._initial_network = PackedNetwork(specification.inner, {**weights, **zeros})
+        self._initial_network = PackedNetwork(specification.of_curve, {**weights, **zeros})
 
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
