@@ -58,7 +58,7 @@ _C_TYPES = {
 
 
 # Number of threads that an operation may start if the current thread calls it; None for all cores.
-_MAX_THREADS: ContextVar[int | None] = ContextVar("max_threads", default=None)
+_thread_limit: ContextVar[int | None] = ContextVar("max_threads", default=None)
 
 
 @functools.cache
@@ -167,15 +167,15 @@ def call_library(function_name: str, *arguments: Any) -> None:
                 argument = argument.ctypes.data
         c_arguments.append(argument)
     if _C_SIGNATURES[function_name].endswith("t"):
-        c_arguments.append(_MAX_THREADS.get() or _count_cores())
+        c_arguments.append(_thread_limit.get() or _count_cores())
     library, _ = _open_library()
     if getattr(library, f"refold_{function_name}")(*c_arguments):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 
 
-def num_threads() -> int:
+def get_num_threads() -> int:
     """Return the number of threads of an operation: the limit, or else the number of cores."""
-    return _MAX_THREADS.get() or _count_cores()
+    return _thread_limit.get() or _count_cores()
 
 
 @functools.cache
@@ -189,11 +189,11 @@ def _count_cores() -> int:
 @contextlib.contextmanager
 def limited_threads(max_threads: int) -> Iterator[None]:
     """Limit the number of threads of the operations that the current thread calls."""
-    token = _MAX_THREADS.set(max_threads)
+    token = _thread_limit.set(max_threads)
     try:
         yield
     finally:
-        _MAX_THREADS.reset(token)
+        _thread_limit.reset(token)
 
 
 # Packing copies the weights into the order in which the library reads them. This takes longer than
@@ -221,15 +221,15 @@ class LstmWeights:
         num_floats = lstm_array_lengths(self.units, len(self.kernel)).num_gradient_weights
         return self._pack("pack_lstm_gradient", num_floats, self.kernel, self.recurrent_kernel)
 
-    def _pack(self, function_name: str, num_floats: int, *arrays: np.ndarray) -> np.ndarray:
-        """Return the arrays as a C function packs them, (num_floats,)."""
+    def _pack(self, function_name: str, num_floats: int, *weights: np.ndarray) -> np.ndarray:
+        """Return arrays of weights as a C function packs them, (num_floats,)."""
         # The packed weights must start at a cache line of 64 bytes, which are 16 floats of 4 bytes.
         # NumPy aligns less. So 16 more floats are allocated, and those before the first cache line
         # are skipped: (-address / 4) mod 16 of them.
         buffer = np.empty(num_floats + 16, np.float32)
         begin = -buffer.ctypes.data // 4 % 16
         packed = buffer[begin : begin + num_floats]
-        arguments = len(self.kernel), self.units, *map(_as_float32, arrays), packed
+        arguments = len(self.kernel), self.units, *map(_as_float32, weights), packed
         call_library(function_name, *arguments)
         return packed
 
@@ -273,11 +273,11 @@ def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
     return array, row_bytes // 4
 
 
-def _require_shape(name: str, array: np.ndarray, num_rows: int, width: int) -> None:
+def _require_shape(name: str, array: np.ndarray, min_rows: int, width: int) -> None:
     """Raise a ValueError if an array has too few rows, or rows of another width."""
     # C does not check bounds, so the library would read memory beyond the array
-    if len(array) < num_rows or array.shape[1] != width:
-        raise ValueError(f"{name} has shape {array.shape} instead of {(int(num_rows), width)}")
+    if len(array) < min_rows or array.shape[1] != width:
+        raise ValueError(f"{name} has shape {array.shape} instead of {(int(min_rows), width)}")
 
 
 def _apply_elementwise(function_name: str, x: np.ndarray) -> np.ndarray:

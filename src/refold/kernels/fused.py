@@ -16,7 +16,7 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
 # Names under which JAX knows the C functions.
-_FORWARD_TARGET, _BACKWARD_TARGET = "refold_lstm_forward", "refold_lstm_backward"
+_FORWARD_FFI_TARGET, _BACKWARD_FFI_TARGET = "refold_lstm_forward", "refold_lstm_backward"
 
 
 class _LstmOptions(NamedTuple):
@@ -27,7 +27,7 @@ class _LstmOptions(NamedTuple):
     go_backwards: bool
     return_sequences: bool
 
-    def attributes(self) -> dict[str, Any]:
+    def to_ffi_attributes(self) -> dict[str, Any]:
         """Return the attributes that both C functions have, with activations as numbers."""
         return {
             "activation": np.int32(ACTIVATIONS.index(self.activation)),
@@ -137,8 +137,8 @@ def _register_kernel() -> None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
     library = load_library()
     for name, symbol in (
-        (_FORWARD_TARGET, "RefoldLstmForward"),
-        (_BACKWARD_TARGET, "RefoldLstmBackward"),
+        (_FORWARD_FFI_TARGET, "RefoldLstmForward"),
+        (_BACKWARD_FFI_TARGET, "RefoldLstmBackward"),
     ):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
@@ -149,16 +149,16 @@ def _register_kernel() -> None:
 # ``perturbed`` of this object says whether the gradient of the array is needed.
 
 
-def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
+def _run_without_gradient(*arrays_and_options: Any) -> tuple[Any, Any, Any]:
     """Return outputs, h and c, and store nothing for a gradient."""
-    *arrays, options = arguments
+    *arrays, options = arrays_and_options
     outputs, last_h, last_c, *_ = _call_forward(arrays, options, keep_residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
 
 
-def _forward(*arguments: Any) -> tuple[Any, Any]:
+def _forward(*arrays_and_options: Any) -> tuple[Any, Any]:
     """Return the results of the LSTM, and the residuals."""
-    *wrapped_arrays, options = arguments
+    *wrapped_arrays, options = arrays_and_options
     arrays = [wrapped.value for wrapped in wrapped_arrays]
     outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, keep_residuals=True)
     results = (outputs if options.return_sequences else None), last_h, last_c
@@ -190,14 +190,14 @@ def _backward(
     bias_shape = recurrent.shape[1:]
     shapes = x_shape, kernel.shape, recurrent.shape, bias_shape, h.shape, c.shape, gates.shape
     call = jax.ffi.ffi_call(
-        _BACKWARD_TARGET,
+        _BACKWARD_FFI_TARGET,
         [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
         # to save memory, the C function overwrites argument 7, the gates, with result 6, the
         # gradients of the gates before their activation
         input_output_aliases={7: 6},
     )
-    d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
+    d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.to_ffi_attributes())
     return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
@@ -216,8 +216,8 @@ def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: b
     trace_shapes = [(num_rows, num_floats) for num_floats in lstm_array_lengths(units)[:2]]
     shapes = (batch, num_output_steps, units), h.shape, h.shape, *trace_shapes
     call = jax.ffi.ffi_call(
-        _FORWARD_TARGET,
+        _FORWARD_FFI_TARGET,
         [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
     )
-    return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
+    return call(*arrays, return_sequences=options.return_sequences, **options.to_ffi_attributes())

@@ -15,8 +15,8 @@ import numpy as np
 from refold.kernels import _library, _packed_numpy
 from refold.kernels._library import LstmTrace as LstmTrace
 from refold.kernels._library import LstmWeights as LstmWeights
+from refold.kernels._library import get_num_threads as get_num_threads
 from refold.kernels._library import limited_threads as limited_threads
-from refold.kernels._library import num_threads as num_threads
 
 _operations = _packed_numpy if _library.variant() is None else _library
 

@@ -29,7 +29,7 @@ MAX_CONVOLUTION_STRIDE = 4
 # which is called the linear path. A decoded sequence is the sum of two such paths, too. Maximum
 # number of weights of a linear path, to limit the memory. In long sequences, only the first steps
 # have such weights. The later steps have LSTMs alone.
-_MAX_LINEAR_WEIGHTS = 1 << 22
+_MAX_LINEAR_PATH_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
 
@@ -212,7 +212,7 @@ class Specification:
         """Return the settings of the decoder, or of the forecast decoder."""
         if not is_forecast:
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
-            return DecoderSettings("", *sizes, reads_previous=self.decoder == "autoregressive")
+            return DecoderSettings("", *sizes, reads_previous_step=self.decoder == "autoregressive")
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` does not apply here. The forecast decoder has a linear path if
         # it reads recent values or if a column is numeric.
@@ -220,7 +220,7 @@ class Specification:
             limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
         sizes = num_inputs, self.forecast_steps, 1, linear_steps  # without patches
-        return DecoderSettings("_ahead", *sizes, scales_by_step=self.recent_steps > 0)
+        return DecoderSettings("_ahead", *sizes, has_step_scales=self.recent_steps > 0)
 
 
 class DecoderSettings(NamedTuple):
@@ -232,8 +232,8 @@ class DecoderSettings(NamedTuple):
     patch: int
     linear_steps: int | None  # steps with weights of a linear path; None without a linear path
     # whether the outputs of the LSTMs are multiplied by other factors at each step
-    scales_by_step: bool = False
-    reads_previous: bool = False  # whether each step reads the outputs of the previous step
+    has_step_scales: bool = False
+    reads_previous_step: bool = False  # whether each step reads the outputs of the previous step
 
     @property
     def max_patches(self) -> int:
@@ -252,11 +252,12 @@ def length_std(training_std: float) -> float:
     return max(training_std, _MIN_LENGTH_STD)
 
 
-def log_length_scales(std: float) -> tuple[float, float, float]:
+def log_length_scales(training_std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
     # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
-    # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation ``std``.
-    return math.log(0.55 * std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * std)
+    # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation
+    # ``training_std``.
+    return math.log(0.55 * training_std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * training_std)
 
 
 def position_periods(max_steps: int) -> list[float]:
@@ -267,7 +268,7 @@ def position_periods(max_steps: int) -> list[float]:
 
 def max_linear_steps(num_channels: int, latent_dim: int) -> int:
     """Return for how many steps the memory limit allows weights of a linear path."""
-    return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
+    return max(1, _MAX_LINEAR_PATH_WEIGHTS // (num_channels * latent_dim))
 
 
 def dropped_dim_indices(specification: Specification, num_dims: int) -> np.ndarray:
@@ -308,7 +309,7 @@ def is_default_lstm(specification: Specification) -> bool:
     return has_lstms and specification.decoder in DECODERS
 
 
-class Weight(NamedTuple):
+class WeightSpec(NamedTuple):
     """Name and shape of a weight of the default model."""
 
     name: str  # path of the Keras variable
@@ -317,14 +318,14 @@ class Weight(NamedTuple):
 
 
 # A file of a model has its specification, and these weights by name.
-def list_weights(specification: Specification) -> list[Weight]:
+def list_weights(specification: Specification) -> list[WeightSpec]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.of_curve
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned_dim, width = specification.learned_dim, specification.input_width
     # the last, the mean and the maximum state in two directions, and three features of the length
     num_pooled = 6 * units + 3
-    weights: list[Weight] = []
+    weights: list[WeightSpec] = []
     # an input has the steps of a patch side by side, and the share of them that are not padding
     num_inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
@@ -335,20 +336,20 @@ def list_weights(specification: Specification) -> list[Weight]:
     if (linear_steps := specification.linear_steps) is not None:
         shape = (linear_steps, width, learned_dim)
         weights += _linear_weights("linear_code", shape, (learned_dim,))
-        weights.append(Weight("linear_code/scale", (), is_trained=False))
+        weights.append(WeightSpec("linear_code/scale", (), is_trained=False))
         if specification.by_length:  # a matrix and an offset for each length from 0
             shape = (linear_steps + 1, learned_dim, learned_dim)
-            weights.append(Weight("linear_code/maps", shape, is_trained=False))
-            weights.append(Weight("linear_code/offsets", shape[:2], is_trained=False))
+            weights.append(WeightSpec("linear_code/maps", shape, is_trained=False))
+            weights.append(WeightSpec("linear_code/offsets", shape[:2], is_trained=False))
     if specification.rocket_dim:
         arrays = random_convolutions(width).arrays()
         for name, array in arrays.items():
-            weights.append(Weight(f"convolutions/{name}", array.shape, is_trained=False))
+            weights.append(WeightSpec(f"convolutions/{name}", array.shape, is_trained=False))
         # each convolution has two features: the share of positive values, and the maximum
         num_features = 2 * len(arrays["bias"])
-        weights.append(Weight("rocket_dim/center", (num_features,), is_trained=False))
+        weights.append(WeightSpec("rocket_dim/center", (num_features,), is_trained=False))
         shape = (num_features, specification.rocket_dim)
-        weights.append(Weight("rocket_dim/kernel", shape, is_trained=False))
+        weights.append(WeightSpec("rocket_dim/kernel", shape, is_trained=False))
     weights += _decoder_weights(specification, specification.decoder_settings())
     if not specification.length_dim:
         weights += _dense_weights("hidden", latent_dim, LENGTH_HIDDEN_WIDTH)
@@ -360,49 +361,49 @@ def list_weights(specification: Specification) -> list[Weight]:
     return weights
 
 
-def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[Weight]:
+def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[WeightSpec]:
     """List the weights of a decoder in the order in which Keras creates them."""
     units, num_outputs, suffix = specification.units, specification.num_outputs, settings.suffix
-    weights: list[Weight] = []
+    weights: list[WeightSpec] = []
     for i in range(1, specification.depth + 1):
         weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
     num_inputs = settings.num_inputs + settings.num_position_features
-    if settings.reads_previous:  # the outputs of the previous step, and a flag that it exists
+    if settings.reads_previous_step:  # the outputs of the previous step, and a flag that it exists
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
         weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
     if settings.linear_steps is not None:
         shape = (settings.linear_steps, num_outputs)
         weights += _linear_weights(f"linear_steps{suffix}", (settings.num_inputs, *shape), shape)
-        shape = (settings.max_steps, num_outputs) if settings.scales_by_step else (num_outputs,)
-        weights.append(Weight(f"head{suffix}/scale", shape, is_trained=False))
+        shape = (settings.max_steps, num_outputs) if settings.has_step_scales else (num_outputs,)
+        weights.append(WeightSpec(f"head{suffix}/scale", shape, is_trained=False))
     return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
 
 
-def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[Weight]:
-    kernel = Weight(f"{layer_name}/kernel", (num_inputs, num_outputs))
-    return [kernel, Weight(f"{layer_name}/bias", (num_outputs,))]
+def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[WeightSpec]:
+    kernel = WeightSpec(f"{layer_name}/kernel", (num_inputs, num_outputs))
+    return [kernel, WeightSpec(f"{layer_name}/bias", (num_outputs,))]
 
 
-def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[Weight]:
+def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[WeightSpec]:
     """List the weights of an LSTM, with four gates for each unit."""
     cell = f"{layer_name}/lstm_cell"
     return [
-        Weight(f"{cell}/kernel", (num_inputs, 4 * units)),
-        Weight(f"{cell}/recurrent_kernel", (units, 4 * units)),
-        Weight(f"{cell}/bias", (4 * units,)),
+        WeightSpec(f"{cell}/kernel", (num_inputs, 4 * units)),
+        WeightSpec(f"{cell}/recurrent_kernel", (units, 4 * units)),
+        WeightSpec(f"{cell}/bias", (4 * units,)),
     ]
 
 
 def _linear_weights(
     layer_name: str, shape: tuple[int, ...], bias_shape: tuple[int, ...]
-) -> list[Weight]:
+) -> list[WeightSpec]:
     """List the weights of a linear path; see `linear_map`."""
     return [
-        Weight(f"{layer_name}/change", shape),
-        Weight(f"{layer_name}/bias", bias_shape),
-        Weight(f"{layer_name}/start", shape, is_trained=False),
-        Weight(f"{layer_name}/unit", (), is_trained=False),
+        WeightSpec(f"{layer_name}/change", shape),
+        WeightSpec(f"{layer_name}/bias", bias_shape),
+        WeightSpec(f"{layer_name}/start", shape, is_trained=False),
+        WeightSpec(f"{layer_name}/unit", (), is_trained=False),
     ]
 
 

@@ -93,7 +93,7 @@ class Autoencoder(keras.Model):
 
         Weights have the shape (batch,) or (batch, steps).
         """
-        values, is_observed, weight = _split_targets(y, y_pred, sample_weight)
+        values, is_observed, weight = _mask_targets(y, y_pred, sample_weight)
         # Targets that are not observed have the weight zero. (Keras's own masking would give NaN.)
         # A Keras loss is a mean over all targets, and this factor turns it into a mean over the
         # observed targets.
@@ -118,7 +118,7 @@ class Autoencoder(keras.Model):
         self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> Any:
         """Update the element-wise metrics on observed targets."""
-        values, _, weight = _split_targets(y, y_pred, sample_weight)
+        values, _, weight = _mask_targets(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
@@ -237,7 +237,7 @@ def join_models(
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
-def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
+def _mask_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
     """Return targets with 0 for NaN, a mask of observed targets, and weights of targets."""
     # all three have the shape of the targets (batch, steps, any)
     y = ops.cast(y, y_pred.dtype)

@@ -15,7 +15,7 @@ from keras import ops
 from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
-from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
+from refold.network.keras.layer import BaseLayer, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification, position_periods
 
@@ -137,7 +137,7 @@ class Decoder:
         # pairs: a dense layer from the code to the initial states, and the recurrent layer
         self.stack = []
         for i in range(1, specification.depth + 1):
-            projection = dense(cell.num_states * units, name=f"start{suffix}_{i}")
+            projection = make_dense(cell.num_states * units, name=f"start{suffix}_{i}")
             self.stack.append((projection, cell.make_layer(units, name=f"decoder{suffix}_{i}")))
         self.dropout: Any = None
         self.linear_path: Any = None
@@ -145,12 +145,12 @@ class Decoder:
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         columns = specification.column_types, specification.num_categories
-        options = {"scale_by_step": settings.scales_by_step, "name": f"head{suffix}"}
+        options = {"scale_by_step": settings.has_step_scales, "name": f"head{suffix}"}
         self.head = ColumnHead(*columns, settings.patch, max_steps, **options)
         if settings.linear_steps is not None:
             sizes = specification.num_outputs, settings.linear_steps, max_steps
             self.linear_path = LinearDecoding(*sizes, name=f"linear_steps{suffix}")
-        if settings.reads_previous:
+        if settings.reads_previous_step:
             num_categories = specification.num_categories
             self.teacher_forcing = TeacherForcing(num_categories, name="teacher_forcing")
 
@@ -294,7 +294,7 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     if layers.linear_path is not None:
         linear = layers.linear_path(codes, like=template)
 
-    def get_step(array: Any, step: Any) -> Any:
+    def slice_step(array: Any, step: Any) -> Any:
         """Return one step (batch, 1, width) of an array (batch, steps, width)."""
         return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
@@ -302,12 +302,12 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
         """Decode one step, and replace the state of the loop by that of the next step."""
         previous_values, states, outputs = loop_state
         encoded = layers.teacher_forcing.encode(previous_values)
-        hidden = ops.concatenate([get_step(inputs, step), encoded], axis=-1)
+        hidden = ops.concatenate([slice_step(inputs, step), encoded], axis=-1)
         next_states = []
         for (_, layer), layer_states in zip(layers.stack, states, strict=True):
             _, hidden, next_layer_states = layer.inner_loop(hidden, list(layer_states), None)
             next_states.append(list(next_layer_states))
-        step_outputs = head(hidden) if linear is None else head(hidden, get_step(linear, step))
+        step_outputs = head(hidden) if linear is None else head(hidden, slice_step(linear, step))
         outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
         return head.likeliest(step_outputs), next_states, outputs
 

@@ -1,7 +1,7 @@
 """Encode sequences with Keras: the encoder of the default model.
 
-`make_encoder` makes a Keras model of the layers of this module. A code is the sum of two paths:
-LSTMs with pooled states, and a linear map of all values, which is called the linear path.
+A code is the sum of two paths: LSTMs with pooled states, and a linear map of all values, which is
+called the linear path.
 """
 
 import math
@@ -12,7 +12,7 @@ from keras import ops
 
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
-from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
+from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification
 
@@ -24,7 +24,7 @@ _INITIAL_LOG_VARIANCE = -4.0
 _MAX_LOG_VARIANCE = 2.0
 
 
-def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
+def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
     """Build the encoder, and the model of means and log-variances if it is variational."""
     cell, patch = specification.cell, specification.patch
     num_categories, learned_dim = specification.num_categories, specification.learned_dim
@@ -44,7 +44,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
     pooled = pooling(hidden, **options)
     if specification.dropout:
         pooled = keras.layers.Dropout(specification.dropout, name="dropout")(pooled)
-    code = dense(learned_dim, name="code")(pooled)
+    code = make_dense(learned_dim, name="code")(pooled)
     if (num_steps := specification.linear_steps) is not None:
         options = {"by_length": specification.by_length, "name": "linear_code"}
         code = LinearEncoding(learned_dim, num_steps, **options)(steps, code)
@@ -63,7 +63,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         return encoder, None
     bias = Constant(_INITIAL_LOG_VARIANCE)
     initializers = {"kernel_initializer": Constant(), "bias_initializer": bias}
-    log_variance = dense(learned_dim, name="log_variance", **initializers)(pooled)
+    log_variance = make_dense(learned_dim, name="log_variance", **initializers)(pooled)
     # softplus gives a smooth minimum of the log-variance and its upper bound
     distance: Any = ops.softplus(_MAX_LOG_VARIANCE - log_variance)
     return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - distance], name="posterior")
@@ -101,12 +101,12 @@ class NestedDropout(BaseLayer):
 # patch is a group of steps that a recurrent layer reads at once.
 
 
-def num_patches(num_steps: Any, patch_size: int) -> Any:
+def count_patches(num_steps: Any, patch_size: int) -> Any:
     """Return the number of patches, also of an incomplete last one; None if it is not known yet."""
     return None if num_steps is None else (num_steps + patch_size - 1) // patch_size
 
 
-def _real_step_mask(inputs: Tensor) -> Any:
+def _compute_real_step_mask(inputs: Tensor) -> Any:
     """Return whether a step comes before the padding, (batch, steps); see `PaddingMask`."""
     has_value = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
     # A step is real if it or a later step has a value. So the steps with a value are counted from
@@ -123,13 +123,13 @@ class RealSteps(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
-        is_real = _real_step_mask(inputs)
+        is_real = _compute_real_step_mask(inputs)
         return is_real if self.patch == 1 else is_real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, patches), bool."""
         batch, steps = inputs.shape[:2]
-        return keras.KerasTensor((batch, num_patches(steps, self.patch)), dtype="bool")
+        return keras.KerasTensor((batch, count_patches(steps, self.patch)), dtype="bool")
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -149,7 +149,7 @@ class PaddingMask(BaseLayer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
-        is_real = _real_step_mask(inputs)
+        is_real = _compute_real_step_mask(inputs)
         return is_real if previous_mask is None else ops.logical_and(is_real, previous_mask)
 
     def call(self, inputs: Tensor) -> Any:
@@ -178,7 +178,7 @@ class FoldSteps(BaseLayer):
     def _fold(self, inputs: Tensor) -> Any:
         """Return inputs (batch, steps, channels) as (batch, patches, patch * channels)."""
         batch, steps = ops.shape(inputs)[:2]
-        patches, channels = num_patches(steps, self.patch), inputs.shape[-1]
+        patches, channels = count_patches(steps, self.patch), inputs.shape[-1]
         zeros = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
         padded = ops.concatenate([inputs, zeros], axis=1)[:, : patches * self.patch]
         return ops.reshape(padded, (batch, patches, self.patch * channels))
@@ -191,7 +191,7 @@ class FoldSteps(BaseLayer):
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, patches, patch * channels + 1)."""
         batch, steps, channels = input_shape
-        return (batch, num_patches(steps, self.patch), self.patch * channels + 1)
+        return (batch, count_patches(steps, self.patch), self.patch * channels + 1)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -247,10 +247,10 @@ class LinearMap(BaseLayer):
 
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
-        self.initial_map = self.add_constant("start", shape)
+        self.initial_map = self.add_untrained_weight("start", shape)
         # A factor below 1 makes the updates of any optimizer smaller. The initial map may have an
         # error of only a thousandth, and full updates of Adam would ruin it.
-        self.change_factor = self.add_constant("unit", (), 1.0)
+        self.change_factor = self.add_untrained_weight("unit", (), 1.0)
         self.map_change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")
 
@@ -273,11 +273,11 @@ class LinearEncoding(LinearMap):
         """Create the weights."""
         del beside_shape
         self.add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
-        self.scale = self.add_constant("scale", (), 1.0)
+        self.scale = self.add_untrained_weight("scale", (), 1.0)
         if self.by_length:
             shape = (self.num_steps + 1, self.latent_dim, self.latent_dim)
-            self.maps = self.add_constant("maps", shape)
-            self.offsets = self.add_constant("offsets", shape[:2])
+            self.maps = self.add_untrained_weight("maps", shape)
+            self.offsets = self.add_untrained_weight("offsets", shape[:2])
 
     def call(self, inputs: Tensor, beside: Tensor, inputs_mask: Tensor = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
@@ -322,7 +322,7 @@ class PooledConvolutions(BaseLayer):
         # they become the attributes ``channels``, ``taps`` and ``bias``
         convolutions = random_convolutions(input_shape[-1], self.num_kernels).arrays()
         for name, values in convolutions.items():
-            setattr(self, name, self.add_constant(name, values.shape))
+            setattr(self, name, self.add_untrained_weight(name, values.shape))
             getattr(self, name).assign(values)
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
@@ -382,8 +382,8 @@ class FixedMap(BaseLayer):
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""
-        self.center = self.add_constant("center", (input_shape[-1],))
-        self.kernel = self.add_constant("kernel", (input_shape[-1], self.size))
+        self.center = self.add_untrained_weight("center", (input_shape[-1],))
+        self.kernel = self.add_untrained_weight("kernel", (input_shape[-1], self.size))
 
     def call(self, inputs: Tensor) -> Any:
         """Map inputs (batch, width) to (batch, size)."""

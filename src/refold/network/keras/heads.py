@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import keras
 from keras import ops
 
-from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
+from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, make_dense
 from refold.network.specification import (
     LENGTH_HIDDEN_WIDTH,
     MIN_LENGTH_SCALE,
@@ -46,7 +46,7 @@ LINKS = {
 }
 
 
-def activate(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
+def activate_logits(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
     """Turn logits (..., outputs) into means and probabilities by the type of their column."""
     columns = list(columns)
     links = list(dict.fromkeys(column.type.link for column in columns))
@@ -170,7 +170,7 @@ class ColumnHead(BaseLayer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.num_categories = self.num_categories or [0] * len(self.column_types)
-        self.dense = dense(self.patch * sum(self.widths), name="dense")
+        self.dense = make_dense(self.patch * sum(self.widths), name="dense")
 
     @property
     def widths(self) -> list[int]:
@@ -190,7 +190,7 @@ class ColumnHead(BaseLayer):
         if beside_shape is not None:
             num_outputs, max_steps = sum(self.widths), cast(int, self.max_steps)
             shape = (max_steps, num_outputs) if self.scale_by_step else (num_outputs,)
-            self.scale = self.add_constant("scale", shape, 1.0)
+            self.scale = self.add_untrained_weight("scale", shape, 1.0)
 
     def call(self, inputs: Tensor, beside: Tensor = None, like: Tensor = None) -> Any:
         """Write outputs of shape (batch, steps, outputs), with as many steps as ``like``."""
@@ -202,7 +202,7 @@ class ColumnHead(BaseLayer):
             logits = steps[:, :num_steps]
         if beside is not None:
             logits = beside + self.scale * logits
-        return activate(logits, self._columns())
+        return activate_logits(logits, self._columns())
 
     def likeliest(self, outputs: Tensor) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
@@ -240,7 +240,7 @@ class LengthHead(BaseLayer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # the initial kernel is zero, so that the initial distribution is the same for all codes
-        self.dense = dense(2, kernel_initializer=Constant(), name="dense")
+        self.dense = make_dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights."""
@@ -307,7 +307,7 @@ def build_length_predictor(specification: Specification) -> keras.Model:
     if (index := specification.length_index) is not None:
         decoding = LengthDecoding(*specification.length_moments, index, name="length")
         return keras.Model(code, decoding(code), name="length")
-    hidden = dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
+    hidden = make_dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
     mean, deviation = specification.length_mean, specification.length_deviation
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 

@@ -20,11 +20,11 @@ from refold.network.keras.layer import (
     GlorotUniform,
     Orthogonal,
     Tensor,
-    summarize_error,
+    summarize_keras_error,
 )
 
 # Values of the argument ``engine`` of an LSTM.
-_ENGINES = one_of("auto", "fused", "scan")
+_ENGINE_RULE = one_of("auto", "fused", "scan")
 
 
 class Runtime(NamedTuple):
@@ -113,7 +113,7 @@ class LSTM(keras.layers.LSTM):
     """
 
     def __init__(self, units: int, *args: Any, engine: str = "auto", **kwargs: Any) -> None:
-        check("engine", engine, _ENGINES)
+        check("engine", engine, _ENGINE_RULE)
         super().__init__(units, *args, **kwargs)
         self.engine = engine
         self.engine_used: str | None = None
@@ -129,7 +129,7 @@ class LSTM(keras.layers.LSTM):
         """Run all steps of sequences (batch, steps, features).  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
-        reason = self._reason_for_scan(sequences)
+        reason = self._find_reason_for_scan_or_none(sequences)
         if reason is not None and self.engine == "fused":
             raise ParameterError(
                 f"LSTM {self.name!r} with engine='fused' cannot run: {reason}. "
@@ -178,7 +178,7 @@ class LSTM(keras.layers.LSTM):
             outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
         return h, outputs, [h, c]
 
-    def _reason_for_scan(self, sequences: Tensor) -> str | None:
+    def _find_reason_for_scan_or_none(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
         if self.engine == "scan":
             return "engine='scan' was requested"
@@ -256,7 +256,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     >>> convert(model, "scan").layers[0].engine
     'scan'
     """
-    check("engine", engine, _ENGINES)
+    check("engine", engine, _ENGINE_RULE)
     if not isinstance(model, keras.Model):
         raise ParameterError(
             f"convert takes a keras.Model. Got {type(model).__name__}; "
@@ -268,11 +268,11 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     reason: str | None = "it has no keras.layers.LSTM."
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
-            config = _replace_lstm(keras.saving.serialize_keras_object(model), engine)
+            config = _replace_lstm_layers(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _find_difference(model, copy)  # None if there is none
+            reason = _find_difference_or_none(model, copy)  # None if there is none
         except Exception as error:  # a custom layer may raise any error
-            reason = summarize_error(error)
+            reason = summarize_keras_error(error)
     if copy is None or reason is not None:
         raise ParameterError(
             f"Model {model.name!r} cannot be converted: {reason} Use refold.layers.LSTM in its "
@@ -296,7 +296,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     return copy
 
 
-def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
+def _find_difference_or_none(model: keras.Model, copy: keras.Model) -> str | None:
     """Return the reason why a copy does not compute what the model does, or None."""
     for layer in copy._flatten_layers():
         if type(layer) is keras.layers.LSTM:
@@ -306,10 +306,10 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _replace_lstm(config: Any, engine: str) -> Any:
+def _replace_lstm_layers(config: Any, engine: str) -> Any:
     """Return the configuration of a model, or a part of it, with Refold's LSTM layers."""
     if isinstance(config, list | tuple):
-        return type(config)(_replace_lstm(entry, engine) for entry in config)
+        return type(config)(_replace_lstm_layers(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
     arguments = config.get("config")
@@ -319,7 +319,7 @@ def _replace_lstm(config: Any, engine: str) -> Any:
         if config.get("module") == "keras.layers" or is_refold:
             new_class = {"module": LSTM.__module__, "registered_name": registered_name}
             return {**config, **new_class, "config": {**arguments, "engine": engine}}
-    return {key: _replace_lstm(entry, engine) for key, entry in config.items()}
+    return {key: _replace_lstm_layers(entry, engine) for key, entry in config.items()}
 
 
 # Recurrent cells of the default model
@@ -329,7 +329,7 @@ class RecurrentCell(NamedTuple):
     """A type of recurrent layer of the default model."""
 
     layer_class: type[keras.layers.RNN]
-    options: dict[str, Any]  # arguments of the layer that set its initial bias
+    bias_options: dict[str, Any]  # arguments of the layer that set its initial bias
     num_states: int  # number of states of a layer, each (batch, units)
     # from a projection of the code (batch, num_states * units), and units, to the initial states
     make_initial_state: Callable[[Any, int], list[Any]]
@@ -343,7 +343,7 @@ class RecurrentCell(NamedTuple):
             kernel_initializer=GlorotUniform(),
             recurrent_initializer=Orthogonal(),
             name=name,
-            **self.options,
+            **self.bias_options,
         )
 
 

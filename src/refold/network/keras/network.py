@@ -20,16 +20,16 @@ from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, to limit the memory.
-_MAX_STEPS = 16384
+_MAX_BATCH_STEPS = 16384
 # Maximum number of outputs in a batch, for columns with many categories, to limit their memory.
-_MAX_OUTPUTS = 256 * _MAX_STEPS
+_MAX_BATCH_OUTPUTS = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and states, even if it is short.
-_MAX_SEQUENCES = 1024
+_MAX_BATCH_SEQUENCES = 1024
 # Batch sizes below the maximum. Each batch is filled up to one of these sizes. JAX compiles a model
 # for each batch size, so there must be few.
 _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
-_MIN_PADDED_LENGTH = 8
+_MIN_PADDED_STEPS = 8
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
 _MIN_BATCHES_FOR_BAR = 20
 
@@ -128,7 +128,7 @@ class Network:
         flags = self.specification.observed_flags
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
-        for batch in self._batches(scaled_sequences.lengths, "encode", **options):
+        for batch in self._split_into_batches(scaled_sequences.lengths, "encode", **options):
             x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, flags=flags)
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
@@ -152,7 +152,7 @@ class Network:
         # The decoder is never autoregressive here. `PackedNetwork` runs all networks that are.
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
-        for batch in self._batches(lengths, "decode", verbose=verbose):
+        for batch in self._split_into_batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]  # (n, steps)
             output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
@@ -172,7 +172,7 @@ class Network:
         inputs = [codes, recent_values][: len(model.inputs)]  # some models read the code alone
         num_steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), num_steps, self.head.num_outputs), np.float32)
-        for batch in self._batches(np.full(len(codes), num_steps), "forecast"):
+        for batch in self._split_into_batches(np.full(len(codes), num_steps), "forecast"):
             batch_inputs = (array[batch.indices] for array in inputs)
             outputs[batch.indices] = batch.predict(model, *batch_inputs)
         return outputs.reshape(-1, self.head.num_outputs)
@@ -180,47 +180,47 @@ class Network:
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         locations = np.empty(len(codes), np.float32)
-        for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
+        for batch in self._split_into_batches(np.ones(len(codes), np.int64), "lengths"):
             # the second output is a log-scale
             locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
         return round_lengths(
             locations, self.max_decodable_steps or 2 * self.specification.max_steps
         )
 
-    def _batches(
+    def _split_into_batches(
         self,
         lengths: np.ndarray,
         description: str,
         *,
         fixed_length: int | None = None,
         verbose: int = 0,
-    ) -> Iterator["_Batch"]:
+    ) -> Iterator["_PaddedBatch"]:
         """Split sequences into batches of similar length, with few different shapes."""
         # JAX compiles the models for each shape of a batch, so there are few shapes. Padded lengths
         # are the longest training length multiplied by powers of two, and batch sizes are powers of
         # 8. If all sequences fit into one batch, they are padded to the longest of them. This costs
         # less than the compilation of another shape.
-        max_steps = min(_MAX_STEPS, _MAX_OUTPUTS // self.specification.num_outputs)
+        max_steps = min(_MAX_BATCH_STEPS, _MAX_BATCH_OUTPUTS // self.specification.num_outputs)
         order = np.argsort(lengths, kind="stable")
         if fixed_length is not None:
             padded_lengths = np.full(len(order), fixed_length)
         else:
             usual_length = self.specification.max_steps
-            steps = np.maximum(lengths[order], min(_MIN_PADDED_LENGTH, usual_length))
+            steps = np.maximum(lengths[order], min(_MIN_PADDED_STEPS, usual_length))
             exponents = np.ceil(np.log2(steps / usual_length))
             padded_lengths = np.ceil(usual_length * np.exp2(exponents)).astype(np.int64)
         longest = int(padded_lengths.max(initial=1))
-        if len(order) <= min(_MAX_SEQUENCES, max_steps // longest):
+        if len(order) <= min(_MAX_BATCH_SEQUENCES, max_steps // longest):
             padded_lengths = np.full_like(padded_lengths, longest)
         compilation.enable_compilation_cache()
         batches = []
         for num_steps in np.unique(padded_lengths).tolist():
             indices = order[padded_lengths == num_steps]
-            max_size = max(1, min(_MAX_SEQUENCES, max_steps // num_steps))
+            max_size = max(1, min(_MAX_BATCH_SEQUENCES, max_steps // num_steps))
             for start in range(0, len(indices), max_size):
                 batch_indices = indices[start : start + max_size]
                 sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
-                batches.append(_Batch(batch_indices, num_steps, next(sizes, max_size)))
+                batches.append(_PaddedBatch(batch_indices, num_steps, next(sizes, max_size)))
         has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
@@ -248,7 +248,7 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     return np.asarray(run(trainable, non_trainable, batch))
 
 
-class _Batch(NamedTuple):
+class _PaddedBatch(NamedTuple):
     """Indices of sequences that are computed together, padded to the same length."""
 
     indices: np.ndarray  # indices of the sequences in a larger set

@@ -1,7 +1,7 @@
 """Convert between columns in the units of the data, and what a network reads and writes.
 
-`add_inputs` adds the inputs of an encoder to a graph, and the nodes that scale them. `add_outputs`
-adds the nodes that turn the logits of a decoder into outputs.
+`add_encoder_inputs` adds the inputs of an encoder to a graph, and the nodes that scale them.
+`add_decoder_outputs` adds the nodes that turn the logits of a decoder into outputs.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph, Value, greatest_length, real_step_mask
+from refold.network.onnx.graph import Graph, Value, max_length_or_one, real_step_mask
 from refold.network.specification import Specification
 from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, column_outputs
@@ -18,13 +18,13 @@ from refold.sequences.types import MAX_EXPONENT, column_outputs
 # Minimum number of float32 numbers between the mean of a column and one standard deviation above
 # the mean. If there are fewer numbers, float32 would round the values too much, and float64 is
 # used.
-_MIN_NUMBERS_PER_STD = 2.0**18
+_MIN_FLOAT32_NUMBERS_PER_STD = 2.0**18
 # Minimum standard deviation for which float32 is used, far above the smallest float32, 1e-38.
 _MIN_FLOAT32_STD = 1e-30
 # Maximum mean or standard deviation for which float32 is used, far below the largest float32, 3e38.
 _MAX_FLOAT32_MEAN = 1e30
 # The smallest int64 stands for a missing category where categories are integers.
-_MISSING_INTEGER = int(np.iinfo(np.int64).min)
+_MISSING_CATEGORY = int(np.iinfo(np.int64).min)
 
 
 class GraphColumns:
@@ -61,15 +61,15 @@ class GraphColumns:
             std = np.exp(mean_log_std - 3 * std_of_log_std)
         # distance from each mean to the next float32 number
         spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_MEAN).astype(np.float32)).astype(float)
-        is_precise = bool((std >= _MIN_NUMBERS_PER_STD * spacing).all())
+        is_precise = bool((std >= _MIN_FLOAT32_NUMBERS_PER_STD * spacing).all())
         is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
         in_range = is_small and std.min(initial=1) > _MIN_FLOAT32_STD
         self.value_dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
         names = [name for i in categorical for name in schema.columns[i].categories]
         has_text = not categories_as_indices and any(isinstance(name, str) for name in names)
         # NumPy type of categories; ``object`` stands for text
-        self.category_type: Any = object if has_text else np.int64
-        self.missing_category: str | int = -1 if categories_as_indices else _MISSING_INTEGER
+        self.category_dtype: Any = object if has_text else np.int64
+        self.missing_category: str | int = -1 if categories_as_indices else _MISSING_CATEGORY
         if has_text:
             # an empty text stands for a missing category, unless it is a category itself
             self.missing_category = "<missing>" if "" in names else ""
@@ -77,7 +77,7 @@ class GraphColumns:
     def category_array(self, column_index: int) -> np.ndarray:
         """Return the categories of a column in the type of the graph's tensor."""
         categories = self.schema.columns[column_index].categories
-        if self.category_type is object:
+        if self.category_dtype is object:
             return np.array([str(category) for category in categories], object)
         return np.array(categories, np.int64)
 
@@ -105,7 +105,7 @@ class GraphColumns:
 class EncoderInputs(NamedTuple):
     """Tensors that the encoder reads."""
 
-    x: Any  # (n, steps, channels): scaled values, one-hot categories and observed flags
+    channels: Any  # (n, steps, channels): scaled values, one-hot categories and observed flags
     is_real: Any  # (n, steps): whether a step is before the end of its sequence
     lengths: Any  # (n,) int64
     # (n, statistics): the mean and the logarithm of the standard deviation of each numeric column
@@ -113,10 +113,10 @@ class EncoderInputs(NamedTuple):
     statistics: Any
 
 
-def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
+def add_encoder_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     """Add the inputs of an encoder, and the nodes that turn them into channels."""
     values, categories = _add_column_inputs(graph, columns, "", "steps")
-    lengths = graph.input("lengths", np.int64, ["n"])
+    lengths = graph.add_input("lengths", np.int64, ["n"])
     num_steps = graph("Shape", categories if values is None else values, start=1, end=2)
     is_real = real_step_mask(graph, lengths, num_steps)
     is_inside = graph("Unsqueeze", is_real, [2])  # (n, steps, 1)
@@ -127,14 +127,14 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
         is_observed = graph("And", graph("Not", graph("IsNaN", values)), is_inside)
         observed_masks.append(is_observed)
         if columns.scaler.num_statistics:
-            scaled, statistics = _scale_by_sequence(graph, values, is_observed, columns)
+            scaled, statistics = _scale_values_by_sequence(graph, values, is_observed, columns)
         else:
-            scaled = _scale(graph, values, columns)
+            scaled = _scale_values(graph, values, columns)
         scaled = graph("Where", is_observed, scaled, np.float32(0))
     if categories is not None:
         categories = graph("Where", is_inside, categories, np.int64(-1))
         observed_masks.append(graph("GreaterOrEqual", categories, np.int64(0)))
-    channels = _value_channels(graph, columns, scaled, categories)
+    channels = _make_column_channels(graph, columns, scaled, categories)
     if columns.specification.observed_flags:
         flags = graph.concat(observed_masks, axis=2)
         if len(observed_masks) > 1:
@@ -145,21 +145,21 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     return EncoderInputs(graph.concat(channels, axis=2), is_real, lengths, statistics)
 
 
-def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
+def add_recent_values(graph: Graph, columns: GraphColumns) -> Any:
     """Add the inputs of the last steps; return the recent values (n, num_recent_values)."""
     # As in `refold.model.recent_values`, the recent values are the last step, scaled, and then the
     # differences of earlier steps from the last step. The latest of these steps comes first.
     num_steps = columns.specification.recent_steps
     values, categories = _add_column_inputs(graph, columns, "recent_", num_steps)
     if values is not None:
-        values = _scale(graph, values, columns)
-        values = _fill_missing(graph, values, num_steps, lambda step: graph("IsNaN", step))
+        values = _scale_values(graph, values, columns)
+        values = _fill_missing_steps(graph, values, num_steps, lambda step: graph("IsNaN", step))
         values = graph("Where", graph("IsNaN", values), np.float32(0), values)
     if categories is not None:
-        categories = _fill_missing(
+        categories = _fill_missing_steps(
             graph, categories, num_steps, lambda step: graph("Less", step, np.int64(0))
         )
-    x = graph.concat(_value_channels(graph, columns, values, categories), axis=2)
+    x = graph.concat(_make_column_channels(graph, columns, values, categories), axis=2)
     recent = graph("Slice", x, [num_steps - 1], [num_steps], [1])  # (n, 1, channels)
     if num_steps > 1:
         # a slice with the step -1 goes backwards; its end must lie before the first index
@@ -169,14 +169,14 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
 
 
 def _add_column_inputs(
-    graph: Graph, columns: GraphColumns, prefix: str, num_steps: int | str
+    graph: Graph, columns: GraphColumns, name_prefix: str, num_steps: int | str
 ) -> tuple[Any, Any]:
     """Add inputs (n, steps, columns); return values and category indices, or None for each."""
     # each result is None if the model has no such column
     values = categories = None
     if columns.value_columns:
         shape = ["n", num_steps, len(columns.value_columns)]
-        values = graph.input(f"{prefix}values", columns.value_dtype, shape)
+        values = graph.add_input(f"{name_prefix}values", columns.value_dtype, shape)
         # markers of missing values, such as -99999, become NaN
         types = [columns.schema.columns[i].column_type for i in columns.value_columns]
         for marker in columns.schema.missing:
@@ -187,14 +187,14 @@ def _add_column_inputs(
                 values = graph("Where", is_marker, np.asarray(np.nan, columns.value_dtype), values)
     if columns.categorical_columns:
         shape = ["n", num_steps, len(columns.categorical_columns)]
-        categories = graph.input(f"{prefix}categories", columns.category_type, shape)
+        categories = graph.add_input(f"{name_prefix}categories", columns.category_dtype, shape)
     if categories is not None and not columns.categories_as_indices:
         # A missing category gets the index -1, and an unknown category gets the number of
         # categories.
         indices = []
         for k, column in enumerate(columns.categorical_columns):
             names = columns.category_array(column).tolist()
-            keys = "keys_strings" if columns.category_type is object else "keys_int64s"
+            keys = "keys_strings" if columns.category_dtype is object else "keys_int64s"
             table = {
                 keys: [*names, columns.missing_category],
                 "values_int64s": [*range(len(names)), -1],
@@ -206,7 +206,7 @@ def _add_column_inputs(
     return values, categories
 
 
-def _fill_missing(
+def _fill_missing_steps(
     graph: Graph, values: Value, num_steps: int, is_missing: Callable[[Any], Any]
 ) -> Any:
     """Replace a missing entry by the last entry before it, or else by the first after it."""
@@ -222,7 +222,7 @@ def _fill_missing(
     return graph("Concat", *steps, axis=1)
 
 
-def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
+def _scale_values(graph: Graph, values: Value, columns: GraphColumns) -> Any:
     """Return values (n, steps, columns) scaled by the statistics of training, as float32."""
     mean, scale = columns.shift_and_scale()
     if columns.value_dtype == np.float64:
@@ -236,7 +236,7 @@ def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
     return graph("Div", centered, scale.astype(np.float32))
 
 
-def _scale_by_sequence(
+def _scale_values_by_sequence(
     graph: Graph, values: Value, is_observed: Value, columns: GraphColumns
 ) -> tuple[Any, Any]:
     """Scale each sequence of values by itself; return the result and statistics (n, width)."""
@@ -266,12 +266,12 @@ def _scale_by_sequence(
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
     # The statistics were rounded to float32. The values are scaled by the rounded statistics,
     # because a decoder reads these from the code.
-    center, scale = _sequence_mean_std(graph, statistics, columns)
+    center, scale = _unscale_mean_std(graph, statistics, columns)
     scaled = graph.cast(graph("Div", graph("Sub", float64_values, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
 
 
-def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -> tuple[Any, Any]:
+def _unscale_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
     unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
@@ -287,7 +287,7 @@ def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -
     return mean, graph("Where", is_numeric, std, np.float64(1))
 
 
-def _value_channels(
+def _make_column_channels(
     graph: Graph, columns: GraphColumns, values: Value, categories: Value
 ) -> list[Any]:
     """Return the channels (n, steps, ...) of columns in their order, with one-hot categories."""
@@ -324,13 +324,13 @@ LINKS: dict[str, Callable[[Graph, Any], Any]] = {
 }
 
 
-def add_outputs(
+def add_decoder_outputs(
     graph: Graph, columns: GraphColumns, logits: Any, lengths: Value, statistics: Value
 ) -> None:
     """Add the outputs of a decoder: values and categories in the units of the data, and lengths."""
     # ``logits`` (n, steps, outputs) may have more steps than the longest sequence, because patches
     # are complete. ``statistics`` (n, statistics) are a part of the code, as in `EncoderInputs`.
-    num_steps = greatest_length(graph, lengths)
+    num_steps = max_length_or_one(graph, lengths)
     logits = graph("Slice", logits, [0], num_steps, [1])
     is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [2])
     values, categories = [], []
@@ -348,7 +348,7 @@ def add_outputs(
     if values:
         joined = graph.concat(values, axis=2)
         if statistics is not None:
-            mean, scale = _sequence_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
+            mean, scale = _unscale_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
             joined = graph("Add", graph("Mul", graph.cast(joined, np.float64), scale), mean)
             joined = graph.cast(joined, columns.value_dtype)
         else:
@@ -363,9 +363,9 @@ def add_outputs(
             joined = graph("Where", is_whole, graph("Round", joined), joined)
         padding = np.asarray(np.nan, columns.value_dtype)
         joined = graph("Where", is_inside, joined, padding)
-        graph.output("values", joined, padding.dtype, ["n", "steps", len(values)])
+        graph.add_output("values", joined, padding.dtype, ["n", "steps", len(values)])
     if categories:
-        padding = np.asarray(columns.missing_category, columns.category_type)
+        padding = np.asarray(columns.missing_category, columns.category_dtype)
         joined = graph("Where", is_inside, graph.concat(categories, axis=2), padding)
-        graph.output("categories", joined, padding.dtype, ["n", "steps", len(categories)])
-    graph.output("lengths", lengths, np.int64, ["n"])
+        graph.add_output("categories", joined, padding.dtype, ["n", "steps", len(categories)])
+    graph.add_output("lengths", lengths, np.int64, ["n"])

@@ -18,9 +18,9 @@ Value = Any
 
 
 @functools.cache
-def import_onnx_package(name: str) -> Any:
+def import_onnx_package(package_name: str) -> Any:
     """Import a package of Refold's extra ``onnx``; if it is missing, an error names the extra."""
-    return import_optional(name, extra="onnx", purpose="refold.export")
+    return import_optional(package_name, extra="onnx", purpose="refold.export")
 
 
 class Graph:
@@ -68,22 +68,22 @@ class Graph:
 
     def cast(self, value: Value, dtype: DTypeLike) -> Any:
         """Convert a value to a NumPy type."""
-        return self("Cast", value, to=_data_type(dtype))
+        return self("Cast", value, to=_to_onnx_type(dtype))
 
-    def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
+    def add_input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
         """Add an input; the type ``object`` stands for strings, and the shape None for any."""
-        value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
+        value = self._ir.Value(name=name, type=self._ir.TensorType(_to_onnx_type(dtype)))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
         self._inputs.append(value)
         return value
 
-    def output(
+    def add_output(
         self, name: str, value: Value, dtype: DTypeLike, shape: Iterable[int | str] | None
     ) -> Any:
         """Add an output."""
         value = self("Identity", value)
-        value.name, value.type = name, self._ir.TensorType(_data_type(dtype))
+        value.name, value.type = name, self._ir.TensorType(_to_onnx_type(dtype))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
         self._outputs.append(value)
@@ -123,7 +123,7 @@ class Graph:
         return self._tape.initializer(tensor)
 
 
-def _data_type(dtype: DTypeLike) -> Any:
+def _to_onnx_type(dtype: DTypeLike) -> Any:
     """Return the type of ONNX for a NumPy type; ``object`` stands for strings."""
     if dtype in (object, str):
         return import_onnx_package("onnx_ir").DataType.STRING
@@ -185,6 +185,6 @@ def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 
-def greatest_length(graph: Graph, lengths: Value) -> Any:
+def max_length_or_one(graph: Graph, lengths: Value) -> Any:
     """Return the maximum length, or 1 if it is 0, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)

@@ -17,12 +17,12 @@ from refold.network.specification import Specification
 from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a batch, to limit the memory.
-_MAX_STEPS = 32768
+_MAX_BATCH_STEPS = 32768
 # Maximum number of values in a batch, of channels or of outputs, whichever are more. It matters for
 # columns with many categories, because each category is an output.
-_MAX_VALUES = 256 * _MAX_STEPS
+_MAX_BATCH_VALUES = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
-_MAX_SEQUENCES = 4096
+_MAX_BATCH_SEQUENCES = 4096
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
 _MIN_BATCHES_FOR_BAR = 20
 # Maximum number of batches that are computed at the same time, to limit the memory.
@@ -48,9 +48,9 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     # If there is more than one batch, each has sequences of similar length. The kernel computes one
     # step of all sequences at once, so it is fastest if their lengths are similar.
     width = max(specification.num_outputs, specification.num_channels)
-    max_steps = min(_MAX_STEPS, _MAX_VALUES // width)
+    max_steps = min(_MAX_BATCH_STEPS, _MAX_BATCH_VALUES // width)
     lengths = lengths_from_offsets(offsets)
-    if len(lengths) <= _MAX_SEQUENCES and offsets[-1] <= max_steps:
+    if len(lengths) <= _MAX_BATCH_SEQUENCES and offsets[-1] <= max_steps:
         return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
     sorted_offsets = offsets_from_lengths(lengths[order])
@@ -60,7 +60,7 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
         last_offset = sorted_offsets[begin] + max_steps
         end = int(np.searchsorted(sorted_offsets, last_offset, side="right")) - 1
         # a sequence that is too long is a batch by itself
-        end = max(begin + 1, min(end, begin + _MAX_SEQUENCES))
+        end = max(begin + 1, min(end, begin + _MAX_BATCH_SEQUENCES))
         batches.append(order[begin:end])
         begin = end
     return batches
@@ -80,7 +80,7 @@ def concurrent_batches(
     compute_batch: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
-    description: str = "",
+    bar_description: str = "",
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
@@ -90,7 +90,7 @@ def concurrent_batches(
     # own never waits. If several cores computed one batch, they would wait for each other. At the
     # end, fewer batches than cores may be left. Then each batch gets several cores.
     batches = split_into_batches(specification, offsets)
-    num_cores = packed.num_threads()
+    num_cores = packed.get_num_threads()
     num_concurrent = min(len(batches), num_cores, _MAX_CONCURRENT_BATCHES)
     # NumPy need not warn of overflow, because callers check the results
     no_warnings: Any = {"over": "ignore", "invalid": "ignore"}
@@ -114,19 +114,19 @@ def concurrent_batches(
             from refold._support.progress_bars import progress_bar
 
             bar = stack.enter_context(progress_bar())
-            results = bar.track(results, total=len(batches), description=description)
+            results = bar.track(results, total=len(batches), description=bar_description)
         yield results
 
 
-def input_and_target(
-    specification: Specification, values: np.ndarray, batch: RowBatch
+def make_input_and_targets(
+    specification: Specification, scaled_values: np.ndarray, batch: RowBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
     # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
     # channels) and targets (n_rows, columns). The index of an unknown category is the number of
     # categories.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(values[batch.rows], np.float32)
+    steps = np.asarray(scaled_values[batch.rows], np.float32)
     return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
 
 
@@ -135,7 +135,7 @@ def iterate_encoded_batches(
 ) -> Iterator[tuple[RowBatch, np.ndarray]]:
     """Yield each batch, and its input (n_rows, width) with one-hot encoded categories."""
     for batch in iterate_batches(specification, scaled_sequences.offsets):
-        x, _ = input_and_target(specification, scaled_sequences.values, batch)
+        x, _ = make_input_and_targets(specification, scaled_sequences.values, batch)
         yield batch, one_hot(x, specification.num_categories)
 
 

@@ -34,7 +34,7 @@ class PackedEncoder:
         self.specification = specification
         self._layers = [
             [
-                lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
+                get_lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
                 for direction in ("forward", "backward")
             ]
             for i in range(1, specification.depth + 1)
@@ -43,7 +43,7 @@ class PackedEncoder:
         self._linear_weights = None
         if specification.linear_steps is not None:
             self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
-            self._state_scale = weights["linear_code/scale"]
+            self._lstm_path_scale = weights["linear_code/scale"]
         # for each length, a matrix and an offset of the linear path: arrays (lengths, dims, dims)
         # and (lengths, dims)
         self._length_maps = None
@@ -71,7 +71,7 @@ class PackedEncoder:
                     for length in np.unique(lengths):
                         rows = lengths == length
                         linear[rows] = packed.product(centered[rows], maps[length])
-            code = linear + self._state_scale * code
+            code = linear + self._lstm_path_scale * code
         if self.specification.length_dim:
             length_code = encode_lengths(lengths_from_offsets(offsets), self.specification)
             code = np.concatenate([code, length_code[:, None]], axis=1)
@@ -83,12 +83,12 @@ class PackedEncoder:
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
 
-    def _pool_states(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _pool_states(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
         lengths, patch = lengths_from_offsets(offsets), self.specification.patch
-        hidden = values
+        hidden = encoded_steps
         if patch > 1:
-            hidden, offsets = _fold_patches(values, offsets, patch)
+            hidden, offsets = _fold_patches(encoded_steps, offsets, patch)
         last_states = []
         for layer in self._layers:
             units = layer[0].units
@@ -153,10 +153,10 @@ class RocketFeatures:
         names = RandomConvolutions._fields
         return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
-    def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def __call__(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of one-hot encoded steps (n_rows, width)."""
         stride = self._specification.convolution_stride
-        return pool_random_convolutions(values, offsets, self._convolutions, stride=stride)
+        return pool_random_convolutions(encoded_steps, offsets, self._convolutions, stride=stride)
 
     def compute(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
@@ -168,7 +168,7 @@ class RocketFeatures:
 
 
 def pool_random_convolutions(
-    values: np.ndarray,
+    encoded_steps: np.ndarray,
     offsets: np.ndarray,
     convolutions: RandomConvolutions,
     *,
@@ -178,7 +178,7 @@ def pool_random_convolutions(
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
     # each kernel convolves one weighted sum of the channels
-    mixed = packed.product(values, channels)
+    mixed = packed.product(encoded_steps, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
     options: Any = {"stride": stride, "steepness": SIGMOID_STEEPNESS}
@@ -194,7 +194,7 @@ def pool_random_convolutions(
     return np.concatenate([*positive_shares, *maxima], axis=1)
 
 
-def lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
+def get_lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
     """Return the weights of an LSTM layer."""
     names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
     return packed.LstmWeights(*(weights[name] for name in names))

@@ -73,7 +73,7 @@ class PackedHead:
         ]
         self.num_outputs = sum(self.widths)
         self.numeric_mask = number_mask(column_types)
-        self._all_numeric = all(column.type is NUMERIC for column in self.columns)
+        self._are_all_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits of shape (n_rows, outputs) into means and probabilities, in place."""
@@ -95,7 +95,7 @@ class PackedHead:
         """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
         # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
-        if self._all_numeric:  # squared errors of all columns at once, which is faster
+        if self._are_all_numeric:  # squared errors of all columns at once, which is faster
             difference = outputs - targets
             weighted = weights * difference
             return weighted * difference, 2 * weighted
@@ -154,7 +154,7 @@ class LengthPredictor:
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
         self._std = np.float32(length_std(specification.length_deviation))
-        self._log_scales = log_length_scales(float(self._std))
+        self._initial_min_max_log_scale = log_length_scales(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
         # the two outputs are the location (mean) and the log-scale of the distribution of a length
@@ -184,7 +184,7 @@ class LengthPredictor:
         # The distribution is a discretized logistic one. `length_loss` explains the formula.
         z = packed.product(codes, *self._hidden_weights)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._output_weights).T
-        initial, minimum, maximum = self._log_scales
+        initial, minimum, maximum = self._initial_min_max_log_scale
         log_scale = np.clip(log_scale + initial, minimum, maximum)
         rate = np.exp(-log_scale)
         difference = lengths - (self._mean + self._std * location)
@@ -192,8 +192,8 @@ class LengthPredictor:
         return np.logaddexp(0, -a) + np.logaddexp(0, b) - np.log1p(-np.exp(-rate))
 
 
-def round_lengths(predicted: np.ndarray, max_length: int) -> np.ndarray:
+def round_lengths(predicted_lengths: np.ndarray, max_length: int) -> np.ndarray:
     """Round and clip predicted lengths (n_sequences,); raise a DataError for NaN."""
-    rounded = np.rint(predicted)
+    rounded = np.rint(predicted_lengths)
     check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
     return np.clip(rounded, 0, max_length).astype(np.int64)

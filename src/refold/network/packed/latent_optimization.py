@@ -13,7 +13,7 @@ from refold.network.packed.decoder import DecoderTrace, PackedDecoder
 from refold.network.packed.heads import LengthPredictor
 
 # Error of a predicted length, in steps, that costs nothing, because rounding corrects it.
-_LENGTH_TOLERANCE = np.float32(0.3)
+_LENGTH_ERROR_TOLERANCE = np.float32(0.3)
 # Error beyond the tolerance, in steps, at which the cost of a length turns from square to linear.
 _SQUARE_TO_LINEAR_ERROR = np.float32(0.2)
 # Cost that is added if an error exceeds about half a step, because the rounded length is then
@@ -24,7 +24,7 @@ _HALF_COST_SQUARED_ERROR = np.float32(0.1)
 # Maximum number of updates that L-BFGS stores, to estimate the curvature from them.
 _MAX_UPDATE_PAIRS = 8
 # Factor of the length of an update after a rejected one.
-_SHRINK_FACTOR = np.float32(0.4)
+_REJECTED_UPDATE_FACTOR = np.float32(0.4)
 # Euclidean length of an update before the curvature is known, in the scale of codes.
 _INITIAL_UPDATE_LENGTH = np.float32(0.3)
 
@@ -70,13 +70,13 @@ class LatentObjective:
         self._trace: DecoderTrace | None = None
         is_observed = ~np.isnan(targets)
         column_weights = np.ones(len(head.column_types), np.float32)
-        if head.numeric_mask.any() and decoder.scale is not None:
+        if head.numeric_mask.any() and decoder.lstm_path_scale is not None:
             # All columns have the same variance, as in the training loss. The scale of the LSTM
             # path is the residual standard deviation of each column, by the initialization of
             # training.
             number_columns = [column for column in head.columns if column.type.is_number]
             output_indices = [column.output_slice.start for column in number_columns]
-            variance = max(float((decoder.scale[output_indices] ** 2).mean()), 1e-12)
+            variance = max(float((decoder.lstm_path_scale[output_indices] ** 2).mean()), 1e-12)
             for column in number_columns:
                 # for squared errors, this is 1 / (2 * variance), because their gradient factor is 2
                 column_weights[column.index] = 1 / column.type.gradient_factor / variance
@@ -88,7 +88,7 @@ class LatentObjective:
         # A step too many or too few costs as much as a squared error of 1 in each column. This is
         # the error of a prediction by the means, because columns are standardized.
         num_steps = np.maximum(self._true_lengths, np.float32(1))
-        self._cost_per_step = self._sum_by_sequence(self._weights) / num_steps
+        self._cost_per_step = self._sum_steps_by_sequence(self._weights) / num_steps
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
@@ -96,8 +96,8 @@ class LatentObjective:
             codes, self._layout, keep_trace=True, trace_to_overwrite=self._trace
         )
         errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weights)
-        loss = self._sum_by_sequence(errors)
-        gradient = self._decoder.gradient(self._trace, d_logits)
+        loss = self._sum_steps_by_sequence(errors)
+        gradient = self._decoder.compute_code_gradient(self._trace, d_logits)
         if self._length_predictor is not None:
             predicted, d_predicted = self._length_predictor.predict_with_gradient(codes)
             cost, slope = length_error_cost(predicted - self._true_lengths)
@@ -109,15 +109,15 @@ class LatentObjective:
         gradient[:, self._learned_dim :] = 0
         return loss + np.float32(0.5) * (difference * difference).sum(axis=1), gradient
 
-    def _sum_by_sequence(self, values: np.ndarray) -> np.ndarray:
+    def _sum_steps_by_sequence(self, step_values: np.ndarray) -> np.ndarray:
         """Return the sum (n_sequences,) over the padded steps and columns of each sequence."""
         # sums of patches are faster, because there are fewer patches than steps
         offsets = self._layout.patch_offsets
-        patches = values.reshape(offsets[-1], self._decoder.patch * values.shape[1])
+        patches = step_values.reshape(offsets[-1], self._decoder.patch * step_values.shape[1])
         return packed.segment_sum(patches, offsets).sum(axis=1)
 
 
-def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def length_error_cost(length_errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the costs of errors (n_sequences,) of lengths, in steps, and their derivatives."""
     # An error of n steps costs about n. The first term of the cost grows like a square and then
     # linearly. The second term rises from 0 to a constant around an error of half a step, because
@@ -125,12 +125,12 @@ def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # dimensions is 7 % lower. On the data sets that were used to choose the defaults, the cost
     # makes no difference.
     bend, height, width = _SQUARE_TO_LINEAR_ERROR, _WRONG_LENGTH_COST, _HALF_COST_SQUARED_ERROR
-    excess = np.maximum(np.abs(errors) - _LENGTH_TOLERANCE, np.float32(0))
+    excess = np.maximum(np.abs(length_errors) - _LENGTH_ERROR_TOLERANCE, np.float32(0))
     squared = excess * excess
     cost = squared / (bend + excess) + height * squared / (width + squared)
     slope = excess * (excess + 2 * bend) / (bend + excess) ** 2
     slope += 2 * height * width * excess / (width + squared) ** 2
-    return cost, slope * np.sign(errors)
+    return cost, slope * np.sign(length_errors)
 
 
 class _CurvatureEstimate:
@@ -162,7 +162,7 @@ class _CurvatureEstimate:
             result = result + (coefficients[i] - correction) * self.updates[i]
         return -result
 
-    def add_pair(self, update: np.ndarray, gradient_change: np.ndarray) -> None:
+    def add_update_pair(self, update: np.ndarray, gradient_change: np.ndarray) -> None:
         """Replace the oldest pair by a new one, in rows where the curvature is positive."""
         product = _row_dots(update, gradient_change)
         square = _row_dots(gradient_change, gradient_change)
@@ -207,10 +207,10 @@ def minimize_rows(
         new_x = x + factor * direction
         new_losses, new_gradient = objective(new_x)
         is_accepted = (new_losses < losses)[:, None]  # False for NaN
-        curvature.add_pair(new_x - x, new_gradient - gradient)  # also of a rejected update
+        curvature.add_update_pair(new_x - x, new_gradient - gradient)  # also of a rejected update
         losses = np.where(is_accepted[:, 0], new_losses, losses)
         gradient = np.where(is_accepted, new_gradient, gradient)
-        factor = np.where(is_accepted, np.float32(1), _SHRINK_FACTOR * factor)
+        factor = np.where(is_accepted, np.float32(1), _REJECTED_UPDATE_FACTOR * factor)
         x = np.where(is_accepted, new_x, x)
     return x
 

@@ -12,9 +12,9 @@ import numpy as np
 from refold.kernels import log_slow_fallback, why_not
 from refold.network.packed.batches import (
     concurrent_batches,
-    input_and_target,
     iterate_batches,
     make_batch,
+    make_input_and_targets,
 )
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
@@ -70,35 +70,35 @@ class PackedNetwork:
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
         # encoder, decoders and length predictor by name; it is emptied when the weights change
-        self._cache: dict[str, Any] = {}
+        self._cached_parts: dict[str, Any] = {}
         # the `refold.models.Network` with which this network shares weights, if there is one
         self.keras_network: Any = None
         # variables of that network, and their values when ``_weights`` was last made from them
-        self._variables: list[Any] = []
-        self._variable_values: list[Any] = []
+        self._keras_variables: list[Any] = []
+        self._keras_values: list[Any] = []
 
     def share_weights(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras_network, self._variables = keras_network, keras_network.weights
+        self.keras_network, self._keras_variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
         if self.keras_network is not None:
-            values = [variable.value for variable in self._variables]
+            values = [variable.value for variable in self._keras_variables]
             # JAX never changes an array, so the same array has the same values. Other backends
             # change arrays, so their values are always copied.
-            is_unchanged = len(values) == len(self._variable_values) and all(
+            is_unchanged = len(values) == len(self._keras_values) and all(
                 new is old and type(new).__module__.startswith("jax")
-                for new, old in zip(values, self._variable_values, strict=True)
+                for new, old in zip(values, self._keras_values, strict=True)
             )
             if not is_unchanged:
                 # by name, because Keras sorts the layers of deep models in another order
                 self._weights = {
                     variable.path: np.asarray(value, np.float32, order="C")
-                    for variable, value in zip(self._variables, values, strict=True)
+                    for variable, value in zip(self._keras_variables, values, strict=True)
                 }
-                self._variable_values, self._cache = values, {}
+                self._keras_values, self._cached_parts = values, {}
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class PackedNetwork:
             for weight in list_weights(self.specification)
             if weight.name in weights
         }
-        self._cache = {}
+        self._cached_parts = {}
 
     @property
     def autoregressive(self) -> bool:
@@ -123,18 +123,18 @@ class PackedNetwork:
     @property
     def encoder(self) -> PackedEncoder:
         """Encoder with the current weights."""
-        return self._cached("encoder", PackedEncoder)
+        return self._make_once("encoder", PackedEncoder)
 
     @property
     def decoder(self) -> PackedDecoder:
         """Decoder with the current weights."""
-        return self._cached("decoder", PackedDecoder, head=self.head)
+        return self._make_once("decoder", PackedDecoder, head=self.head)
 
     @property
     def length_predictor(self) -> LengthPredictor | None:
         """Predictor with the current weights; None if a latent dimension holds the length."""
         has_dimension = self.specification.length_dim > 0
-        return None if has_dimension else self._cached("length_predictor", LengthPredictor)
+        return None if has_dimension else self._make_once("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -152,7 +152,7 @@ class PackedNetwork:
 
         def encode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, scaled_sequences.offsets)
-            x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
+            x, targets = make_input_and_targets(self.specification, scaled_sequences.values, batch)
             batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
                 data = x, targets, batch.offsets, batch_codes
@@ -208,13 +208,13 @@ class PackedNetwork:
         return outputs
 
     def reconstruction_error(
-        self, values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
+        self, scaled_values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
     ) -> ErrorTotals:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
         for batch in iterate_batches(self.specification, offsets):
-            x, targets = input_and_target(self.specification, values, batch)
+            x, targets = make_input_and_targets(self.specification, scaled_values, batch)
             codes = self.encoder(x, batch.offsets)
             # with x, an autoregressive decoder reads the true previous steps (teacher forcing)
             layout = self.decoder.make_layout(batch.offsets, x)
@@ -241,7 +241,7 @@ class PackedNetwork:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         # ``recent_values`` (n_sequences, num_recent_values) are the last step, scaled, and then the
         # differences of earlier steps from it; without recent steps, the array has no columns.
-        decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
+        decoder = self._make_once("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent_values], axis=1, dtype=np.float32)
@@ -267,9 +267,9 @@ class PackedNetwork:
             # a length far beyond the training lengths is not plausible
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, make: Any, **options: Any) -> Any:
-        """Return ``make`` of the current weights; it is called once for the same weights."""
+    def _make_once(self, part_name: str, part_class: Any, **options: Any) -> Any:
+        """Return a ``part_class`` of the current weights; it is made once for the same weights."""
         weights = self.weights  # empties the cache if Keras changed the weights
-        if name not in self._cache:
-            self._cache[name] = make(self.specification, weights, **options)
-        return self._cache[name]
+        if part_name not in self._cached_parts:
+            self._cached_parts[part_name] = part_class(self.specification, weights, **options)
+        return self._cached_parts[part_name]

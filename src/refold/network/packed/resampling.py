@@ -25,11 +25,11 @@ _INITIALLY_ZERO_WEIGHTS = (
     *("linear_code/change", "linear_code/bias", "linear_steps/change", "linear_steps/bias"),
 )
 # Maximum number of values that are transformed at once, to limit the memory.
-_MAX_VALUES_AT_ONCE = 1 << 20
+_MAX_TRANSFORMED_VALUES = 1 << 20
 # A column counts as constant if its variance is at most this share of its squared mean. The
 # variance of a constant column of doubles is not 0 but about 1e-32 of its squared mean, by rounding
 # errors.
-_MAX_ROUNDING_SHARE = 1e-28
+_MAX_CONSTANT_VARIANCE_SHARE = 1e-28
 
 
 class CurveNetwork(PackedNetwork):
@@ -88,7 +88,7 @@ class CurveNetwork(PackedNetwork):
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
             curves[indices] = decoded.reshape(-1, num_columns, num_points)
         outputs = np.empty((offsets[-1], num_columns), np.float32)
-        for indices, step_rows in _group_by_length(offsets, num_columns):
+        for indices, step_rows in _group_rows_by_length(offsets, num_columns):
             outputs[step_rows] = resample(curves[indices], step_rows.shape[1]).transpose(0, 2, 1)
         return outputs
 
@@ -139,7 +139,7 @@ def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray
             total = squares[..., 1:].sum(axis=2)
             explained = squares[..., 1:num_dims].sum(axis=2)
             # A constant column loses nothing. Its coefficients are 0 up to rounding.
-            is_constant = total <= _MAX_ROUNDING_SHARE * squares[..., 0]
+            is_constant = total <= _MAX_CONSTANT_VARIANCE_SHARE * squares[..., 0]
             total[is_constant] = explained[is_constant] = 1.0
             shares[indices] = (explained / total).mean(axis=1)
     return shares
@@ -192,18 +192,18 @@ def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, 
     """Yield indices of sequences of the same length, and their values (n, columns, steps)."""
     # missing values are interpolated
     values = interpolate_missing_values(sequences).values
-    for indices, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
+    for indices, step_rows in _group_rows_by_length(sequences.offsets, values.shape[1]):
         yield indices, values[step_rows].transpose(0, 2, 1)
 
 
-def _group_by_length(
+def _group_rows_by_length(
     offsets: np.ndarray, num_columns: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield indices of sequences of the same length, and the rows of their steps (n, steps)."""
     lengths = np.diff(offsets)
     for length in np.unique(lengths[lengths > 0]).tolist():
         indices = np.flatnonzero(lengths == length)
-        group_size = max(1, _MAX_VALUES_AT_ONCE // (length * num_columns))
+        group_size = max(1, _MAX_TRANSFORMED_VALUES // (length * num_columns))
         for start in range(0, len(indices), group_size):
             group = indices[start : start + group_size]
             yield group, offsets[group][:, None] + np.arange(length)
