@@ -1,8 +1,7 @@
 """Decode codes with Keras: the decoder of the default model, and the forecast decoder.
 
 `Decoder` makes Keras models of the layers of this module. Their logits are the sum of two paths:
-LSTMs with a dense layer, and a linear map of the code, which is called the linear path. The LSTMs
-may write a patch, which is a group of steps, at each of their steps.
+LSTMs with a dense layer, and a linear map of the code, which is called the linear path.
 """
 
 import math
@@ -131,6 +130,7 @@ class Decoder:
         self.settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         suffix, max_steps, dropout = settings.suffix, settings.max_steps, specification.dropout
         cell, units = CELLS[specification.cell], specification.units
+        # With patches, which are groups of steps, the LSTMs write a patch at each of their steps.
         # The order of creation must not change, because the seeds of the weights depend on it.
         self.repeat_code = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
         self.real_step_mask = RealSteps(settings.patch, name="real_steps")

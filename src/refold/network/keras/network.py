@@ -31,7 +31,7 @@ _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
 _MIN_PADDED_STEPS = 8
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
-_MIN_BATCHES_FOR_BAR = 20
+_MIN_BATCHES_FOR_PROGRESS_BAR = 20
 
 
 class Network:
@@ -221,7 +221,7 @@ class Network:
                 batch_indices = indices[start : start + max_size]
                 sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
                 batches.append(_PaddedBatch(batch_indices, num_steps, next(sizes, max_size)))
-        has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_BAR
+        has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
 

@@ -106,7 +106,7 @@ class EncoderInputs(NamedTuple):
     """Tensors that the encoder reads."""
 
     channels: Any  # (n, steps, channels): scaled values, one-hot categories and observed flags
-    is_real: Any  # (n, steps): whether a step is before the end of its sequence
+    is_real_step: Any  # (n, steps): whether a step is before the end of its sequence
     lengths: Any  # (n,) int64
     # (n, statistics): the mean and the logarithm of the standard deviation of each numeric column
     # in each sequence, scaled; None unless each sequence is scaled by itself

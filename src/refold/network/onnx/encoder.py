@@ -135,7 +135,7 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
     # as in `StatePooling`
     lengths, patch, units = inputs.lengths, specification.patch, specification.units
-    x, is_real, num_patches = inputs.channels, inputs.is_real, lengths
+    x, is_real, num_patches = inputs.channels, inputs.is_real_step, lengths
     if patch > 1:
         x = _fold_patches(graph, inputs, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
@@ -180,7 +180,7 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
 def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
     # The last channel says whether a step is real. Its mean is the share of real steps in a patch.
-    is_real = graph.cast(graph("Unsqueeze", inputs.is_real, [2]), np.float32)
+    is_real = graph.cast(graph("Unsqueeze", inputs.is_real_step, [2]), np.float32)
     padded = graph("Concat", inputs.channels, is_real, axis=2)  # (n, steps, channels + 1)
     num_steps = graph("Shape", padded, start=1, end=2)
     num_patches = graph("Div", graph("Add", num_steps, [patch_size - 1]), [patch_size])

@@ -24,7 +24,7 @@ _MAX_BATCH_VALUES = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
 _MAX_BATCH_SEQUENCES = 4096
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
-_MIN_BATCHES_FOR_BAR = 20
+_MIN_BATCHES_FOR_PROGRESS_BAR = 20
 # Maximum number of batches that are computed at the same time, to limit the memory.
 _MAX_CONCURRENT_BATCHES = 4
 
@@ -34,7 +34,7 @@ class RowBatch(NamedTuple):
 
     indices: np.ndarray  # (n_sequences,): indices of the sequences in the set
     offsets: np.ndarray  # (n_sequences + 1,): where their steps begin and end in the batch
-    rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
+    set_rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
 
 
 def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[RowBatch]:
@@ -109,7 +109,7 @@ def concurrent_batches(
             # after an error or an interrupt, the pool does not start further batches
             pool = stack.enter_context(ThreadPoolExecutor(num_concurrent))
             results = pool.map(compute_with_limited_threads, range(len(batches)))
-        if verbose and len(batches) >= _MIN_BATCHES_FOR_BAR:
+        if verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR:
             # imported here, because the import of rich takes time
             from refold._support.progress_bars import progress_bar
 
@@ -126,7 +126,7 @@ def make_input_and_targets(
     # channels) and targets (n_rows, columns). The index of an unknown category is the number of
     # categories.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(scaled_values[batch.rows], np.float32)
+    steps = np.asarray(scaled_values[batch.set_rows], np.float32)
     return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
 
 

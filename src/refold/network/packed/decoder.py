@@ -1,8 +1,6 @@
 """`PackedDecoder` is the decoder or the forecast decoder of the default model, on packed rows.
 
-Packed rows are the steps of all sequences one after another, without padding. The logits of a step
-are the sum of two paths: a stack of LSTMs with a dense layer, and a linear map of the code. A patch
-is a group of steps. The LSTMs write a patch at once, so each of their steps is a patch.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import functools
@@ -19,6 +17,10 @@ from refold.network.packed.encoder import compute_patch_offsets, get_lstm_weight
 from refold.network.packed.heads import PackedHead
 from refold.network.specification import Specification, linear_map, position_periods
 
+# The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
+# map of the code. A patch is a group of steps. The LSTMs write a patch at once, so each step of the
+# LSTMs is a patch.
+#
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
 _MAX_CACHED_PATCHES = 256
 

@@ -1,8 +1,6 @@
 """`PackedEncoder` is the encoder of the default model, on packed rows.
 
-Packed rows are the steps of all sequences one after another, without padding. A code is the sum of
-two paths. One path has LSTMs in both directions, and pools their states. The other path is a linear
-map of all values.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import functools
@@ -56,6 +54,9 @@ class PackedEncoder:
 
     def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
+        # A code is the sum of two paths. One path has LSTMs in both directions, and pools their
+        # states. The other path is a linear map of all values. Further latent dimensions may hold
+        # the length and ROCKET features: random convolutions, pooled over the steps.
         values = one_hot(x, self.specification.num_categories)
         code = packed.product(self._pool_states(values, offsets), *self._code_weights)
         if self._linear_weights is not None:

@@ -18,7 +18,7 @@ from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, number
 
 # A row of an array is a step. The steps of all sequences follow one after another, without padding
 # (packed rows).
-
+#
 # Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
 # the range of float32.
 _MIN_TEMPERATURE = 1e-30

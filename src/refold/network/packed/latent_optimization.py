@@ -67,7 +67,7 @@ class LatentObjective:
         self._true_lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
         self._layout = decoder.make_layout(offsets, encoder_input)
-        self._trace: DecoderTrace | None = None
+        self._last_trace: DecoderTrace | None = None
         is_observed = ~np.isnan(targets)
         column_weights = np.ones(len(head.column_types), np.float32)
         if head.numeric_mask.any() and decoder.lstm_path_scale is not None:
@@ -82,22 +82,22 @@ class LatentObjective:
                 column_weights[column.index] = 1 / column.type.gradient_factor / variance
         # targets and weights are 0 at padding, which completes the last patch of a sequence
         shape = (2, self._layout.padded_offsets[-1], targets.shape[1])
-        self._targets, self._weights = np.zeros(shape, np.float32)
+        self._targets, self._loss_weights = np.zeros(shape, np.float32)
         self._targets[self._layout.unpadded_rows] = np.where(is_observed, targets, np.float32(0))
-        self._weights[self._layout.unpadded_rows] = is_observed * column_weights
+        self._loss_weights[self._layout.unpadded_rows] = is_observed * column_weights
         # A step too many or too few costs as much as a squared error of 1 in each column. This is
         # the error of a prediction by the means, because columns are standardized.
         num_steps = np.maximum(self._true_lengths, np.float32(1))
-        self._cost_per_step = self._sum_steps_by_sequence(self._weights) / num_steps
+        self._cost_per_step = self._sum_steps_by_sequence(self._loss_weights) / num_steps
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
-        outputs, self._trace = self._decoder(
-            codes, self._layout, keep_trace=True, trace_to_overwrite=self._trace
+        outputs, self._last_trace = self._decoder(
+            codes, self._layout, keep_trace=True, trace_to_overwrite=self._last_trace
         )
-        errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weights)
+        errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._loss_weights)
         loss = self._sum_steps_by_sequence(errors)
-        gradient = self._decoder.compute_code_gradient(self._trace, d_logits)
+        gradient = self._decoder.compute_code_gradient(self._last_trace, d_logits)
         if self._length_predictor is not None:
             predicted, d_predicted = self._length_predictor.predict_with_gradient(codes)
             cost, slope = length_error_cost(predicted - self._true_lengths)

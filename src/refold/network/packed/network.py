@@ -198,7 +198,7 @@ class PackedNetwork:
                 decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None:
                     decoded = self.head.sample(decoded, noise, temperature)
-            outputs[batch.rows] = decoded
+            outputs[batch.set_rows] = decoded
 
         with concurrent_batches(
             decode_batch, self.specification, offsets, "decode", verbose=verbose
@@ -248,7 +248,7 @@ class PackedNetwork:
 
         def forecast_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            outputs[batch.rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
+            outputs[batch.set_rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
             for _ in batches:
