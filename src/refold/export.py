@@ -20,7 +20,7 @@ from refold.model import Model, forecast_next_steps, last_steps, model_of
 from refold.network.onnx.columns import GraphColumns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
-from refold.network.onnx.graph import Graph, import_package
+from refold.network.onnx.graph import Graph, import_onnx_package
 from refold.network.specification import is_default_lstm
 from refold.sequences import Sequences
 
@@ -121,9 +121,9 @@ def to_onnx(
             "This model was fitted to reconstruct, not to forecast, so it has no forecaster. Fit "
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
-    onnx, ir = import_package("onnx"), import_package("onnx_ir")
+    onnx, ir = import_onnx_package("onnx"), import_onnx_package("onnx_ir")
     columns = GraphColumns(
-        specification, model.schema, model.scaler, category_indices=category_indices
+        specification, model.schema, model.scaler, categories_as_indices=category_indices
     )
     graph = Graph(network.weights)
     _PART_BUILDERS[part](graph, columns)
@@ -200,10 +200,10 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     differences = []
     # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if columns.number_columns:
+    if columns.value_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        stds = model.error_scaler.scale_[columns.number_columns]
-        differences.append((difference / stds).ravel())
+        scale = model.error_scaler.scale_[columns.value_columns]
+        differences.append((difference / scale).ravel())
     if columns.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
@@ -216,16 +216,16 @@ def _to_graph_inputs(columns: GraphColumns, sequences: Sequences) -> dict[str, n
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
     inputs = {}
-    if columns.number_columns:
-        inputs["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
+    if columns.value_columns:
+        inputs["values"] = sequences.values[:, columns.value_columns].astype(columns.value_dtype)
     if columns.categorical_columns:
         indices = sequences.values[:, columns.categorical_columns]
         indices = np.where(np.isnan(indices), -1, indices).astype(np.int64)
         inputs["categories"] = indices
-        if not columns.category_indices:
+        if not columns.categories_as_indices:
             encoded = []
             for i, column in zip(columns.categorical_columns, indices.T, strict=True):
-                categories = columns.categories(i)
+                categories = columns.category_array(i)
                 # the index -1 of a missing category is the last entry
                 with_missing = np.array([*categories, columns.missing_category], categories.dtype)
                 encoded.append(with_missing[column])
@@ -241,7 +241,7 @@ def _to_graph_inputs(columns: GraphColumns, sequences: Sequences) -> dict[str, n
 
 def _run_graph(proto: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a graph in ONNX Runtime; return its outputs by name."""
-    session = import_package("onnxruntime").InferenceSession(
+    session = import_onnx_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, write_tables
+from refold.cli._outputs import CODE_FORMATS, Output, find_format_name_or_none, write_tables
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,

@@ -1,7 +1,7 @@
-"""The compiled LSTM kernel, and what runs without it.
+"""The LSTM kernel: a compiled C++ library that computes all steps in one call.
 
-`fused` calls the kernel from JAX on padded batches. `packed` calls the kernel, or NumPy if there is
-no kernel, on rows without padding.
+`fused` runs it from JAX, on padded batches. `packed` runs it, or NumPy if there is no kernel, on
+packed rows: the steps of all sequences one after another, without padding.
 """
 
 from refold.kernels import packed as packed

@@ -1,8 +1,8 @@
-"""The compiled library: how it is loaded, and its operations on packed rows.
+"""Load the compiled library, and call its operations on packed rows.
 
-`variant` and `why_not` say which library runs, if any. Each operation prepares its arrays, and
-calls the C function of the same name with `call_library`. `_packed_numpy` has the same operations
-in NumPy, and says in more detail what they compute.
+Packed rows are the steps of all sequences one after another, as `refold.kernels.packed` describes.
+Each operation prepares its arrays, and calls the C function of the same name by `call_library`.
+`_packed_numpy` has the same operations in NumPy, and says in more detail what they compute.
 """
 
 import contextlib
@@ -19,16 +19,17 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-# Names of all variants, each for a set of CPU instructions. A machine runs only some of them.
+# Names of all variants. Each variant uses another set of CPU instructions, and a machine runs only
+# some of the variants. "plain" uses no special instructions.
 _VARIANT_NAMES = ("avx512", "avx2", "x86-64", "neon", "plain")
-# The suffix is that of shared libraries on this system.
+# Shared libraries have another suffix on each system.
 _LIBRARY_PATH = Path(__file__).with_name(
     "librefold_kernels" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 )
 
-# The C functions: the type of the result, a space, and the types of the arguments, as letters of
-# `_C_TYPES`. `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the
-# argument `t`, which is always the last one.
+# Signature of each C function: the type of the result, a space, and the types of the arguments. The
+# letters stand for the types of `_C_TYPES`. `cpp/interface.cpp` declares the arguments in this
+# order. `call_library` adds the argument `t`, which is always the last one.
 _C_SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -57,7 +58,7 @@ _C_TYPES = {
 
 
 # Number of threads that an operation may start if the current thread calls it; None for all cores.
-_MAX_THREADS: ContextVar[int | None] = ContextVar("max_threads", default=None)
+_thread_limit: ContextVar[int | None] = ContextVar("max_threads", default=None)
 
 
 @functools.cache
@@ -137,7 +138,7 @@ def log_slow_fallback(message: str, reason: str) -> None:
 
 
 class LstmArrayLengths(NamedTuple):
-    """Number of floats in the arrays that the library writes and reads."""
+    """Number of floats in the arrays that only the library reads, in an order of its own."""
 
     num_gate_floats: int  # of one step of one sequence, with padding
     num_cell_floats: int  # of the cell state after one step of one sequence, with padding
@@ -147,7 +148,7 @@ class LstmArrayLengths(NamedTuple):
 
 @functools.cache
 def lstm_array_lengths(units: int, num_features: int = 0) -> LstmArrayLengths:
-    """Return the lengths of the arrays of an LSTM with these units and input features."""
+    """Return the lengths of the arrays of an LSTM; only the weights depend on the features."""
     lengths = (ctypes.c_int64 * 4)()
     load_library().refold_lstm_layout(ctypes.c_int64(num_features), ctypes.c_int64(units), lengths)
     return LstmArrayLengths(*lengths)
@@ -161,19 +162,20 @@ def call_library(function_name: str, *arguments: Any) -> None:
             try:
                 # this takes a third of the time of ``argument.ctypes.data``
                 argument = ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, argument)))
-            except (TypeError, ValueError):  # the array is read-only, not contiguous or empty
+            except (TypeError, ValueError):
+                # a buffer cannot be made of an array that is read-only, not contiguous or empty
                 argument = argument.ctypes.data
         c_arguments.append(argument)
     if _C_SIGNATURES[function_name].endswith("t"):
-        c_arguments.append(_MAX_THREADS.get() or _count_cores())
+        c_arguments.append(_thread_limit.get() or _count_cores())
     library, _ = _open_library()
     if getattr(library, f"refold_{function_name}")(*c_arguments):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 
 
-def num_threads() -> int:
+def get_num_threads() -> int:
     """Return the number of threads of an operation: the limit, or else the number of cores."""
-    return _MAX_THREADS.get() or _count_cores()
+    return _thread_limit.get() or _count_cores()
 
 
 @functools.cache
@@ -187,18 +189,18 @@ def _count_cores() -> int:
 @contextlib.contextmanager
 def limited_threads(max_threads: int) -> Iterator[None]:
     """Limit the number of threads of the operations that the current thread calls."""
-    token = _MAX_THREADS.set(max_threads)
+    token = _thread_limit.set(max_threads)
     try:
         yield
     finally:
-        _MAX_THREADS.reset(token)
+        _thread_limit.reset(token)
 
 
 # Packing copies the weights into the order in which the library reads them. This takes longer than
 # the pass over a short sequence, so a model packs its weights once. Calls from JAX pack them each
 # time, because JAX may pass other weights.
 class LstmWeights:
-    """Weights of an LSTM, packed at the first use; the arrays must not be changed."""
+    """Weights of an LSTM. They are packed once, so nobody may change the arrays."""
 
     def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
         # ``kernel`` is Keras's word for the weights of the inputs. The arrays have the shapes
@@ -219,33 +221,35 @@ class LstmWeights:
         num_floats = lstm_array_lengths(self.units, len(self.kernel)).num_gradient_weights
         return self._pack("pack_lstm_gradient", num_floats, self.kernel, self.recurrent_kernel)
 
-    def _pack(self, function_name: str, num_floats: int, *arrays: np.ndarray) -> np.ndarray:
-        """Return the arrays as a C function packs them, (num_floats,)."""
+    def _pack(self, function_name: str, num_floats: int, *weights: np.ndarray) -> np.ndarray:
+        """Return arrays of weights as a C function packs them, (num_floats,)."""
         # The packed weights must start at a cache line of 64 bytes, which are 16 floats of 4 bytes.
         # NumPy aligns less. So 16 more floats are allocated, and those before the first cache line
         # are skipped: (-address / 4) mod 16 of them.
         buffer = np.empty(num_floats + 16, np.float32)
         begin = -buffer.ctypes.data // 4 % 16
         packed = buffer[begin : begin + num_floats]
-        arguments = len(self.kernel), self.units, *map(_as_float32, arrays), packed
+        arguments = len(self.kernel), self.units, *map(_as_float32, weights), packed
         call_library(function_name, *arguments)
         return packed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a pickle leaves out the packed weights, because another machine may need another order
+        # A pickle leaves out the packed weights, because their order depends on the variant, and
+        # another machine may run another variant.
         return LstmWeights, (self.kernel, self.recurrent_kernel, self.bias)
 
 
 class LstmTrace(NamedTuple):
-    """Arrays of a forward pass that `lstm_gradient` reads."""
+    """What a forward pass keeps for `lstm_gradient`."""
 
     offsets: np.ndarray  # (n_sequences + 1,)
     weights: LstmWeights
     initial_c: np.ndarray  # cell states before the first step (n_sequences, units)
     go_backwards: bool
-    has_gate_inputs: bool  # if so, the gradient is that of ``sequence_gate_inputs``, else of x
-    # The library has two arrays: gates (n_rows, num_gate_floats) and cells (n_rows,
-    # num_cell_floats). NumPy has one array (5, n_rows, units): the four gates, and the cells.
+    # whether `lstm` got ``sequence_gate_inputs``; then the gradient is that of them, and else of x
+    has_gate_inputs: bool
+    # values of the gates and cell states of all steps; in the library a list of two arrays (n_rows,
+    # num_gate_floats) and (n_rows, num_cell_floats), in NumPy one array (5, n_rows, units)
     gates_and_cells: Any
 
 
@@ -259,8 +263,9 @@ _as_int64 = partial(np.ascontiguousarray, dtype=np.int64)
 
 def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Return a float32 matrix with contiguous rows, and the distance of two rows in floats."""
-    # The library takes a matrix that is some columns of a larger one, so these need no copy. The
-    # distance is called ``ld`` (leading dimension), as in BLAS.
+    # A matrix may consist of some columns of a larger matrix. The library reads it without a copy,
+    # if it gets the distance of two rows. The distance is called ``ld`` (leading dimension), as in
+    # BLAS.
     row_bytes, column_bytes = array.strides  # from a row or column to the next; a float has 4 bytes
     if array.dtype != np.float32 or column_bytes != 4 or row_bytes % 4:
         array = _as_float32(array)
@@ -268,15 +273,15 @@ def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
     return array, row_bytes // 4
 
 
-def _require_shape(name: str, array: np.ndarray, num_rows: int, width: int) -> None:
+def _require_shape(name: str, array: np.ndarray, min_rows: int, width: int) -> None:
     """Raise a ValueError if an array has too few rows, or rows of another width."""
-    # the library would read memory beyond the array
-    if len(array) < num_rows or array.shape[1] != width:
-        raise ValueError(f"{name} has shape {array.shape} instead of {(int(num_rows), width)}")
+    # C does not check bounds, so the library would read memory beyond the array
+    if len(array) < min_rows or array.shape[1] != width:
+        raise ValueError(f"{name} has shape {array.shape} instead of {(int(min_rows), width)}")
 
 
 def _apply_elementwise(function_name: str, x: np.ndarray) -> np.ndarray:
-    """Apply a C function to each value."""
+    """Apply a C function to each value of x, of any shape."""
     x = _as_float32(x)
     y = np.empty_like(x)
     call_library(function_name, x, y, x.size)
@@ -294,6 +299,7 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     x, ld_x = _with_row_stride(x)
     weights, ld_weights = _with_row_stride(weights)
     bias = None if bias is None else _as_float32(bias)
+    # with the distance 0, all rows have the same bias
     ld_bias = 0 if bias is None or bias.ndim == 1 else bias.shape[1]
     depth, width = weights.shape
     y = np.empty((len(x), width), np.float32)
@@ -444,7 +450,7 @@ def lstm_gradient(
     d_x, d_gate_inputs = (None, d_input) if trace.has_gate_inputs else (d_input, None)
     weights, initial_c = trace.weights.packed_for_gradient, _as_float32(trace.initial_c)
     inputs = _as_int64(trace.offsets), weights, initial_c, trace.go_backwards
-    # two null pointers: the caller gives no gradient of the last h and c
+    # the two null pointers say that the last h and c have no gradient
     gradients = d_outputs, ld_outputs, None, None, d_x, features, d_gate_inputs, d_h, d_c
     sizes = num_sequences, features, units
     call_library("lstm_backward", *sizes, *inputs, *trace.gates_and_cells, *gradients)

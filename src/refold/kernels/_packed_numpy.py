@@ -1,8 +1,11 @@
 """Operations on packed rows in NumPy, for machines without the compiled library.
 
-The comments say exactly what each operation computes, also in the library. The loops over steps add
-in an order that does not depend on the other rows. So rounding does not depend on them.
+Packed rows are the steps of all sequences one after another, as `refold.kernels.packed` describes.
+The comments say exactly what each operation computes, also in the library.
 """
+
+# The operations add the numbers of a row in an order that does not depend on other rows. So the
+# rounding of a row does not depend on other rows, either.
 
 import math
 from collections.abc import Iterator
@@ -70,8 +73,8 @@ def linear_decode(
 
 def _reduce_segments(ufunc: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Reduce the rows (n_rows, width) of each sequence to (n_sequences, width)."""
-    # Rows are combined in their order. The result is 0 for an empty sequence, for which reduceat
-    # would return a row of the next one.
+    # ``reduceat`` combines the rows in their order. For an empty sequence, it would return a row of
+    # the next sequence, and here the result is 0.
     nonempty = np.flatnonzero(np.diff(offsets))
     y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
     if len(nonempty):
@@ -94,11 +97,12 @@ def pooled_convolutions(
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
-    # Each column is a weighted sum of channels. The middle tap is for the step itself, and steps
-    # outside of the sequence count as zero. The convolution is computed at the first step and at
-    # every stride-th step after it. The results are the mean of sigmoid(steepness * convolution)
-    # and the maximum of the convolution, both of shape (n_sequences, kernels), and 0 for an empty
-    # sequence.
+    # A kernel here is a kernel of ROCKET: a convolution with random weights. Column k of
+    # ``signals`` is the weighted sum of channels that kernel k reads. The middle tap is the weight
+    # of the step itself, and steps outside of the sequence count as zero. The convolution is
+    # computed at the first step and at every stride-th step after it. Two results (n_sequences,
+    # kernels) pool it over a sequence: the mean of sigmoid(steepness * convolution), and the
+    # maximum of the convolution. Both are 0 for an empty sequence.
     counts = -(-np.diff(offsets) // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
     convolved = _convolve(signals, offsets, taps, bias, dilation, stride)
@@ -117,11 +121,11 @@ def pooled_runs(
     rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
-    # A convolution above the margin is positive. The margin is larger than rounding errors, which
-    # would else decide the sign where a series is constant. The results are divided by the length
-    # and have the shape (n_sequences, kernels): the share of positive steps, where steps from
-    # -margin to margin count half; the mean index of positive steps, 0 if there is none; and the
-    # length of the longest run of positive steps.
+    # A convolution above the margin is positive. The margin is larger than rounding errors. Without
+    # a margin, rounding errors would decide the sign where a series is constant. There are three
+    # results (n_sequences, kernels), each divided by the length of the sequence: the number of
+    # positive steps, where steps from -margin to margin count half; the mean index of positive
+    # steps, 0 if there is none; and the length of the longest run of positive steps.
     convolved, lengths = _convolve(signals, offsets, taps, bias, dilation, 1), np.diff(offsets)
     # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
     is_positive, is_not_negative = np.zeros(
@@ -140,7 +144,7 @@ def pooled_runs(
         longest = np.maximum(longest, run_length)
     num_steps = np.maximum(lengths, 1).astype(np.float32)[:, None]
     mean_index = index_sums / np.maximum(num_positive, 1) / num_steps
-    # both masks have a positive step, and only the second has a step near 0, so it counts half
+    # a positive step is in both masks, and a step from -margin to margin only in the second mask
     share = (num_positive + num_not_negative) / (2 * num_steps)
     return share, mean_index.astype(np.float32), (longest / num_steps).astype(np.float32)
 
@@ -157,7 +161,8 @@ def _convolve(
     lengths = np.diff(offsets)
     counts = -(-lengths // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
-    # of each convolved step: its index in the sequence, and the first row and length of the latter
+    # for each convolved step: its index in the sequence, and the first row and the length of the
+    # sequence
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
     first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
@@ -183,14 +188,16 @@ def lstm(
     trace_to_overwrite: LstmTrace | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
     """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
-    # Some inputs are the same at all steps of a sequence, and others are the same at one step of
-    # all sequences. Their products with the weights are computed once: ``sequence_gate_inputs``
-    # (n_sequences, 4 * units), which include the bias, and ``step_gate_inputs`` (at least the
-    # longest length, 4 * units), in the order of computation. Callers pass both or none of them.
-    # The gates of sequence i at step t are then activations of
-    # sequence_gate_inputs[i] + step_gate_inputs[t] + x @ kernel + h @ recurrent_kernel.
-    # ``out`` may be some columns of a larger array. In the library, the new trace takes the memory
-    # of ``trace_to_overwrite``, because fresh memory costs a tenth of the time of a large call.
+    # Some inputs, such as a code, are the same at all steps of a sequence. Other inputs, such as a
+    # position, are the same in all sequences. The caller multiplies such inputs with their weights
+    # once, and passes the products: ``sequence_gate_inputs`` (n_sequences, 4 * units), which
+    # include the bias, and ``step_gate_inputs`` (at least the longest length, 4 * units), in the
+    # order of computation. Callers pass both or none. The gates of sequence i at step t are then
+    # activations of sequence_gate_inputs[i] + step_gate_inputs[t] + x @ kernel + h @
+    # recurrent_kernel. The outputs are written to ``out``, which may be some columns of a larger
+    # array. ``h`` and ``c`` (n_sequences, units) are the states before the first step. Only the
+    # library uses the memory of ``trace_to_overwrite`` for the new trace. Fresh memory would cost
+    # it a tenth of the time of a large call.
     del trace_to_overwrite
     units = weights.units
     if out is None:
@@ -222,10 +229,11 @@ def lstm_gradient(
     trace: LstmTrace, d_outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
-    # The formulas are backpropagation through time. A gradient is called ``d_`` and the name of its
-    # array. The library overwrites the trace, so a trace can be used once.
+    # The method is backpropagation through time. The name of a gradient is ``d_`` and the name of
+    # the array, so ``d_outputs`` (n_rows, units) is the gradient of the outputs. The library
+    # overwrites the trace, so callers use a trace only once, here too.
     i, f, g, o, cells = trace.gates_and_cells
-    # of the gates before their activation, in Keras's order
+    # gradient of the gates before their activation, in Keras's order: input, forget, cell, output
     d_gate_inputs = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
     d_h, d_c = np.zeros_like(trace.initial_c), np.zeros_like(trace.initial_c)
     recurrent_kernel_transposed = np.ascontiguousarray(trace.weights.recurrent_kernel.T)

@@ -1,8 +1,4 @@
-"""The compiled LSTM as a JAX function with a gradient.
-
-`lstm` checks its arguments and calls `_lstm_with_gradient`, whose forward and backward pass call C
-functions of the library.
-"""
+"""`lstm` runs the compiled LSTM as a JAX function that has a gradient."""
 
 import functools
 from typing import Any, NamedTuple, cast
@@ -20,7 +16,7 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
 # Names under which JAX knows the C functions.
-_FORWARD_TARGET, _BACKWARD_TARGET = "refold_lstm_forward", "refold_lstm_backward"
+_FORWARD_FFI_TARGET, _BACKWARD_FFI_TARGET = "refold_lstm_forward", "refold_lstm_backward"
 
 
 class _LstmOptions(NamedTuple):
@@ -31,7 +27,7 @@ class _LstmOptions(NamedTuple):
     go_backwards: bool
     return_sequences: bool
 
-    def attributes(self) -> dict[str, Any]:
+    def to_ffi_attributes(self) -> dict[str, Any]:
         """Return the attributes that both C functions have, with activations as numbers."""
         return {
             "activation": np.int32(ACTIVATIONS.index(self.activation)),
@@ -106,7 +102,7 @@ def lstm(
             raise ParameterError(
                 f"{name} is {value!r}; the LSTM kernel supports {', '.join(ACTIVATIONS)}."
             )
-    # an empty array stands for no mask
+    # the C function takes an empty mask for no mask
     mask_array = jnp.zeros((0, 0), bool) if mask is None else mask
     arrays = [jnp.asarray(array) for array in (x, kernel, recurrent_kernel, bias, h, c, mask_array)]
     x, _, _, _, h, *_ = arrays
@@ -141,35 +137,36 @@ def _register_kernel() -> None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
     library = load_library()
     for name, symbol in (
-        (_FORWARD_TARGET, "RefoldLstmForward"),
-        (_BACKWARD_TARGET, "RefoldLstmBackward"),
+        (_FORWARD_FFI_TARGET, "RefoldLstmForward"),
+        (_BACKWARD_FFI_TARGET, "RefoldLstmBackward"),
     ):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
 
-# The two passes and `_run_without_gradient` follow the protocol of `jax.custom_vjp`. JAX calls the
-# gradients of the results cotangents. It stores the residuals between the passes, and passes each
-# array of `_forward` as an object whose ``perturbed`` says whether its gradient is needed.
+# `_run_without_gradient`, `_forward` and `_backward` follow the protocol of `jax.custom_vjp`.
+# Cotangents are the gradients of the results. Residuals are what JAX stores from the forward pass
+# for the backward pass. JAX wraps each array of `_forward` in an object. The attribute
+# ``perturbed`` of this object says whether the gradient of the array is needed.
 
 
-def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
+def _run_without_gradient(*arrays_and_options: Any) -> tuple[Any, Any, Any]:
     """Return outputs, h and c, and store nothing for a gradient."""
-    *arrays, options = arguments
+    *arrays, options = arrays_and_options
     outputs, last_h, last_c, *_ = _call_forward(arrays, options, keep_residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
 
 
-def _forward(*arguments: Any) -> tuple[Any, Any]:
+def _forward(*arrays_and_options: Any) -> tuple[Any, Any]:
     """Return the results of the LSTM, and the residuals."""
-    *wrapped_arrays, options = arguments
+    *wrapped_arrays, options = arrays_and_options
     arrays = [wrapped.value for wrapped in wrapped_arrays]
     outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, keep_residuals=True)
     results = (outputs if options.return_sequences else None), last_h, last_c
     x, kernel, recurrent, _, h, c, mask = arrays
     # in the order in which the gradient reads them
     saved = x, kernel, recurrent, h, c, mask, outputs, gates, cells
-    # Residuals can be nested tuples of arrays, or None, but no bool. So an empty tuple says that
-    # the gradient of x is needed, and None that it is not.
+    # Whether the gradient of x is needed is one of the residuals. JAX allows nested tuples of
+    # arrays and None there, but no bool. So an empty tuple stands for True, and None for False.
     return results, (saved, () if wrapped_arrays[0].perturbed else None)
 
 
@@ -180,7 +177,7 @@ def _backward(
     saved, x_flag = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
-    # an empty array stands for a gradient of zeros
+    # the C function takes an empty array for a gradient of zeros
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
@@ -188,17 +185,19 @@ def _backward(
         for d_state, state in ((d_h, h), (d_c, c))
     )
     needs_d_x = x_flag is not None
-    x_shape = x.shape if needs_d_x else (0, 0, 0)  # an empty gradient is not computed
+    # the C function does not compute a gradient that is an empty array
+    x_shape = x.shape if needs_d_x else (0, 0, 0)
     bias_shape = recurrent.shape[1:]
     shapes = x_shape, kernel.shape, recurrent.shape, bias_shape, h.shape, c.shape, gates.shape
     call = jax.ffi.ffi_call(
-        _BACKWARD_TARGET,
+        _BACKWARD_FFI_TARGET,
         [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
-        # argument 7, the gates, has the memory of result 6, the gradients of the pre-activations
+        # to save memory, the C function overwrites argument 7, the gates, with result 6, the
+        # gradients of the gates before their activation
         input_output_aliases={7: 6},
     )
-    d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
+    d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.to_ffi_attributes())
     return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
@@ -210,14 +209,15 @@ def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: b
     """Return outputs, h, c, and with ``keep_residuals`` the gates and cells of all steps."""
     x, _, _, _, h, *_ = arrays
     (batch, steps, _), units = x.shape, h.shape[1]
-    # only the gradient needs gates and cells; without it, they have no rows
+    # Only the gradient needs gates, cells and the outputs of all steps. Without a gradient, these
+    # arrays have no rows.
     num_rows = batch * steps if keep_residuals else 0
     num_output_steps = steps if options.return_sequences or keep_residuals else 0
     trace_shapes = [(num_rows, num_floats) for num_floats in lstm_array_lengths(units)[:2]]
     shapes = (batch, num_output_steps, units), h.shape, h.shape, *trace_shapes
     call = jax.ffi.ffi_call(
-        _FORWARD_TARGET,
+        _FORWARD_FFI_TARGET,
         [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
     )
-    return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
+    return call(*arrays, return_sequences=options.return_sequences, **options.to_ffi_attributes())

@@ -15,8 +15,8 @@ import numpy as np
 from refold.kernels import _library, _packed_numpy
 from refold.kernels._library import LstmTrace as LstmTrace
 from refold.kernels._library import LstmWeights as LstmWeights
+from refold.kernels._library import get_num_threads as get_num_threads
 from refold.kernels._library import limited_threads as limited_threads
-from refold.kernels._library import num_threads as num_threads
 
 _operations = _packed_numpy if _library.variant() is None else _library
 
@@ -28,16 +28,16 @@ SIGMOID_STEEPNESS = 4.0
 # `_packed_numpy` says what each operation computes, with the shapes. `_library` has the same
 # signatures.
 
-# Functions of each value.
+# These compute a function of each value of an array.
 exp = _operations.exp
 sigmoid = _operations.sigmoid
 tanh = _operations.tanh
 normal_cdf = _operations.normal_cdf
-# Products of rows with weights. In the last two, each step has its own weights.
+# These multiply rows with weights. In the last two functions, each step has its own weights.
 product = _operations.product
 linear_encode = _operations.linear_encode
 linear_decode = _operations.linear_decode
-# Sums, maxima and pooled convolutions over the rows of each sequence.
+# These pool the rows of each sequence to one row.
 segment_sum = _operations.segment_sum
 segment_max = _operations.segment_max
 pooled_convolutions = _operations.pooled_convolutions
@@ -54,9 +54,9 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 class RandomConvolutions(NamedTuple):
-    """Weights of random convolutions, ordered by their dilation: float32 arrays.
+    """Weights of random convolutions, float32, with the kernels in the order of their dilation.
 
-    A convolution, which ROCKET calls a kernel, reads a weighted sum of the channels at nine steps.
+    ROCKET calls a convolution a kernel. It reads a weighted sum of the channels, at nine steps.
     """
 
     channels: np.ndarray  # (channels, kernels): weights of the channels
@@ -71,8 +71,8 @@ class RandomConvolutions(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> RandomConvolutions:
     """Draw convolutions for each dilation, which read one to three channels."""
-    # Some model files do not hold the convolutions, so they are drawn again. RandomState draws the
-    # same numbers in all versions of NumPy.
+    # Some model files do not hold the convolutions, so a loaded model must draw the same numbers
+    # again. Only RandomState draws the same numbers in all versions of NumPy.
     rng = np.random.RandomState(0)
     num_kernels = len(DILATIONS) * kernels_per_dilation
     weights = rng.standard_normal((num_channels, num_kernels))
@@ -87,7 +87,7 @@ def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> Ra
         rng.uniform(-1, 1, num_kernels),
     )
     convolutions = RandomConvolutions(*(array.astype(np.float32) for array in arrays))
-    # later calls return the same arrays
+    # later calls return the same arrays from the cache, so nobody may change them
     for array in convolutions:
         array.flags.writeable = False
     return convolutions

@@ -241,7 +241,7 @@ def hash_model(model: "refold.Model") -> str:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last digits depend on the names of the columns. The default
         # names x0, x1 and so on count as no names.
-        config = {"specification": asdict(model.specification.inner)}
+        config = {"specification": asdict(model.specification.of_curve)}
         names = None if has_default_names(model.schema) else list(model.schema.names)
         weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_HASH_DIGITS]
         name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_HASH_DIGITS:]

@@ -20,7 +20,7 @@ from refold.errors import DataError, ParameterError, argument
 from refold.model._training_statistics import Mixture, ReferenceStatistics
 from refold.network.packed.network import PackedNetwork
 from refold.network.packed.resampling import CurveNetwork
-from refold.network.specification import dropped_dimensions, truncate_latent_dim
+from refold.network.specification import dropped_dim_indices, truncate_latent_dim
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
@@ -120,7 +120,7 @@ def with_columns(
 
 def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
     """Return a nested model whose codes have only the first learned dimensions."""
-    specification, max_dims = model.specification, model.specification.inner.learned_dim
+    specification, max_dims = model.specification, model.specification.of_curve.learned_dim
     if not specification.nested:
         raise ParameterError(
             f"{argument(dims=dims)} needs nested codes. Fit with {argument(nested=True)}."
@@ -135,7 +135,7 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
     network = (CurveNetwork if specification.reads_curves else PackedNetwork)(smaller, weights)
     return without_calibration(
         replace(model, network=network),
-        dropped_dims=dropped_dimensions(specification, dims),
+        dropped_dims=dropped_dim_indices(specification, dims),
         dropped_column_dims=np.arange(dims, max_dims),
     )
 

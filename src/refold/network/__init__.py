@@ -1,1 +1,1 @@
-"""The network: its specification and weights, and what runs it: Keras, packed rows and ONNX."""
+"""The network of a model, which Keras, compiled operations on packed rows, and ONNX can run."""

@@ -1,7 +1,8 @@
-"""The specification of a network: sizes and options, and the weights of the default model.
+"""`Specification` holds the sizes and options of a network; `list_weights` derives its weights.
 
-Keras models, packed rows and ONNX graphs are three implementations of the same network. They agree
-because they read their sizes and the names and shapes of their weights here.
+A network has three implementations: Keras models, operations on packed rows (steps of all sequences
+one after another, without padding), and ONNX graphs. They agree because they read their sizes, and
+the names and shapes of their weights, here.
 """
 
 import functools
@@ -15,7 +16,8 @@ import numpy as np
 from refold.kernels import random_convolutions
 from refold.sequences.types import make_quantity_mask
 
-# Minimum standard deviation of the training lengths, in steps; if all are equal, it would be 0.
+# Minimum standard deviation of the training lengths, in steps. If all lengths are equal, it would
+# be 0, and numbers are divided by it.
 _MIN_LENGTH_STD = 0.1
 MIN_LENGTH_SCALE = 0.05
 """Minimum scale of the logistic distribution of a predicted length, in steps."""
@@ -23,9 +25,11 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_CONVOLUTION_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# Maximum number of weights of the linear path, in the encoder and in the decoder, to limit the
-# memory. Later steps than those with weights have no linear path, only LSTMs.
-_MAX_LINEAR_WEIGHTS = 1 << 22
+# The code of the default model is the sum of two paths: LSTMs, and a linear map of all values,
+# which is called the linear path. A decoded sequence is the sum of two such paths, too. Maximum
+# number of weights of a linear path, to limit the memory. In long sequences, only the first steps
+# have such weights. The later steps have LSTMs alone.
+_MAX_LINEAR_PATH_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
 
@@ -62,9 +66,9 @@ class Specification:
     patch : int
         Number of steps that the LSTMs read and write at once; the linear path has no patches.
     linear_path : bool, optional
-        Whether to add the linear path; by default, if a column is numeric.
+        Whether to add the linear path; by default, it is added if a column is numeric.
     rocket_dim : int
-        Number of latent dimensions, the last ones, that are a fixed map of ROCKET features.
+        Number of last latent dimensions. They are an untrained linear map of ROCKET features.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
     cell : {"lstm", "gru"}
@@ -77,9 +81,9 @@ class Specification:
         Whether the first half of the learned dimensions is trained to decode alone, too, and the
         first quarter, and so on.
     grid : int
-        Number of points of the curve to which each column is resampled, 0 for none. Each column
-        then has a code of its own, which one network of one column reads and writes. Only
-        pretrained models do this.
+        Number of points to which each column is resampled; 0 if columns are not resampled. A
+        resampled column is called a curve. One network of one column turns each curve into a code
+        of its own. Only pretrained models do this.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
 
@@ -118,12 +122,12 @@ class Specification:
 
     @property
     def learned_dim(self) -> int:
-        """Number of latent dimensions, the first ones, that are learned."""
+        """Number of first latent dimensions, which are learned."""
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
     def reads_curves(self) -> bool:
-        """Whether each column is resampled to a curve: the model is pretrained."""
+        """Whether each column is resampled to a curve, as only pretrained models do."""
         return self.grid > 0
 
     @property
@@ -133,8 +137,8 @@ class Specification:
         return self.latent_dim // len(self.column_types) - 1 if self.reads_curves else 0
 
     @functools.cached_property
-    def inner(self) -> "Specification":
-        """Specification of the network that has the weights; with curves, it reads one column."""
+    def of_curve(self) -> "Specification":
+        """Specification of the network of one curve; without curves, this specification."""
         if not self.reads_curves:
             return self
         return replace(
@@ -157,15 +161,15 @@ class Specification:
     @property
     def length_moments(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
-        # By the delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
+        # The delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
         return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
         """Maximum logarithm of a decoded length, so that the length of any code is finite."""
-        # above the logarithm of the longest predicted length, 2 * max_steps, to which lengths are
-        # clipped
+        # Predicted lengths are clipped to 2 * max_steps afterwards. This limit is higher, so it
+        # does not change them.
         return math.log1p(2.0 * self.max_steps) + 1.0
 
     @property
@@ -200,35 +204,36 @@ class Specification:
     @property
     def convolution_stride(self) -> int:
         """Stride of the ROCKET features."""
-        # Convolutions with this stride are not slower than LSTMs that read patches. A longer stride
-        # would miss short patterns.
+        # Convolutions at each step would be slower than LSTMs that read patches. A longer stride
+        # than the maximum would miss short patterns.
         return min(self.patch, MAX_CONVOLUTION_STRIDE)
 
     def decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
         """Return the settings of the decoder, or of the forecast decoder."""
         if not is_forecast:
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
-            return DecoderSettings("", *sizes, reads_previous=self.decoder == "autoregressive")
+            return DecoderSettings("", *sizes, reads_previous_step=self.decoder == "autoregressive")
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
-        # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
-        # a column is numeric or if it reads recent values.
+        # The option ``linear_path`` does not apply here. The forecast decoder has a linear path if
+        # it reads recent values or if a column is numeric.
         if self.recent_steps or make_quantity_mask(self.column_types).any():
             limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
         sizes = num_inputs, self.forecast_steps, 1, linear_steps  # without patches
-        return DecoderSettings("_ahead", *sizes, scales_by_step=self.recent_steps > 0)
+        return DecoderSettings("_ahead", *sizes, has_step_scales=self.recent_steps > 0)
 
 
 class DecoderSettings(NamedTuple):
     """Settings in which the decoder and the forecast decoder of a network differ."""
 
-    suffix: str  # end of the names of the layers, so that the layers of both decoders differ
+    suffix: str  # end of the names of the layers, which differs between the two decoders
     num_inputs: int  # width of the code, and for a forecast also of the recent values
     max_steps: int
     patch: int
-    linear_steps: int | None  # steps that the linear path has weights for; None without one
-    scales_by_step: bool = False  # whether each step has its own factor of the LSTM path
-    reads_previous: bool = False  # whether a step reads the previous one: autoregressive decoding
+    linear_steps: int | None  # steps with weights of a linear path; None without a linear path
+    # whether the outputs of the LSTMs are multiplied by other factors at each step
+    has_step_scales: bool = False
+    reads_previous_step: bool = False  # whether each step reads the outputs of the previous step
 
     @property
     def max_patches(self) -> int:
@@ -238,38 +243,40 @@ class DecoderSettings(NamedTuple):
     @property
     def num_position_features(self) -> int:
         """Number of features of a patch's position; see `RepeatCode`."""
-        # the relative and the reciprocal position, and the sine and the cosine of each period
+        # i / max_patches and 1 / (1 + i) of patch i, and a sine and a cosine for each period
         return 2 + 2 * len(position_periods(self.max_patches))
 
 
 def length_std(training_std: float) -> float:
-    """Return the standard deviation of the training lengths, in steps, but not 0."""
+    """Return the standard deviation of the training lengths, in steps, with a minimum above 0."""
     return max(training_std, _MIN_LENGTH_STD)
 
 
-def log_length_scales(std: float) -> tuple[float, float, float]:
+def log_length_scales(training_std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
     # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
-    # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation ``std``.
-    return math.log(0.55 * std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * std)
+    # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation
+    # ``training_std``.
+    return math.log(0.55 * training_std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * training_std)
 
 
 def position_periods(max_steps: int) -> list[float]:
-    """Return the periods 2, 4, 8, ... in steps, of which the last one exceeds ``max_steps``."""
+    """Return the periods 2, 4, 8, ... in steps; the last period exceeds ``max_steps``."""
     num_periods = 1 + max(1, math.ceil(math.log2(max_steps + 1)))
     return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
 def max_linear_steps(num_channels: int, latent_dim: int) -> int:
-    """Return the maximum number of steps that a linear path has weights for."""
-    return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
+    """Return for how many steps the memory limit allows weights of a linear path."""
+    return max(1, _MAX_LINEAR_PATH_WEIGHTS // (num_channels * latent_dim))
 
 
-def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarray:
-    """Return the indices of all learned dimensions but the first ``num_dims`` (of each column)."""
+def dropped_dim_indices(specification: Specification, num_dims: int) -> np.ndarray:
+    """Return the indices, in a code, of all learned dimensions but the first ``num_dims``."""
     if not specification.reads_curves:
         return np.arange(num_dims, specification.learned_dim)
-    # the code of each column has its learned dimensions, and then its length
+    # The code has a part for each column: the learned dimensions of its curve, and then the length.
+    # The first ``num_dims`` dimensions of each part stay.
     num_columns, learned_dim = len(specification.column_types), specification.curve_dim
     indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(num_dims, learned_dim)
     return indices.ravel()
@@ -278,32 +285,32 @@ def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarra
 def truncate_latent_dim(
     specification: Specification, weights: Mapping[str, np.ndarray], num_dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
-    """Return specification and weights of a nested network with its first dimensions only."""
-    # the result computes what the nested network does if the other dimensions are zero
-    latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
+    """Reduce a nested network to its first ``num_dims`` learned dimensions (of each column)."""
+    # the smaller network computes what the nested network does if the other dimensions are zero
+    latent_dim = specification.latent_dim - len(dropped_dim_indices(specification, num_dims))
     new_specification = replace(specification, latent_dim=latent_dim)
-    dropped = np.arange(num_dims, specification.inner.learned_dim)
+    dropped = np.arange(num_dims, specification.of_curve.learned_dim)
     new_weights = {}
     for old, new in zip(list_weights(specification), list_weights(new_specification), strict=True):
         array = weights[old.name]
+        # an axis whose size changes begins with the learned dimensions of the code
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
-            # an axis whose size changes begins with the learned dimensions of the code
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        new_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
+        new_weights[old.name] = np.asarray(array, order="C")  # keeps the shape ()
     return new_specification, new_weights
 
 
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
-    # A damaged file may have the name of another decoder. Then the Keras models are built, which
-    # raises an error.
+    # A damaged file may name another decoder. The result is then False, so that the caller builds
+    # Keras models, which raises an error that explains it.
     has_lstms = specification.architecture == "default" and specification.cell == "lstm"
     return has_lstms and specification.decoder in DECODERS
 
 
-class Weight(NamedTuple):
-    """A weight of the default model."""
+class WeightSpec(NamedTuple):
+    """Name and shape of a weight of the default model."""
 
     name: str  # path of the Keras variable
     shape: tuple[int, ...]
@@ -311,15 +318,15 @@ class Weight(NamedTuple):
 
 
 # A file of a model has its specification, and these weights by name.
-def list_weights(specification: Specification) -> list[Weight]:
+def list_weights(specification: Specification) -> list[WeightSpec]:
     """List the weights of the default model, in the order in which Keras creates them."""
-    specification = specification.inner
+    specification = specification.of_curve
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned_dim, width = specification.learned_dim, specification.input_width
-    # the last, mean and maximum states in both directions, and three features of the length
+    # the last, the mean and the maximum state in two directions, and three features of the length
     num_pooled = 6 * units + 3
-    weights: list[Weight] = []
-    # the steps of a patch side by side, and the share of real steps among them
+    weights: list[WeightSpec] = []
+    # an input has the steps of a patch side by side, and the share of them that are not padding
     num_inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
         for direction in ("forward", "backward"):
@@ -329,19 +336,20 @@ def list_weights(specification: Specification) -> list[Weight]:
     if (linear_steps := specification.linear_steps) is not None:
         shape = (linear_steps, width, learned_dim)
         weights += _linear_weights("linear_code", shape, (learned_dim,))
-        weights.append(Weight("linear_code/scale", (), is_trained=False))
-        if specification.by_length:  # a matrix and an offset for each length, also for length 0
+        weights.append(WeightSpec("linear_code/scale", (), is_trained=False))
+        if specification.by_length:  # a matrix and an offset for each length from 0
             shape = (linear_steps + 1, learned_dim, learned_dim)
-            weights.append(Weight("linear_code/maps", shape, is_trained=False))
-            weights.append(Weight("linear_code/offsets", shape[:2], is_trained=False))
+            weights.append(WeightSpec("linear_code/maps", shape, is_trained=False))
+            weights.append(WeightSpec("linear_code/offsets", shape[:2], is_trained=False))
     if specification.rocket_dim:
         arrays = random_convolutions(width).arrays()
         for name, array in arrays.items():
-            weights.append(Weight(f"convolutions/{name}", array.shape, is_trained=False))
-        num_features = 2 * len(arrays["bias"])  # each convolution is pooled in two ways
-        weights.append(Weight("rocket_dim/center", (num_features,), is_trained=False))
+            weights.append(WeightSpec(f"convolutions/{name}", array.shape, is_trained=False))
+        # each convolution has two features: the share of positive values, and the maximum
+        num_features = 2 * len(arrays["bias"])
+        weights.append(WeightSpec("rocket_dim/center", (num_features,), is_trained=False))
         shape = (num_features, specification.rocket_dim)
-        weights.append(Weight("rocket_dim/kernel", shape, is_trained=False))
+        weights.append(WeightSpec("rocket_dim/kernel", shape, is_trained=False))
     weights += _decoder_weights(specification, specification.decoder_settings())
     if not specification.length_dim:
         weights += _dense_weights("hidden", latent_dim, LENGTH_HIDDEN_WIDTH)
@@ -353,53 +361,53 @@ def list_weights(specification: Specification) -> list[Weight]:
     return weights
 
 
-def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[Weight]:
+def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[WeightSpec]:
     """List the weights of a decoder in the order in which Keras creates them."""
     units, num_outputs, suffix = specification.units, specification.num_outputs, settings.suffix
-    weights: list[Weight] = []
+    weights: list[WeightSpec] = []
     for i in range(1, specification.depth + 1):
         weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
     num_inputs = settings.num_inputs + settings.num_position_features
-    if settings.reads_previous:  # the previous step, and a flag whether there is one
+    if settings.reads_previous_step:  # the outputs of the previous step, and a flag that it exists
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
         weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
     if settings.linear_steps is not None:
         shape = (settings.linear_steps, num_outputs)
         weights += _linear_weights(f"linear_steps{suffix}", (settings.num_inputs, *shape), shape)
-        shape = (settings.max_steps, num_outputs) if settings.scales_by_step else (num_outputs,)
-        weights.append(Weight(f"head{suffix}/scale", shape, is_trained=False))
+        shape = (settings.max_steps, num_outputs) if settings.has_step_scales else (num_outputs,)
+        weights.append(WeightSpec(f"head{suffix}/scale", shape, is_trained=False))
     return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
 
 
-def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[Weight]:
-    kernel = Weight(f"{layer_name}/kernel", (num_inputs, num_outputs))
-    return [kernel, Weight(f"{layer_name}/bias", (num_outputs,))]
+def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[WeightSpec]:
+    kernel = WeightSpec(f"{layer_name}/kernel", (num_inputs, num_outputs))
+    return [kernel, WeightSpec(f"{layer_name}/bias", (num_outputs,))]
 
 
-def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[Weight]:
+def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[WeightSpec]:
     """List the weights of an LSTM, with four gates for each unit."""
     cell = f"{layer_name}/lstm_cell"
     return [
-        Weight(f"{cell}/kernel", (num_inputs, 4 * units)),
-        Weight(f"{cell}/recurrent_kernel", (units, 4 * units)),
-        Weight(f"{cell}/bias", (4 * units,)),
+        WeightSpec(f"{cell}/kernel", (num_inputs, 4 * units)),
+        WeightSpec(f"{cell}/recurrent_kernel", (units, 4 * units)),
+        WeightSpec(f"{cell}/bias", (4 * units,)),
     ]
 
 
 def _linear_weights(
     layer_name: str, shape: tuple[int, ...], bias_shape: tuple[int, ...]
-) -> list[Weight]:
+) -> list[WeightSpec]:
     """List the weights of a linear path; see `linear_map`."""
     return [
-        Weight(f"{layer_name}/change", shape),
-        Weight(f"{layer_name}/bias", bias_shape),
-        Weight(f"{layer_name}/start", shape, is_trained=False),
-        Weight(f"{layer_name}/unit", (), is_trained=False),
+        WeightSpec(f"{layer_name}/change", shape),
+        WeightSpec(f"{layer_name}/bias", bias_shape),
+        WeightSpec(f"{layer_name}/start", shape, is_trained=False),
+        WeightSpec(f"{layer_name}/unit", (), is_trained=False),
     ]
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
-    """Return the map of a linear path: the initial map plus a factor times the learned change."""
+    """Return the matrices of a linear path: initial values plus a factor times their change."""
     start, unit, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
     return start + unit * change

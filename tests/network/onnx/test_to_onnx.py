@@ -13,7 +13,7 @@ from network import model_cases
 from network.model_cases import IDS, MODEL_CASES, NUMBERS, WORDS, mixed
 from refold.errors import MissingExtraError, ParameterError
 from refold.export import to_onnx
-from refold.network.onnx.graph import import_package
+from refold.network.onnx.graph import import_onnx_package
 from refold.sequences import as_sequences
 
 # Standard deviations.
@@ -167,7 +167,7 @@ def test_bad_arguments_and_models_that_have_no_graph(changes, part, message, tmp
 
 def test_the_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
-    import_package.cache_clear()
+    import_onnx_package.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[onnx\]'"):
         to_onnx(model_cases.fitted(NUMBERS), tmp_path / "model.onnx")
-    import_package.cache_clear()
+    import_onnx_package.cache_clear()

@@ -14,7 +14,7 @@ from refold.models import decode_autoregressively
 from refold.network.keras.build import keras_models
 from refold.network.keras.heads import column_errors, length_loss
 from refold.network.keras.network import predict
-from refold.network.packed.batches import input_and_target, iterate_batches
+from refold.network.packed.batches import iterate_batches, make_input_and_targets
 from refold.network.packed.heads import Sampling
 from refold.network.packed.latent_optimization import LatentObjective
 from refold.network.packed.network import PackedNetwork
@@ -35,7 +35,7 @@ def make_case(case, count=10):
 def objective_of(network, data):
     """Return the objective of latent optimization, and the encoder's codes."""
     (batch,) = iterate_batches(network.specification, data.offsets)
-    x, targets = input_and_target(network.specification, data.values, batch)
+    x, targets = make_input_and_targets(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
     decoders, arrays = (
         (network.decoder, network.length_predictor),
@@ -65,7 +65,7 @@ def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
     network, data = make_case("patches, ROCKET", 300)
     codes = network.encode(data, latent_steps=2)
     decoded = network.decode(codes, data.offsets)
-    monkeypatch.setattr("refold.network.packed.batches._MAX_STEPS", 200)
+    monkeypatch.setattr("refold.network.packed.batches._MAX_BATCH_STEPS", 200)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         with packed.limited_threads(threads):
             assert np.array_equal(network.encode(data, latent_steps=2), codes)

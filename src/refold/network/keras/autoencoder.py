@@ -1,6 +1,7 @@
-"""The autoencoder: an encoder and a decoder, with a loss that leaves out missing values.
+"""Join an encoder and a decoder into an autoencoder, whose loss leaves out missing values.
 
-`autoencoder` joins a user's own models, and `join_models` joins any models. Both return `Models`.
+`autoencoder` joins a user's own models. `join_models` joins models that are known to fit. Both
+return `Models`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ class Autoencoder(keras.Model):
 
     # whether each column has the loss of its type, because no loss was given to `compile`
     _has_column_losses = True
-    # column types and numbers of categories, for models without a ColumnHead
+    # type and number of categories of each column, for models whose layers have no `ColumnHead`
     columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
 
     def compile(
@@ -92,10 +93,10 @@ class Autoencoder(keras.Model):
 
         Weights have the shape (batch,) or (batch, steps).
         """
-        values, is_observed, weight = _split_targets(y, y_pred, sample_weight)
-        # Targets that are not observed have the weight zero, because Keras's own masking would give
-        # NaN for them. A Keras loss is a mean over all targets. This factor turns it into a mean
-        # over the observed targets.
+        values, is_observed, weight = _mask_targets(y, y_pred, sample_weight)
+        # Targets that are not observed have the weight zero. (Keras's own masking would give NaN.)
+        # A Keras loss is a mean over all targets, and this factor turns it into a mean over the
+        # observed targets.
         num_targets = ops.cast(ops.size(is_observed), is_observed.dtype)
         weight = weight * (num_targets / ops.maximum(ops.sum(is_observed), 1.0))
         if self._has_column_losses:
@@ -110,14 +111,14 @@ class Autoencoder(keras.Model):
             losses = column_errors(values, y_pred, column_types, num_categories)
             return ops.mean(losses * weight)
         _require_same_width(values, y_pred)
-        # the new last axis makes each value a sample of an element-wise loss
+        # A Keras loss takes a mean over the last axis. With a new last axis, it stays element-wise.
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(
         self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> Any:
         """Update the element-wise metrics on observed targets."""
-        values, _, weight = _split_targets(y, y_pred, sample_weight)
+        values, _, weight = _mask_targets(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
@@ -199,7 +200,7 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
 class FitSteps(BaseLayer):
     """Cut a decoder's output to the number of steps of ``like``, or pad it with zeros.
 
-    It joins a decoder that writes a fixed number of steps to an encoder that reads any number.
+    So a decoder that writes a fixed number of steps fits an encoder that reads any number.
 
     Examples
     --------
@@ -219,9 +220,9 @@ class FitSteps(BaseLayer):
         return (inputs_shape[0], like_shape[1], inputs_shape[-1])
 
 
-# The autoencoder chains the encoder and ``unroll``, so it returns as many steps as its input has.
-# On real steps, its outputs differ from those of ``decoder(encoder(x))`` by at most 1e-5, because
-# ``unroll`` runs the layers of ``decoder`` with another number of steps.
+# The autoencoder is the encoder followed by ``unroll``, so it returns as many steps as its input
+# has. Its outputs differ from those of ``decoder(encoder(x))`` by at most 1e-5, because ``unroll``
+# runs the same layers with another number of steps.
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
@@ -230,14 +231,15 @@ def join_models(
     *,
     name: str = "autoencoder",
 ) -> Models:
-    """Join an encoder, and a decoder with the ``unroll`` that shares its layers."""
+    """Join an encoder with a decoder and with ``unroll``, which shares the decoder's layers."""
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
     outputs = unroll([encoder(x), x])
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
-def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
-    """Return targets with 0 for NaN, a mask of observed targets, and weights, all of one shape."""
+def _mask_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
+    """Return targets with 0 for NaN, a mask of observed targets, and weights of targets."""
+    # all three have the shape of the targets (batch, steps, any)
     y = ops.cast(y, y_pred.dtype)
     is_missing = ops.isnan(y)
     is_observed: Any = ops.cast(ops.logical_not(is_missing), y.dtype)  # 1.0 and 0.0

@@ -1,7 +1,7 @@
-"""Networks of Keras models: the default model, classic models, and a user's own models.
+"""Build networks of Keras models: the default model, classic models, and a user's own models.
 
-`build` makes a new network from a specification. The functions at the end convert between the Keras
-models of a network, for training, and the form in which it encodes and decodes.
+`build` makes a new network from a specification. The functions at the end convert between a
+`Network` of Keras models, for training, and a `PackedNetwork`, which encodes and decodes faster.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +16,9 @@ from refold.errors import ParameterError, argument
 from refold.network.keras import classic
 from refold.network.keras.autoencoder import Models, autoencoder, join_models
 from refold.network.keras.decoder import Decoder, build_forecaster
-from refold.network.keras.encoder import make_encoder
+from refold.network.keras.encoder import make_encoders
 from refold.network.keras.heads import build_length_predictor
-from refold.network.keras.layer import seeded, summarize_error
+from refold.network.keras.layer import seeded, summarize_keras_error
 from refold.network.keras.lstm import CELLS
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
@@ -32,8 +32,9 @@ Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
-# Options that only the default model has, and the values that they must have for other models.
-_DEFAULT_MODEL_OPTIONS = {
+# Options of a specification that only the default model supports. For other models, they must have
+# these values, which turn them off.
+_OPTIONS_WITHOUT_DEFAULT_MODEL = {
     "cell": "lstm",
     "decoder": "parallel",
     "variational": False,
@@ -71,7 +72,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     (None, 5, 1)
     """
     if specification.architecture != "default":
-        for name, required in _DEFAULT_MODEL_OPTIONS.items():
+        for name, required in _OPTIONS_WITHOUT_DEFAULT_MODEL.items():
             if (value := getattr(specification, name)) != required:
                 raise ParameterError(
                     f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
@@ -79,7 +80,7 @@ def build(specification: Specification, architecture: Architecture | None = None
                     "two."
                 )
     if callable(architecture):
-        models = _custom_models(architecture, specification)
+        models = _build_custom_models(architecture, specification)
         roles = ("encoder", models.encoder), ("decoder", models.decoder)
         config = [_to_loadable_json(role, model) for role, model in roles]
         specification = replace(specification, architecture="custom", custom=config)
@@ -87,9 +88,9 @@ def build(specification: Specification, architecture: Architecture | None = None
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)
     elif specification.architecture == "default":
-        models = _default_models(specification)
+        models = _build_default_models(specification)
     else:
-        models = _classic_models(specification)
+        models = _build_classic_models(specification)
     length_predictor = build_length_predictor(specification)
     forecaster = build_forecaster(specification) if specification.forecast_steps > 0 else None
     return Network(specification, models, length_predictor, forecaster)
@@ -129,11 +130,11 @@ def default(
     """
     columns = list(column_types), list(num_categories or [0] * len(column_types))
     sizes = observed_flags, latent_dim, max_steps
-    return _default_models(Specification("default", *columns, *sizes, **options))
+    return _build_default_models(Specification("default", *columns, *sizes, **options))
 
 
-def _default_models(specification: Specification) -> Models:
-    """Build the default models; a ParameterError if options exclude each other."""
+def _build_default_models(specification: Specification) -> Models:
+    """Build the default models; raise a ParameterError if options exclude each other."""
     decoder, patch, cell = specification.decoder, specification.patch, specification.cell
     check("decoder", decoder, one_of(*DECODERS))
     check("cell", cell, one_of(*CELLS))
@@ -154,12 +155,12 @@ def _default_models(specification: Specification) -> Models:
             f"dimension must be left to learn, and with {argument(variational=True)} all are "
             f"learned. Got {argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
-    encoder, posterior = make_encoder(specification)
+    encoder, posterior = make_encoders(specification)
     return join_models(encoder, *Decoder(specification).build_models(), posterior)
 
 
-def _classic_models(specification: Specification) -> Models:
-    """Build a classic model; a ParameterError if it does not support the data."""
+def _build_classic_models(specification: Specification) -> Models:
+    """Build a classic model; raise a ParameterError if it does not support the data."""
     name = specification.architecture
     links = {COLUMN_TYPES[column].link for column in specification.column_types}
     if links - {"identity", "sigmoid"} or specification.observed_flags:
@@ -180,8 +181,8 @@ def _classic_models(specification: Specification) -> Models:
     return models
 
 
-def _custom_models(make_models: Callable[..., Any], specification: Specification) -> Models:
-    """Call a user's architecture; a ParameterError says what does not fit the data."""
+def _build_custom_models(make_models: Callable[..., Any], specification: Specification) -> Models:
+    """Call a user's architecture; raise a ParameterError if its models do not fit the data."""
     result = make_models(
         steps=specification.max_steps,
         features=specification.num_channels,
@@ -216,8 +217,8 @@ def _custom_models(make_models: Callable[..., Any], specification: Specification
     return models
 
 
-def _to_loadable_json(role: str, model: keras.Model) -> str:
-    """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
+def _to_loadable_json(model_role: str, model: keras.Model) -> str:
+    """Return a model as Keras JSON; raise a ParameterError if it cannot be loaded again."""
     cause, reason = None, "its copy has other weights."
     try:
         text = model.to_json()
@@ -226,9 +227,9 @@ def _to_loadable_json(role: str, model: keras.Model) -> str:
         if [v.shape for v in loaded.variables] == [v.shape for v in model.variables]:
             return text
     except Exception as error:  # a custom layer may raise any error
-        cause, reason = error, summarize_error(error)
+        cause, reason = error, summarize_keras_error(error)
     raise ParameterError(
-        f"The architecture's {role} could not be loaded after saving: {reason} Register its "
+        f"The architecture's {model_role} could not be loaded after saving: {reason} Register its "
         "classes and functions with @keras.saving.register_keras_serializable(), and give the "
         "classes a get_config() with all arguments; replace a Lambda with a layer class."
     ) from cause
@@ -236,9 +237,8 @@ def _to_loadable_json(role: str, model: keras.Model) -> str:
 
 def to_inference_network(network: Network) -> FittedNetwork:
     """Return a network that encodes and decodes with the current weights of Keras models."""
-    # A model is fitted once and used many times. Packed rows start without Keras, and JAX need not
-    # compile models for each padded shape. But only the default model with LSTMs runs on packed
-    # rows.
+    # `PackedNetwork` needs no compilation, so it starts faster. JAX would compile Keras models for
+    # each shape of a padded batch. But only the default model with LSTMs has a `PackedNetwork`.
     if not is_default_lstm(network.specification):
         return network
     packed_network = PackedNetwork(network.specification, {})
@@ -247,7 +247,7 @@ def to_inference_network(network: Network) -> FittedNetwork:
 
 
 def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> Network:
-    """Build a network from its specification and the arrays that ``Network.arrays`` returned."""
+    """Build a network from its specification and the arrays of ``Network.arrays``."""
     with seeded(None):
         network = build(specification)
     for i, variable in enumerate(network.variables):
@@ -257,7 +257,7 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
 
 def build_trainable_copy(network: Any) -> Network:
     """Build Keras models with a copy of the weights of a fitted network, to train them further."""
-    # only weights are copied; the states of random generators, such as those of dropout, are new
+    # Only weights are copied. The random generators, such as those of dropout, start anew.
     trainable = build(network.specification)
     if isinstance(network, Network):
         values = [variable.value for variable in network.weights]
@@ -269,10 +269,10 @@ def build_trainable_copy(network: Any) -> Network:
 
 
 def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network; the network uses their weights from then on."""
+    """Return the Keras models of a network; from then on, both share their weights."""
     if isinstance(network, Network):
         return network
-    # a `CurveNetwork` has no Keras models itself, but its network of single curves has
+    # a `CurveNetwork` (a pretrained model) has no Keras models, but its network of one column has
     packed_network: Any = getattr(network, "curve_network", network)
     if packed_network.keras_network is None:
         with seeded(None):

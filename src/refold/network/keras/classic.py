@@ -24,12 +24,12 @@ from refold.network.keras.lstm import LSTM
 
 __all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
 
-# A name, a function or None. The annotations of Keras allow only names.
+# An activation is a name, a function or None, but the annotations of Keras allow only names.
 Activation = Any
 
 
 class NextElement(NamedTuple):
-    """An encoder with two decoders: one writes the sequence, one the next element of each step.
+    """An encoder with two decoders, which write the sequence and the next element of each step.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ def reshape(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """First answer: the decoder's LSTM reads a part of the code at each step, and writes a step.
+    """First answer: at each step, the decoder's LSTM reads another part of the code.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
 
     Parameters
     ----------
     steps, features, latent_dim : int
-        Shape of a sequence, and of its code, whose size must be a multiple of ``steps``.
+        Shape of a sequence, and size of its code. The size must be a multiple of ``steps``.
     encoder_activation, output_activation : str or callable
         Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction.
 
@@ -76,8 +76,8 @@ def reshape(
     >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
     (3, 20)
     """
-    _check_positive(steps=steps, features=features, latent_dim=latent_dim)
-    code, x = _split_code(latent_dim, steps)
+    _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim)
+    code, x = _make_code_input_and_parts(latent_dim, steps)
     x = LSTM(features, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
@@ -101,8 +101,8 @@ def dense(
     >>> dense().decoder.output_shape
     (None, 10, 5)
     """
-    _check_positive(steps=steps, features=features, latent_dim=latent_dim)
-    code, x = _split_code(latent_dim, steps)
+    _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim)
+    code, x = _make_code_input_and_parts(latent_dim, steps)
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
@@ -126,7 +126,7 @@ def repeat(
     Parameters
     ----------
     steps, features, latent_dim : int
-        Shape of a sequence, and of its code.
+        Shape of a sequence, and size of its code.
     units : int
         Units of the decoder's LSTM.
     activation : str or callable
@@ -142,7 +142,7 @@ def repeat(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 2), (None, 9, 1))
     """
-    _check_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim, units=units)
     encoder = _make_encoder(steps, features, latent_dim, activation)
     code = keras.Input((latent_dim,), name="code")
     x = _decode_repeated(code, steps, features, units, activation, output_activation)
@@ -173,7 +173,7 @@ def next_element(
     [(1, 9, 1), (1, 8, 1)]
     """
     check_integer("steps", steps, 2)  # so that there is a next element
-    _check_positive(features=features, latent_dim=latent_dim, units=units)
+    _check_positive_integers(features=features, latent_dim=latent_dim, units=units)
     encoder = _make_encoder(steps, features, latent_dim, activation)
     decoders = []
     for name, num_steps in (("decoder", steps), ("predictor", steps - 1)):
@@ -187,7 +187,7 @@ def next_element(
     return NextElement(encoder, decoder, predictor, model)
 
 
-def _check_positive(**arguments: Any) -> None:
+def _check_positive_integers(**arguments: Any) -> None:
     for name, value in arguments.items():
         check_integer(name, value)
 
@@ -201,7 +201,7 @@ def _make_encoder(
     return keras.Model(inputs, code, name="encoder")
 
 
-def _split_code(latent_dim: int, num_steps: int) -> tuple[Any, Any]:
+def _make_code_input_and_parts(latent_dim: int, num_steps: int) -> tuple[Any, Any]:
     """Return codes (batch, latent_dim), and their parts (batch, steps, latent_dim / steps)."""
     if latent_dim % num_steps:
         raise ParameterError(

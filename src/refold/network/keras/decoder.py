@@ -1,7 +1,7 @@
-"""The decoder of the default model, the forecast decoder, and autoregressive decoding.
+"""Decode codes with Keras: the decoder of the default model, and the forecast decoder.
 
 `Decoder` makes Keras models of the layers of this module. Their logits are the sum of two paths:
-LSTMs with a dense layer, and a linear map of the code.
+LSTMs with a dense layer, and a linear map of the code, which is called the linear path.
 """
 
 import math
@@ -14,7 +14,7 @@ from keras import ops
 from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
-from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
+from refold.network.keras.layer import BaseLayer, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification, position_periods
 
@@ -27,7 +27,7 @@ class RepeatCode(BaseLayer):
     # cosines whose periods double from 2 steps to beyond ``max_steps``: A. Vaswani et al.,
     # "Attention Is All You Need", 2017.
 
-    max_steps: int  # number of steps if ``like`` is not given, of which only the shape is read
+    max_steps: int  # number of steps, unless ``like`` is given: only the shape of ``like`` is read
 
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
@@ -58,10 +58,12 @@ class RepeatCode(BaseLayer):
 class TeacherForcing(BaseLayer):
     """Return the previous step of each step, and a flag that says whether there is one."""
 
+    # An autoregressive decoder reads the previous step at each step. In training, that is a step of
+    # the sequence (teacher forcing). In `decode_autoregressively`, it is a decoded step.
     # Categorical columns become one-hot. The output and the flag are zero at the first step, and
-    # after a step that is NaN in all columns. Other NaN become zero, too. Training does not hide
-    # previous steps at random (word dropout). With a tenth of them hidden, 78 % of 1000 held-out
-    # English words were reconstructed exactly, instead of 91 %.
+    # after a step that is NaN in all columns. Other NaN become zero, too.
+    # Training does not hide previous steps at random (word dropout). In a trial, this hid a tenth
+    # of them. Then 78 % of 1000 held-out English words were reconstructed exactly, instead of 91 %.
 
     num_categories: list[int]  # of each column; 0 for a column that is not categorical
 
@@ -76,7 +78,7 @@ class TeacherForcing(BaseLayer):
         values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
         is_step = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
-        # the one-hot block of NaN is all zeros; in other columns, zero is the mean
+        # the one-hot block of NaN is zeros already; in other columns, NaN becomes 0, the mean
         blocks = one_hot(values, self.num_categories)
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
         return ops.concatenate([blocks, is_step], axis=-1)
@@ -94,7 +96,7 @@ class LinearDecoding(LinearMap):
 
     num_outputs: int  # outputs of a step
     num_steps: int  # number of steps that have weights
-    max_steps: int  # number of decoded steps if ``like`` is not given
+    max_steps: int  # number of decoded steps, unless ``like`` is given
 
     def build(self, code_shape: Shape, like_shape: Shape = None) -> None:
         """Create the weights."""
@@ -107,8 +109,8 @@ class LinearDecoding(LinearMap):
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         weights = (self.initial_map + self.change_factor * self.map_change)[:, :num_steps]
         steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
-        # While a model is built, the number of steps may be symbolic. Then it may be larger than
-        # the number of steps with weights.
+        # While a model is built, the number of steps may be symbolic. Then nobody knows whether all
+        # steps have weights.
         if isinstance(num_steps, int) and num_steps <= self.num_steps:
             return steps
         batch = ops.shape(code)[0]
@@ -122,19 +124,20 @@ class LinearDecoding(LinearMap):
 
 
 class Decoder:
-    """The layers of a decoder, or of the forecast decoder; a call decodes codes."""
+    """Layers of the decoder or of the forecast decoder; a call decodes codes."""
 
     def __init__(self, specification: Specification, *, is_forecast: bool = False) -> None:
         self.settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         suffix, max_steps, dropout = settings.suffix, settings.max_steps, specification.dropout
         cell, units = CELLS[specification.cell], specification.units
+        # With patches, which are groups of steps, the LSTMs write a patch at each of their steps.
         # The order of creation must not change, because the seeds of the weights depend on it.
         self.repeat_code = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
         self.real_step_mask = RealSteps(settings.patch, name="real_steps")
         # pairs: a dense layer from the code to the initial states, and the recurrent layer
         self.stack = []
         for i in range(1, specification.depth + 1):
-            projection = dense(cell.num_states * units, name=f"start{suffix}_{i}")
+            projection = make_dense(cell.num_states * units, name=f"start{suffix}_{i}")
             self.stack.append((projection, cell.make_layer(units, name=f"decoder{suffix}_{i}")))
         self.dropout: Any = None
         self.linear_path: Any = None
@@ -142,20 +145,20 @@ class Decoder:
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         columns = specification.column_types, specification.num_categories
-        options = {"scale_by_step": settings.scales_by_step, "name": f"head{suffix}"}
+        options = {"scale_by_step": settings.has_step_scales, "name": f"head{suffix}"}
         self.head = ColumnHead(*columns, settings.patch, max_steps, **options)
         if settings.linear_steps is not None:
             sizes = specification.num_outputs, settings.linear_steps, max_steps
             self.linear_path = LinearDecoding(*sizes, name=f"linear_steps{suffix}")
-        if settings.reads_previous:
+        if settings.reads_previous_step:
             num_categories = specification.num_categories
             self.teacher_forcing = TeacherForcing(num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
-        # Without teacher forcing, only the padding of the template is read, not its values. Padded
-        # steps come last, and the recurrent layers skip them because of the mask. So real steps do
-        # not depend on the length of the template.
+        # The template says which steps are padding. Its values are read only for teacher forcing.
+        # Padded steps come last, and the recurrent layers skip them because of the mask. So the
+        # other steps do not depend on the amount of padding.
         is_real: Any = None  # (batch, patches)
         linear: Any = None  # (batch, steps, outputs)
         if template is None:
@@ -178,7 +181,7 @@ class Decoder:
         """Return the initial states of each recurrent layer, each state (batch, units)."""
         states = []
         for projection, layer in self.stack:
-            # the class of the layer tells the cell, also of a layer of a loaded Keras model
+            # the cell is found by the class of the layer, because a loaded Keras model has no cell
             cell = next(cell for cell in CELLS.values() if isinstance(layer, cell.layer_class))
             states.append(cell.make_initial_state(projection(code), layer.units))
         return states
@@ -186,7 +189,7 @@ class Decoder:
     @classmethod
     def from_model(cls, model: keras.Model) -> Self:
         """Return the decoder whose layers an autoregressive Keras model has."""
-        # with only those attributes that `decode_autoregressively` reads
+        # it has only the attributes that `decode_autoregressively` reads
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
         depths = range(1, 1 + sum(name.startswith("decoder_") for name in layers))
         decoder = cls.__new__(cls)
@@ -198,8 +201,8 @@ class Decoder:
 
     def build_models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        # An autoregressive decoder reads the previous steps from the template, so it has no model
-        # of codes alone.
+        # An autoregressive decoder reads the previous steps from the template. So it cannot decode
+        # codes alone, and ``decoder`` is ``unroll``.
         code = keras.Input((self.settings.num_inputs,), name="code")
         is_parallel = self.teacher_forcing is None
         decoder = keras.Model(code, self(code), name="decoder") if is_parallel else None
@@ -210,9 +213,9 @@ class Decoder:
 
 def build_forecaster(specification: Specification) -> keras.Model:
     """Build the decoder of the steps after a sequence, (batch, forecast_steps, outputs)."""
-    # The future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
-    # Learning of Video Representations using LSTMs", ICML 2015. Besides the code it may read the
-    # last values of the sequence (`refold.model.recent_values`).
+    # This is the future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
+    # Learning of Video Representations using LSTMs", ICML 2015. Besides the code, it may read
+    # recent values: the last step, scaled, and the differences of earlier steps from it.
     inputs: list[Any] = [keras.Input((specification.latent_dim,), name="code")]
     if specification.num_recent_values:
         inputs.append(keras.Input((specification.num_recent_values,), name="recent"))
@@ -291,7 +294,7 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     if layers.linear_path is not None:
         linear = layers.linear_path(codes, like=template)
 
-    def get_step(array: Any, step: Any) -> Any:
+    def slice_step(array: Any, step: Any) -> Any:
         """Return one step (batch, 1, width) of an array (batch, steps, width)."""
         return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
@@ -299,16 +302,16 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
         """Decode one step, and replace the state of the loop by that of the next step."""
         previous_values, states, outputs = loop_state
         encoded = layers.teacher_forcing.encode(previous_values)
-        hidden = ops.concatenate([get_step(inputs, step), encoded], axis=-1)
+        hidden = ops.concatenate([slice_step(inputs, step), encoded], axis=-1)
         next_states = []
         for (_, layer), layer_states in zip(layers.stack, states, strict=True):
             _, hidden, next_layer_states = layer.inner_loop(hidden, list(layer_states), None)
             next_states.append(list(next_layer_states))
-        step_outputs = head(hidden) if linear is None else head(hidden, get_step(linear, step))
+        step_outputs = head(hidden) if linear is None else head(hidden, slice_step(linear, step))
         outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
         return head.likeliest(step_outputs), next_states, outputs
 
-    # NaN says that there is no previous step
+    # the first step has no previous step, which NaN says
     no_values = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
     no_outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
     loop_state = no_values, layers.initial_states(codes), no_outputs

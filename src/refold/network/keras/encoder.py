@@ -1,7 +1,7 @@
-"""The encoder of the default model: LSTMs, the linear path, the length and ROCKET features.
+"""Encode sequences with Keras: the encoder of the default model.
 
-`make_encoder` makes a Keras model of the layers of this module. A code is the sum of two paths,
-LSTMs with pooling and a linear map. The length and ROCKET features follow as further dimensions.
+A code is the sum of two paths: LSTMs with pooled states, and a linear map of all values, which is
+called the linear path.
 """
 
 import math
@@ -12,18 +12,19 @@ from keras import ops
 
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
-from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
+from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification
 
 # Initial log-variance of each latent dimension in a variational model. It is small, so that noise
 # does not hide the code when training begins.
 _INITIAL_LOG_VARIANCE = -4.0
-# Upper bound of these log-variances, far above the prior's 0, so that they cannot overflow.
+# Upper bound of these log-variances, so that their exponentials cannot overflow. The log-variance
+# of the prior is 0, far below.
 _MAX_LOG_VARIANCE = 2.0
 
 
-def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
+def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
     """Build the encoder, and the model of means and log-variances if it is variational."""
     cell, patch = specification.cell, specification.patch
     num_categories, learned_dim = specification.num_categories, specification.learned_dim
@@ -31,19 +32,19 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
     hidden = PaddingMask(name="padding_mask")(x)
     if any(num_categories):
         hidden = ColumnEncoding(num_categories, name="column_encoding")(hidden)
-    steps = hidden  # (batch, steps, width), which the linear path and the convolutions read
+    steps = hidden  # (batch, steps, width): input of the linear path and of the convolutions
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(1, specification.depth + 1):
         layer = CELLS[cell].make_layer(specification.units, name=f"{cell}_{i}")
         hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i}")(hidden)
     pooling = StatePooling(specification.max_steps, patch, name="pooling")
-    # the mask of ``hidden`` has patches, and pooling also needs the number of steps
+    # ``hidden`` has a mask of patches, but pooling also needs the number of steps
     options = {"real_steps": RealSteps(name="lengths")(x)} if patch > 1 else {}
     pooled = pooling(hidden, **options)
     if specification.dropout:
         pooled = keras.layers.Dropout(specification.dropout, name="dropout")(pooled)
-    code = dense(learned_dim, name="code")(pooled)
+    code = make_dense(learned_dim, name="code")(pooled)
     if (num_steps := specification.linear_steps) is not None:
         options = {"by_length": specification.by_length, "name": "linear_code"}
         code = LinearEncoding(learned_dim, num_steps, **options)(steps, code)
@@ -52,7 +53,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         length = encoding(RealSteps(name="steps")(x))
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
-        # the decoder reads these dimensions, too; latent optimization does not change them
+        # the decoder reads these dimensions like others, but latent optimization keeps them fixed
         stride = specification.convolution_stride
         features = PooledConvolutions(stride=stride, name="convolutions")(steps)
         rocket_map = FixedMap(specification.rocket_dim, name="rocket_dim")
@@ -62,8 +63,8 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         return encoder, None
     bias = Constant(_INITIAL_LOG_VARIANCE)
     initializers = {"kernel_initializer": Constant(), "bias_initializer": bias}
-    log_variance = dense(learned_dim, name="log_variance", **initializers)(pooled)
-    # a smooth minimum of the log-variance and its upper bound
+    log_variance = make_dense(learned_dim, name="log_variance", **initializers)(pooled)
+    # softplus gives a smooth minimum of the log-variance and its upper bound
     distance: Any = ops.softplus(_MAX_LOG_VARIANCE - log_variance)
     return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - distance], name="posterior")
 
@@ -73,9 +74,9 @@ class NestedDropout(BaseLayer):
     """In training, replace the end of a code by zeros, so that a half, quarter or eighth stays."""
 
     # O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout",
-    # ICML 2014. The number of first dimensions that stay is halved with probability one half, at
-    # most three times. So 64, 32, 16 or 8 of 64 dimensions stay. Codes of any number of dimensions
-    # in between can be decoded, too. The dimensions of the length and of ROCKET features stay.
+    # ICML 2014. The number of first dimensions that stay is halved with the probability 1/2, and
+    # then perhaps again, at most three times. So 64, 32, 16 or 8 of 64 dimensions stay. Numbers in
+    # between can be decoded, too. The dimensions of the length and of ROCKET features always stay.
     learned_dim: int  # only the first ``learned_dim`` dimensions can be dropped
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -87,7 +88,8 @@ class NestedDropout(BaseLayer):
         if not training:
             return code
         uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
-        # a number from 1/4 to 1/2 gives one halving, a number from 1/8 to 1/4 gives two, and so on
+        # a number from 1/2 to 1 gives no halving, from 1/4 to 1/2 one, from 1/8 to 1/4 two, and so
+        # on
         num_halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
         num_dims = ops.ceil(self.learned_dim / 2.0**num_halvings)  # (batch, 1)
         index = ops.cast(ops.arange(code.shape[-1]), code.dtype)
@@ -95,19 +97,20 @@ class NestedDropout(BaseLayer):
         return ops.where(stays, code, ops.zeros_like(code))
 
 
-# Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes at once
+# The following layers mask padding and make patches. A real step is one that is not padding. A
+# patch is a group of steps that a recurrent layer reads at once.
 
 
-def num_patches(num_steps: Any, patch_size: int) -> Any:
-    """Return the number of patches; the last may be incomplete, and None stays None."""
+def count_patches(num_steps: Any, patch_size: int) -> Any:
+    """Return the number of patches, also of an incomplete last one; None if it is not known yet."""
     return None if num_steps is None else (num_steps + patch_size - 1) // patch_size
 
 
-def _real_step_mask(inputs: Tensor) -> Any:
+def _compute_real_step_mask(inputs: Tensor) -> Any:
     """Return whether a step comes before the padding, (batch, steps); see `PaddingMask`."""
     has_value = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
     # A step is real if it or a later step has a value. So the steps with a value are counted from
-    # the end.
+    # the end of the array.
     counts_from_end = ops.cumsum(ops.flip(ops.cast(has_value, "int32"), axis=1), axis=1)
     return ops.flip(counts_from_end, axis=1) > 0
 
@@ -116,17 +119,17 @@ def _real_step_mask(inputs: Tensor) -> Any:
 class RealSteps(BaseLayer):
     """Mask of real steps: those up to the last step that is not NaN in all features."""
 
-    patch: int = 1  # number of steps in a patch; the mask tells whether its first step is real
+    patch: int = 1  # number of steps in a patch; a patch is real if its first step is real
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
-        is_real = _real_step_mask(inputs)
+        is_real = _compute_real_step_mask(inputs)
         return is_real if self.patch == 1 else is_real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, patches), bool."""
         batch, steps = inputs.shape[:2]
-        return keras.KerasTensor((batch, num_patches(steps, self.patch)), dtype="bool")
+        return keras.KerasTensor((batch, count_patches(steps, self.patch)), dtype="bool")
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -146,7 +149,7 @@ class PaddingMask(BaseLayer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
-        is_real = _real_step_mask(inputs)
+        is_real = _compute_real_step_mask(inputs)
         return is_real if previous_mask is None else ops.logical_and(is_real, previous_mask)
 
     def call(self, inputs: Tensor) -> Any:
@@ -156,11 +159,10 @@ class PaddingMask(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class FoldSteps(BaseLayer):
-    """Join the steps of each patch to one long step, and append the share of real steps in it."""
+    """Join the steps of each patch to one long step, and append the share of its real steps."""
 
     # Masked steps become zeros, and so do steps that only complete the last patch. So a code does
-    # not depend on the amount of padding. A patch is masked if its first step is masked. The linear
-    # path reads single steps, so its initialization does not depend on the size of a patch.
+    # not depend on the amount of padding. A patch is masked if its first step is masked.
 
     patch: int  # number of steps in a patch
 
@@ -176,7 +178,7 @@ class FoldSteps(BaseLayer):
     def _fold(self, inputs: Tensor) -> Any:
         """Return inputs (batch, steps, channels) as (batch, patches, patch * channels)."""
         batch, steps = ops.shape(inputs)[:2]
-        patches, channels = num_patches(steps, self.patch), inputs.shape[-1]
+        patches, channels = count_patches(steps, self.patch), inputs.shape[-1]
         zeros = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
         padded = ops.concatenate([inputs, zeros], axis=1)[:, : patches * self.patch]
         return ops.reshape(padded, (batch, patches, self.patch * channels))
@@ -189,19 +191,18 @@ class FoldSteps(BaseLayer):
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, patches, patch * channels + 1)."""
         batch, steps, channels = input_shape
-        return (batch, num_patches(steps, self.patch), self.patch * channels + 1)
+        return (batch, count_patches(steps, self.patch), self.patch * channels + 1)
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class StatePooling(BaseLayer):
-    """Summary of the states of a bidirectional layer over the real steps."""
+    """Pool the states of a bidirectional layer over the real steps."""
 
-    # The summary has the final states of both directions, the mean and the maximum over real steps,
+    # The result has the final states of both directions, the mean and the maximum over real steps,
     # and three features of the length. The forward direction ends at the last real step, and the
     # backward direction ends at the first step. The features of the length are a flag of empty
-    # sequences, the length divided by ``max_steps``, and the logarithm of the length. Because of
-    # the flag, empty sequences have their own learned code. With patches, the length is still in
-    # steps.
+    # sequences, the length divided by ``max_steps``, and the logarithm of the length. The flag lets
+    # the network learn a code of empty sequences. With patches, the length is still in steps.
 
     max_steps: int  # longest training length
     patch: int = 1  # number of steps in a patch; above 1, ``call`` needs ``real_steps``
@@ -216,7 +217,7 @@ class StatePooling(BaseLayer):
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         is_real = ops.cast(mask, inputs.dtype)
-        # the number of real patches, and of real patches up to each patch
+        # the number of real patches of a sequence, and the number up to and including each patch
         lengths = ops.sum(is_real, axis=1, keepdims=True)  # (batch, 1)
         positions = ops.cumsum(is_real, axis=1)  # (batch, patches)
         is_last = is_real * ops.cast(positions == lengths, inputs.dtype)
@@ -230,7 +231,7 @@ class StatePooling(BaseLayer):
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         pooled = [forward_end, backward_end, mean, maximum]
         is_empty = ops.cast(lengths == 0, inputs.dtype)
-        if real_steps is not None:  # the features of the length are in steps
+        if real_steps is not None:  # the features of the length are in steps, not in patches
             lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
         length_features = [is_empty, lengths / self.max_steps, logarithm]
@@ -246,21 +247,21 @@ class LinearMap(BaseLayer):
 
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
-        self.initial_map = self.add_constant("start", shape)
-        # A factor below 1 makes the updates of any optimizer smaller. Full updates of Adam would
-        # ruin an initialized linear path whose error is a thousandth.
-        self.change_factor = self.add_constant("unit", (), 1.0)
+        self.initial_map = self.add_untrained_weight("start", shape)
+        # A factor below 1 makes the updates of any optimizer smaller. The initial map may have an
+        # error of only a thousandth, and full updates of Adam would ruin it.
+        self.change_factor = self.add_untrained_weight("unit", (), 1.0)
         self.map_change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearEncoding(LinearMap):
-    """Linear path of the encoder: a weighted sum of all values, plus the code of the LSTM path."""
+    """Add a weighted sum of all values (the linear path) to the code of the LSTM path."""
 
     # Each of the first ``num_steps`` steps has its own weights. Later steps and masked steps add
-    # nothing. ``beside`` is the code of the LSTM path, and is multiplied by ``scale``, an untrained
-    # weight.
+    # nothing. ``beside`` is the code of the LSTM path. It is multiplied by the untrained weight
+    # ``scale``.
 
     latent_dim: int
     num_steps: int  # number of steps that have weights
@@ -272,11 +273,11 @@ class LinearEncoding(LinearMap):
         """Create the weights."""
         del beside_shape
         self.add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
-        self.scale = self.add_constant("scale", (), 1.0)
+        self.scale = self.add_untrained_weight("scale", (), 1.0)
         if self.by_length:
             shape = (self.num_steps + 1, self.latent_dim, self.latent_dim)
-            self.maps = self.add_constant("maps", shape)
-            self.offsets = self.add_constant("offsets", shape[:2])
+            self.maps = self.add_untrained_weight("maps", shape)
+            self.offsets = self.add_untrained_weight("offsets", shape[:2])
 
     def call(self, inputs: Tensor, beside: Tensor, inputs_mask: Tensor = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
@@ -303,15 +304,15 @@ class LinearEncoding(LinearMap):
 
 @keras.saving.register_keras_serializable(package="refold")
 class PooledConvolutions(BaseLayer):
-    """ROCKET features: random convolutions, pooled over real steps, without training."""
+    """Compute ROCKET features: untrained random convolutions, pooled over real steps."""
 
-    # Each kernel reads up to three channels with nine taps and a dilation of 1, 2, 4 or 8. As in
-    # ROCKET, each kernel gives two features: the proportion of positive values and the maximum. A
-    # sigmoid replaces the test for positive values, so that small changes of the input change the
-    # feature little. Masked steps become zeros and are not pooled. Sequences without steps get
-    # features of zero. A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and
-    # accurate time series classification using random convolutional kernels", Data Mining and
-    # Knowledge Discovery 34, 2020.
+    # A kernel is one convolution. It reads up to three channels at nine steps (taps), which are 1,
+    # 2, 4 or 8 steps apart (dilation). As in ROCKET, each kernel gives two features: the share of
+    # positive values, and the maximum. A sigmoid replaces the test for positive values, so that
+    # small changes of the input change the feature little. Masked steps become zeros and are not
+    # pooled. Sequences without steps get features of zero. A. Dempster, F. Petitjean and G. I.
+    # Webb, "ROCKET: exceptionally fast and accurate time series classification using random
+    # convolutional kernels", Data Mining and Knowledge Discovery 34, 2020.
 
     num_kernels: int = 16  # number of kernels of each dilation
     stride: int = 1  # of the convolutions
@@ -321,7 +322,7 @@ class PooledConvolutions(BaseLayer):
         # they become the attributes ``channels``, ``taps`` and ``bias``
         convolutions = random_convolutions(input_shape[-1], self.num_kernels).arrays()
         for name, values in convolutions.items():
-            setattr(self, name, self.add_constant(name, values.shape))
+            setattr(self, name, self.add_untrained_weight(name, values.shape))
             getattr(self, name).assign(values)
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
@@ -357,11 +358,11 @@ class PooledConvolutions(BaseLayer):
 
 def _exact_sum(fractions: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
-    # Padding and batch size change the order of summation, and with it the rounding of a sum of
-    # floats. So the numbers are summed as integers of 24 bits. The upper and the lower 12 bits are
-    # summed separately, because the sum of 24-bit integers would overflow after 128 steps. Integers
-    # have no gradient. So the float sum is added and subtracted: its value is lost, and its
-    # gradient stays.
+    # Padding and batch size change the order of summation, and the rounding of a sum of floats
+    # depends on this order. So the numbers are summed as integers of 24 bits. The upper and the
+    # lower 12 bits are summed separately, because the sum of 24-bit integers would overflow after
+    # 128 steps. Integers have no gradient. So the float sum is added and subtracted again, without
+    # a gradient. The value does not change, and the gradient is that of the float sum.
     float_sum = ops.sum(fractions, axis=1)
     integers = ops.cast(fractions * float(1 << 24), "int32")
     upper, lower = ops.right_shift(integers, 12), ops.bitwise_and(integers, (1 << 12) - 1)
@@ -372,17 +373,17 @@ def _exact_sum(fractions: Tensor) -> Any:
 
 @keras.saving.register_keras_serializable(package="refold")
 class FixedMap(BaseLayer):
-    """A linear map of centered features, whose weights are assigned and not trained."""
+    """Center features, and apply a linear map whose weights are assigned and not trained."""
 
-    # Centering keeps precision: a large mean times a large weight would leave few digits for the
+    # Without centering, a large mean times a large weight would leave few digits for the
     # differences between sequences. The bits of the output do not depend on padding or batch size.
 
     size: int  # number of outputs; files have this name
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""
-        self.center = self.add_constant("center", (input_shape[-1],))
-        self.kernel = self.add_constant("kernel", (input_shape[-1], self.size))
+        self.center = self.add_untrained_weight("center", (input_shape[-1],))
+        self.kernel = self.add_untrained_weight("kernel", (input_shape[-1], self.size))
 
     def call(self, inputs: Tensor) -> Any:
         """Map inputs (batch, width) to (batch, size)."""

@@ -1,7 +1,7 @@
-"""What Refold's Keras layers share.
+"""Base class, initializers and seeding of Refold's Keras layers.
 
-`BaseLayer` handles their arguments. The initializers draw weights with NumPy. `seeded` sets and
-restores the states of random generators.
+`BaseLayer` turns class annotations into arguments. The initializers draw weights with NumPy.
+`seeded` sets and restores the states of random generators.
 """
 
 import inspect
@@ -24,10 +24,11 @@ Shape = Any
 """The shape of a tensor: a tuple of integers, None where a dimension is not known yet."""
 
 # Name of the seed in Keras's global state, which has no public functions to save and restore it.
-_SEED_ATTRIBUTE = "global_random_seed"
+_KERAS_SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
-_GENERATOR_ATTRIBUTE = "global_seed_generator"
-# Whether initializers draw weights. If not, they return zeros, because other values are assigned.
+_KERAS_GENERATOR_ATTRIBUTE = "global_seed_generator"
+# Whether initializers draw weights. If not, they return zeros, because the caller assigns other
+# values right afterwards.
 _draws_weights = ContextVar("draws_weights", default=True)
 
 
@@ -51,7 +52,7 @@ class BaseLayer(keras.layers.Layer):
             setattr(self, name, value)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
-        """Return no mask, because the output has no steps or no masked steps."""
+        """Return None: the output has no mask, because it has no steps or no masked steps."""
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output, by default that of the input."""
@@ -61,14 +62,14 @@ class BaseLayer(keras.layers.Layer):
         """Return the arguments of this layer."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self._arguments}}
 
-    def add_constant(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> Any:
+    def add_untrained_weight(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> Any:
         """Add a weight that training does not change."""
         return self.add_weight(shape=shape, initializer=Constant(value), trainable=False, name=name)
 
 
-# Keras's own initializers compile a small JAX program for each shape of a weight. This takes longer
-# than everything else when a model is built. The following initializers draw with NumPy. An
-# initializer returns the same tensor whenever it is called with the same shape.
+# Keras's own initializers compile a small JAX program for each shape of a weight. Nothing else
+# takes as long when a model is built. So the following initializers draw with NumPy. An initializer
+# returns the same tensor whenever it is called with the same shape.
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -112,7 +113,7 @@ class Orthogonal(keras.initializers.Orthogonal):
         rng = np.random.default_rng(cast(Any, self.seed))
         normal = rng.standard_normal((max(shape), min(shape)))
         q, r = np.linalg.qr(normal)
-        q *= np.sign(np.diag(r))  # makes the distribution uniform
+        q *= np.sign(np.diag(r))  # without these signs, the distribution would not be uniform
         return _to_tensor(q if shape[0] >= shape[1] else q.T, dtype)
 
 
@@ -123,7 +124,7 @@ def _to_tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
     return keras.ops.convert_to_tensor(values.astype(dtype), dtype=dtype)
 
 
-def dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
+def make_dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
     """Return a Keras ``Dense`` layer with initial weights from NumPy."""
     initializers = {"kernel_initializer": GlorotUniform(), "bias_initializer": Constant()}
     return keras.layers.Dense(num_outputs, **(initializers | options))
@@ -132,12 +133,12 @@ def dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed the weights that are created inside, and restore all global random states."""
-    # The states are those of Python and NumPy, and Keras's global seed and seed generator. With the
-    # seed None, initializers return zeros, for models that get other weights right afterwards.
+    # These are the states of Python and NumPy, and Keras's global seed and seed generator. The seed
+    # None is for models that get other weights right afterwards: initializers return zeros.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    names = _SEED_ATTRIBUTE, _GENERATOR_ATTRIBUTE
+    names = _KERAS_SEED_ATTRIBUTE, _KERAS_GENERATOR_ATTRIBUTE
     keras_states = {name: global_state.get_global_attribute(name) for name in names}
-    global_state.set_global_attribute(_GENERATOR_ATTRIBUTE, None)
+    global_state.set_global_attribute(_KERAS_GENERATOR_ATTRIBUTE, None)
     token = _draws_weights.set(seed is not None)
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -151,7 +152,7 @@ def seeded(seed: int | None) -> Iterator[None]:
             global_state.set_global_attribute(name, value)
 
 
-def summarize_error(error: Exception) -> str:
+def summarize_keras_error(error: Exception) -> str:
     """Return the first sentence of the cause of an error of Keras, in one line."""
     # the message of such an error is long, because it describes the model
     cause = str(error).rpartition("Exception encountered: ")[2].strip()

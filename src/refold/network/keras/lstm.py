@@ -1,6 +1,7 @@
-"""The LSTM layer on the fused kernel, the conversion of Keras models to it, and recurrent cells.
+"""`LSTM` runs on the fused kernel, and `convert` replaces the LSTM layers of Keras models.
 
-To add a cell, add an entry to `CELLS`.
+The fused kernel is compiled code that runs all steps of an LSTM in one call. `CELLS` has the
+recurrent cells of the default model. To add a cell, add an entry.
 """
 
 import tempfile
@@ -19,11 +20,11 @@ from refold.network.keras.layer import (
     GlorotUniform,
     Orthogonal,
     Tensor,
-    summarize_error,
+    summarize_keras_error,
 )
 
 # Values of the argument ``engine`` of an LSTM.
-_ENGINES = one_of("auto", "fused", "scan")
+_ENGINE_RULE = one_of("auto", "fused", "scan")
 
 
 class Runtime(NamedTuple):
@@ -112,7 +113,7 @@ class LSTM(keras.layers.LSTM):
     """
 
     def __init__(self, units: int, *args: Any, engine: str = "auto", **kwargs: Any) -> None:
-        check("engine", engine, _ENGINES)
+        check("engine", engine, _ENGINE_RULE)
         super().__init__(units, *args, **kwargs)
         self.engine = engine
         self.engine_used: str | None = None
@@ -128,7 +129,7 @@ class LSTM(keras.layers.LSTM):
         """Run all steps of sequences (batch, steps, features).  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
-        reason = self._reason_for_scan(sequences)
+        reason = self._find_reason_for_scan_or_none(sequences)
         if reason is not None and self.engine == "fused":
             raise ParameterError(
                 f"LSTM {self.name!r} with engine='fused' cannot run: {reason}. "
@@ -165,7 +166,7 @@ class LSTM(keras.layers.LSTM):
         )
         output_mask: Any = None  # (batch, steps); outputs of its masked steps become zeros
         if mask is not None and self.zero_output_for_mask:
-            # outputs are in the order of computation, which starts at the end if it goes backwards
+            # Outputs are in the order of computation. If it goes backwards, the last step is first.
             output_mask = ops.flip(mask, axis=1) if self.go_backwards else mask
         # the result of Keras's ``inner_loop``: the last output, all outputs, and the states
         if not self.return_sequences:
@@ -177,7 +178,7 @@ class LSTM(keras.layers.LSTM):
             outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
         return h, outputs, [h, c]
 
-    def _reason_for_scan(self, sequences: Tensor) -> str | None:
+    def _find_reason_for_scan_or_none(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
         if self.engine == "scan":
             return "engine='scan' was requested"
@@ -198,7 +199,8 @@ class LSTM(keras.layers.LSTM):
             if dtype != "float32":
                 return f"its dtype is {dtype}, and the kernel is for float32"
         if (reason := runtime().why_not) is not None:
-            # Only a missing kernel is logged, because users choose their backend and device.
+            # Only a missing kernel is logged. A backend or device without the kernel is the user's
+            # choice.
             if reason == why_not() and self.engine == "auto":
                 log_slow_fallback(
                     "LSTM layers run on Keras's loop, which is slower than the kernel", reason
@@ -254,7 +256,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     >>> convert(model, "scan").layers[0].engine
     'scan'
     """
-    check("engine", engine, _ENGINES)
+    check("engine", engine, _ENGINE_RULE)
     if not isinstance(model, keras.Model):
         raise ParameterError(
             f"convert takes a keras.Model. Got {type(model).__name__}; "
@@ -266,11 +268,11 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     reason: str | None = "it has no keras.layers.LSTM."
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
-            config = _replace_lstm(keras.saving.serialize_keras_object(model), engine)
+            config = _replace_lstm_layers(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _find_difference(model, copy)  # None if there is none
+            reason = _find_difference_or_none(model, copy)  # None if there is none
         except Exception as error:  # a custom layer may raise any error
-            reason = summarize_error(error)
+            reason = summarize_keras_error(error)
     if copy is None or reason is not None:
         raise ParameterError(
             f"Model {model.name!r} cannot be converted: {reason} Use refold.layers.LSTM in its "
@@ -280,7 +282,8 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     if not model.built:
         return copy
     copy.set_weights(model.get_weights())
-    # some state is not in weights: vocabularies (assets), and statistics of a Normalization
+    # Not all state of a layer is in its weights. Vocabularies are assets, and a Normalization
+    # computes statistics from its weights in ``finalize_state``.
     copied_layers: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         for layer in model._flatten_layers():
@@ -293,7 +296,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     return copy
 
 
-def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
+def _find_difference_or_none(model: keras.Model, copy: keras.Model) -> str | None:
     """Return the reason why a copy does not compute what the model does, or None."""
     for layer in copy._flatten_layers():
         if type(layer) is keras.layers.LSTM:
@@ -303,10 +306,10 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _replace_lstm(config: Any, engine: str) -> Any:
+def _replace_lstm_layers(config: Any, engine: str) -> Any:
     """Return the configuration of a model, or a part of it, with Refold's LSTM layers."""
     if isinstance(config, list | tuple):
-        return type(config)(_replace_lstm(entry, engine) for entry in config)
+        return type(config)(_replace_lstm_layers(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
     arguments = config.get("config")
@@ -316,7 +319,7 @@ def _replace_lstm(config: Any, engine: str) -> Any:
         if config.get("module") == "keras.layers" or is_refold:
             new_class = {"module": LSTM.__module__, "registered_name": registered_name}
             return {**config, **new_class, "config": {**arguments, "engine": engine}}
-    return {key: _replace_lstm(entry, engine) for key, entry in config.items()}
+    return {key: _replace_lstm_layers(entry, engine) for key, entry in config.items()}
 
 
 # Recurrent cells of the default model
@@ -326,7 +329,7 @@ class RecurrentCell(NamedTuple):
     """A type of recurrent layer of the default model."""
 
     layer_class: type[keras.layers.RNN]
-    options: dict[str, Any]  # arguments of the layer that set its initial bias
+    bias_options: dict[str, Any]  # arguments of the layer that set its initial bias
     num_states: int  # number of states of a layer, each (batch, units)
     # from a projection of the code (batch, num_states * units), and units, to the initial states
     make_initial_state: Callable[[Any, int], list[Any]]
@@ -340,7 +343,7 @@ class RecurrentCell(NamedTuple):
             kernel_initializer=GlorotUniform(),
             recurrent_initializer=Orthogonal(),
             name=name,
-            **self.options,
+            **self.bias_options,
         )
 
 
@@ -348,13 +351,13 @@ CELLS = {
     "lstm": RecurrentCell(
         LSTM,
         {"bias_initializer": ForgetBias(), "unit_forget_bias": False},
-        2,  # the output and the cell state, which is bounded by tanh
+        2,  # the output, and the cell state, whose initial value tanh bounds
         lambda projected, units: [projected[:, :units], ops.tanh(projected[:, units:])],
     ),
     "gru": RecurrentCell(
         keras.layers.GRU,
         {"bias_initializer": Constant()},
-        1,  # the output, bounded by tanh as all outputs of a GRU are
+        1,  # the output; tanh bounds it, as it bounds all outputs of a GRU
         lambda projected, _: [ops.tanh(projected)],
     ),
 }

@@ -1,7 +1,7 @@
-"""A network of Keras models, and its inference in padded batches.
+"""`Network` has the Keras models of a network, and encodes and decodes in padded batches.
 
-Only networks that cannot run on packed rows use this inference: classic models, a user's own models
-and GRUs.
+A default model with LSTMs encodes and decodes by `PackedNetwork`, which needs no padding. So only
+other networks encode and decode here: classic models, a user's own models and GRUs.
 """
 
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, to limit the memory.
-_MAX_STEPS = 16384
+_MAX_BATCH_STEPS = 16384
 # Maximum number of outputs in a batch, for columns with many categories, to limit their memory.
-_MAX_OUTPUTS = 256 * _MAX_STEPS
+_MAX_BATCH_OUTPUTS = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and states, even if it is short.
-_MAX_SEQUENCES = 1024
-# Batch sizes below the maximum. Each batch is filled up to one of them, because JAX compiles a
-# model for each batch size.
+_MAX_BATCH_SEQUENCES = 1024
+# Batch sizes below the maximum. Each batch is filled up to one of these sizes. JAX compiles a model
+# for each batch size, so there must be few.
 _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
-_MIN_PADDED_LENGTH = 8
+_MIN_PADDED_STEPS = 8
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
-_MIN_BATCHES_FOR_BAR = 20
+_MIN_BATCHES_FOR_PROGRESS_BAR = 20
 
 
 class Network:
@@ -55,8 +55,8 @@ class Network:
     >>> build(Specification("default", *columns, False, latent_dim=3, max_steps=5)).fixed_steps
     """
 
-    # Its methods are those of `PackedNetwork`, so that a model can have either. Packed rows encode
-    # 1.2 to 1.5 times as many sequences in a second, and start without Keras
+    # It has the same methods as `PackedNetwork`, so that a model can have either. `PackedNetwork`
+    # encodes 1.2 to 1.5 times as many sequences in a second, and starts without Keras
     # (benchmarks/results/inference.md).
 
     def __init__(
@@ -78,8 +78,8 @@ class Network:
     @property
     def fixed_steps(self) -> int | None:
         """Number of steps that the encoder reads, or None if it reads any number."""
-        # Padding changes the codes of an encoder that does not mask padding. So all sequences are
-        # padded to the same number of steps.
+        # Padding changes the codes of an encoder that does not mask it. So such an encoder needs
+        # all sequences padded to the same number of steps, also if it could read any number.
         steps = self.models.encoder.inputs[0].shape[1]
         return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
@@ -123,12 +123,12 @@ class Network:
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
-        # only files of earlier versions ask for latent optimization, which Keras models do not have
+        # Keras models have no latent optimization. Only files of earlier versions ask for it.
         del latent_steps
         flags = self.specification.observed_flags
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
-        for batch in self._batches(scaled_sequences.lengths, "encode", **options):
+        for batch in self._split_into_batches(scaled_sequences.lengths, "encode", **options):
             x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, flags=flags)
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
@@ -149,14 +149,14 @@ class Network:
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
-        # The decoder is never autoregressive here, because such networks run on packed rows.
+        # The decoder is never autoregressive here. `PackedNetwork` runs all networks that are.
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
-        for batch in self._batches(lengths, "decode", verbose=verbose):
+        for batch in self._split_into_batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]  # (n, steps)
             output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
-            # the template is NaN at padding, which the decoder does not compute
+            # the decoder skips padding, which is where the template is NaN
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
             outputs[output_rows] = batch.predict(unroll, codes[batch.indices], template)[is_real]
         if sampling is not None:
@@ -166,11 +166,13 @@ class Network:
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+        # ``recent_values`` (n_sequences, num_recent_values) are the last step, scaled, and then the
+        # differences of earlier steps from it
         model: Any = self.forecaster
         inputs = [codes, recent_values][: len(model.inputs)]  # some models read the code alone
         num_steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), num_steps, self.head.num_outputs), np.float32)
-        for batch in self._batches(np.full(len(codes), num_steps), "forecast"):
+        for batch in self._split_into_batches(np.full(len(codes), num_steps), "forecast"):
             batch_inputs = (array[batch.indices] for array in inputs)
             outputs[batch.indices] = batch.predict(model, *batch_inputs)
         return outputs.reshape(-1, self.head.num_outputs)
@@ -178,48 +180,48 @@ class Network:
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         locations = np.empty(len(codes), np.float32)
-        for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
+        for batch in self._split_into_batches(np.ones(len(codes), np.int64), "lengths"):
             # the second output is a log-scale
             locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
         return round_lengths(
             locations, self.max_decodable_steps or 2 * self.specification.max_steps
         )
 
-    def _batches(
+    def _split_into_batches(
         self,
         lengths: np.ndarray,
         description: str,
         *,
         fixed_length: int | None = None,
         verbose: int = 0,
-    ) -> Iterator["_Batch"]:
+    ) -> Iterator["_PaddedBatch"]:
         """Split sequences into batches of similar length, with few different shapes."""
-        # JAX compiles the models for each shape of a batch. So the padded lengths are the longest
-        # training length multiplied by powers of two, and the batch sizes are powers of 8. If all
-        # sequences fit into one batch, they are padded to the longest of them, because padding
-        # costs less than compiling another shape.
-        max_steps = min(_MAX_STEPS, _MAX_OUTPUTS // self.specification.num_outputs)
+        # JAX compiles the models for each shape of a batch, so there are few shapes. Padded lengths
+        # are the longest training length multiplied by powers of two, and batch sizes are powers of
+        # 8. If all sequences fit into one batch, they are padded to the longest of them. This costs
+        # less than the compilation of another shape.
+        max_steps = min(_MAX_BATCH_STEPS, _MAX_BATCH_OUTPUTS // self.specification.num_outputs)
         order = np.argsort(lengths, kind="stable")
         if fixed_length is not None:
             padded_lengths = np.full(len(order), fixed_length)
         else:
             usual_length = self.specification.max_steps
-            steps = np.maximum(lengths[order], min(_MIN_PADDED_LENGTH, usual_length))
+            steps = np.maximum(lengths[order], min(_MIN_PADDED_STEPS, usual_length))
             exponents = np.ceil(np.log2(steps / usual_length))
             padded_lengths = np.ceil(usual_length * np.exp2(exponents)).astype(np.int64)
         longest = int(padded_lengths.max(initial=1))
-        if len(order) <= min(_MAX_SEQUENCES, max_steps // longest):
+        if len(order) <= min(_MAX_BATCH_SEQUENCES, max_steps // longest):
             padded_lengths = np.full_like(padded_lengths, longest)
         compilation.enable_compilation_cache()
         batches = []
         for num_steps in np.unique(padded_lengths).tolist():
             indices = order[padded_lengths == num_steps]
-            max_size = max(1, min(_MAX_SEQUENCES, max_steps // num_steps))
+            max_size = max(1, min(_MAX_BATCH_SEQUENCES, max_steps // num_steps))
             for start in range(0, len(indices), max_size):
                 batch_indices = indices[start : start + max_size]
                 sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
-                batches.append(_Batch(batch_indices, num_steps, next(sizes, max_size)))
-        has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_BAR
+                batches.append(_PaddedBatch(batch_indices, num_steps, next(sizes, max_size)))
+        has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
 
@@ -246,12 +248,12 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     return np.asarray(run(trainable, non_trainable, batch))
 
 
-class _Batch(NamedTuple):
-    """Sequences that are computed together, padded to the same length."""
+class _PaddedBatch(NamedTuple):
+    """Indices of sequences that are computed together, padded to the same length."""
 
     indices: np.ndarray  # indices of the sequences in a larger set
     num_steps: int  # padded length
-    batch_size: int  # number of rows of the batch, at least the number of sequences
+    batch_size: int  # at least the number of sequences; the batch is filled up to it
 
     def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
         """Run a model on the inputs of the sequences, each (n_sequences, ...)."""

@@ -1,4 +1,4 @@
-"""Graphs of the decoder and of the forecast decoder: from codes to values and categories."""
+"""Add the decoder or the forecast decoder to a graph, from codes to values and categories."""
 
 import math
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.columns import LINKS, GraphColumns, add_last_steps_input, add_outputs
+from refold.network.onnx.columns import LINKS, GraphColumns, add_decoder_outputs, add_recent_values
 from refold.network.onnx.encoder import (
     cosines_at_points,
     cosines_at_steps,
-    positive_lengths,
+    length_divisors,
     trained_network_mask,
 )
-from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, greatest_length
+from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, max_length_or_one
 from refold.network.specification import Specification, length_std, linear_map, position_periods
 from refold.sequences.types import column_outputs
 
@@ -22,15 +22,16 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the decoder, from codes to values, categories and lengths."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
-    requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
-    predicted = _predicted_lengths(graph, specification, codes)
+    # a negative length asks for the length that the code stands for
+    requested = graph.add_input("wanted_lengths", np.int64, ["n_or_1"])
+    predicted = _predict_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
-    num_steps = greatest_length(graph, lengths)
+    num_steps = max_length_or_one(graph, lengths)
     if specification.reads_curves:
         logits = _decode_curves(graph, specification, codes, predicted, lengths, num_steps)
     else:
         logits = _DecoderGraph(graph, specification)(codes, num_steps)
-    add_outputs(graph, columns, logits, lengths, statistics)
+    add_decoder_outputs(graph, columns, logits, lengths, statistics)
 
 
 def _decode_curves(
@@ -41,21 +42,23 @@ def _decode_curves(
     lengths: Value,
     num_steps: Value,
 ) -> Any:
-    """Return the values (n, steps, columns) that codes (n, latent_dim) decode to."""
+    """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
+    # A curve is a column that is resampled to a fixed number of points, see `CurveNetwork`.
     curve_dim, num_points = specification.curve_dim, specification.grid
     codes = graph("Reshape", codes, [-1, curve_dim + 1])  # the last dimension is the length
     codes = graph("Slice", codes, [0], [curve_dim], [1])
-    curves = _DecoderGraph(graph, specification.inner)(codes, [num_points])
-    # short sequences use the linear path before training, as in `CurveNetwork`
+    curves = _DecoderGraph(graph, specification.of_curve)(codes, [num_points])
+    # as in `CurveNetwork`, short sequences use only the linear path as it was before training
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
     is_trained = trained_network_mask(graph, specification, predicted_lengths)
     curves = graph("Where", graph("Unsqueeze", is_trained, [1, 2]), curves, untrained_curves)
-    # the curves are resampled to the steps of each sequence, in the reverse order of the encoder
+    # Now the curves are resampled to the steps of each sequence: from points to coefficients of
+    # cosines, which are scaled to the number of steps, and from coefficients to steps.
     curves = graph.cast(curves, np.float64)
     curves = graph("Reshape", curves, [-1, specification.num_outputs, num_points])
     coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
-    factor = graph("Sqrt", graph("Div", positive_lengths(graph, lengths), np.float64(num_points)))
+    factor = graph("Sqrt", graph("Div", length_divisors(graph, lengths), np.float64(num_points)))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
     cosines = cosines_at_steps(graph, num_points, lengths, num_steps)
     values = graph("MatMul", coefficients, cosines)
@@ -67,29 +70,30 @@ def add_forecaster(graph: Graph, columns: GraphColumns) -> None:
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
     if specification.recent_steps:
-        codes = graph("Concat", codes, add_last_steps_input(graph, columns), axis=1)
+        codes = graph("Concat", codes, add_recent_values(graph, columns), axis=1)
     outputs = _DecoderGraph(graph, specification, is_forecast=True)(
         codes, [specification.forecast_steps]
     )
     count = graph("Shape", codes, start=0, end=1)
     lengths = graph("Expand", np.int64(specification.forecast_steps), count)
-    add_outputs(graph, columns, outputs, lengths, statistics)
+    add_decoder_outputs(graph, columns, outputs, lengths, statistics)
 
 
 def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
     """Add the input of codes; return their latent dimensions, and their statistics or None."""
     latent_dim = columns.specification.latent_dim
     width = latent_dim + columns.scaler.num_statistics
-    code_input = graph.input("codes", np.float32, ["n", width])
+    code_input = graph.add_input("codes", np.float32, ["n", width])
     if not columns.scaler.num_statistics:
         return code_input, None
     codes = graph("Slice", code_input, [0], [latent_dim], [1])
     return codes, graph("Slice", code_input, [latent_dim], [width], [1])
 
 
-def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
+def _predict_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
     """Return the length (n,) that each code stands for."""
-    # As in `PackedNetwork.predict_lengths`: longer lengths are not plausible.
+    # As in `PackedNetwork.predict_lengths`, a length far beyond the training lengths is not
+    # plausible.
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         center, scale = (np.float64(value) for value in specification.length_moments)
@@ -103,7 +107,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
         # GELU: z times the normal distribution function of z, which is (1 + erf(z / sqrt(2))) / 2
         erf = graph("Erf", graph("Mul", z, np.float32(math.sqrt(0.5))))
         hidden = graph("Mul", graph("Mul", z, np.float32(0.5)), graph("Add", erf, np.float32(1)))
-        # only the first output is the length; the second one is a log-scale
+        # only the first of two outputs is the length; the second output is a log-scale
         kernel = graph.weight("length/kernel", graph.weights["length/dense/kernel"][:, :1])
         location = graph("Gemm", hidden, kernel, graph.weights["length/dense/bias"][:1])
         scale = np.float32(length_std(specification.length_deviation))
@@ -114,7 +118,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
 
 
 class _DecoderGraph:
-    """The decoder or the forecast decoder of the default model; a call adds it to a graph."""
+    """Decoder or forecast decoder of the default model; a call adds its nodes to the graph."""
 
     def __init__(
         self, graph: Graph, specification: Specification, *, is_forecast: bool = False
@@ -135,7 +139,7 @@ class _DecoderGraph:
             num_steps = graph("Mul", num_patches, [patch])
         linear = self._linear_path(codes, num_steps)
         features = self._position_features(num_patches)
-        if self._settings.reads_previous:
+        if self._settings.reads_previous_step:
             return self._decode_autoregressively(codes, features, linear)
         # the LSTMs read (patches, n, latent_dim + features), and return (patches, n, units)
         n = graph("Shape", codes, start=0, end=1)
@@ -145,10 +149,10 @@ class _DecoderGraph:
         for name, states in zip(self._layer_names, self._initial_states(codes), strict=True):
             outputs, _ = add_lstm(graph, [name], hidden, initial_states=states)
             hidden = graph("Squeeze", outputs, [1])
-        kernel, bias = self._head_weights()
+        kernel, bias = self._scale_head_weights()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
-        if self._settings.scales_by_step:
+        if self._settings.has_step_scales:
             logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale"))
         if patch > 1:
             shape = graph("Concat", [0], num_steps, [self._num_outputs], axis=0)
@@ -172,22 +176,23 @@ class _DecoderGraph:
         code_inputs = graph("Gemm", codes, code_kernel, weights[f"{name}/lstm_cell/bias"])
         position_inputs = graph("MatMul", position_features, position_kernel)
         position_inputs = graph("Unsqueeze", position_inputs, [1])  # (steps, 1, 4 * units)
-        head_kernel, head_bias = self._head_weights()
+        head_kernel, head_bias = self._scale_head_weights()
         # The state of the loop is h and c of each layer, and the encoded previous step. Zeros and
         # the flag 0 say that there is no previous step.
         initial = [state for states in self._initial_states(codes) for state in states]
         n = graph("Shape", codes, start=0, end=1)
         shape = graph("Concat", n, [self._num_outputs + 1], axis=0)
         initial.append(graph("Expand", np.float32(0), shape))
-        # ``body`` is the graph of one step. It gets one entry of each scanned array.
+        # ``body`` is the graph of one step. The operator Scan calls it for each entry of the
+        # scanned arrays, which are the position inputs and the linear path of each step.
         body = Graph({}, outer_graph=graph)
-        states = [body.input(f"state_{i}", np.float32, None) for i in range(len(initial))]
+        states = [body.add_input(f"state_{i}", np.float32, None) for i in range(len(initial))]
         scanned = [position_inputs]
-        position_input = body.input("position", np.float32, None)
+        position_input = body.add_input("position", np.float32, None)
         linear_step: Any = None
         if linear is not None:
             scanned.append(graph("Transpose", linear, perm=[1, 0, 2]))
-            linear_step = body.input("linear", np.float32, None)
+            linear_step = body.add_input("linear", np.float32, None)
         gate_inputs = body("Add", code_inputs, position_input)
         gate_inputs = body("Add", gate_inputs, body("MatMul", states[-1], previous_kernel))
         next_states: list[Any] = []
@@ -222,8 +227,8 @@ class _DecoderGraph:
         encoded.append(body("Expand", np.float32(1), shape))
         next_states.append(body("Concat", *encoded, axis=1))
         for i, state in enumerate(next_states):
-            body.output(f"next_{i}", state, np.float32, None)
-        body.output("outputs", logits, np.float32, None)
+            body.add_output(f"next_{i}", state, np.float32, None)
+        body.add_output("outputs", logits, np.float32, None)
         results = graph(
             "Scan",
             *(*initial, *scanned),
@@ -254,11 +259,11 @@ class _DecoderGraph:
         waves = graph("Sin", angles), graph("Cos", angles)
         return graph("Concat", relative, decaying, *waves, axis=1)
 
-    def _head_weights(self) -> tuple[Any, Any]:
+    def _scale_head_weights(self) -> tuple[Any, Any]:
         """Return kernel and bias of the last dense layer, times the scale of the LSTM path."""
         head = f"head{self._suffix}"
         kernel, bias = (self._weights[f"{head}/dense/{name}"] for name in ("kernel", "bias"))
-        if self._settings.linear_steps is not None and not self._settings.scales_by_step:
+        if self._settings.linear_steps is not None and not self._settings.has_step_scales:
             scale = np.tile(self._weights[f"{head}/scale"], self._patch)
             kernel, bias = scale * kernel, scale * bias
         weight = self._graph.weight

@@ -1,4 +1,4 @@
-"""Graph of the encoder: from values, categories and lengths to codes."""
+"""Add the encoder to a graph, from values, categories and lengths to codes."""
 
 import math
 from itertools import pairwise
@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
-from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
+from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_encoder_inputs
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, linear_map
 
-# Value of states at padding: below all states of an LSTM, which are from -1 to 1.
+# Value of states at padding. States of an LSTM are from -1 to 1, so it is never their maximum.
 _MASKED_STATE = np.float32(-2)
-# Value of convolutions at padding: below all others, near the smallest float32.
+# Value of convolutions at padding, near the smallest float32, so that it is never their maximum.
 _MASKED_CONVOLUTION = np.float32(-3e38)
-# An index beyond the end of any axis.
+# End of a slice that reaches to the end of any axis.
 _AXIS_END = 2**31
 
 
 def add_encoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
-    inputs = add_inputs(graph, columns)
+    inputs = add_encoder_inputs(graph, columns)
     if specification.reads_curves:  # these codes include the length
         parts = [_encode_curves(graph, specification, inputs)]
     else:
@@ -30,11 +30,11 @@ def add_encoder(graph: Graph, columns: GraphColumns) -> None:
         if specification.length_dim:
             parts.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
-        parts.append(_rocket_dimensions(graph, specification, inputs))
+        parts.append(_compute_rocket_dims(graph, specification, inputs))
     if inputs.statistics is not None:
         parts.append(inputs.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
-    graph.output("codes", graph.concat(parts, axis=1), np.float32, ["n", width])
+    graph.add_output("codes", graph.concat(parts, axis=1), np.float32, ["n", width])
 
 
 def _encode_steps(
@@ -51,27 +51,27 @@ def _encode_steps(
     code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
-    # before training, the code was that of the linear path with its initial map, and no bias
-    flat_steps = graph("Flatten", inputs.x, axis=1)
+    # before training, the code was the linear path alone, with its initial map and no bias
+    flat_steps = graph("Flatten", inputs.channels, axis=1)
     initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
-# Columns of sequences as curves of a fixed number of points, by cosine transforms.
-# `refold.network.packed.resampling` computes the same with Fourier transforms.
+# The following functions resample columns to curves of a fixed number of points, by cosine
+# transforms. `refold.network.packed.resampling` computes the same with Fourier transforms.
 
 
 def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
     num_points = specification.grid
-    num_steps = graph("Shape", inputs.x, start=1, end=2)
+    num_steps = graph("Shape", inputs.channels, start=1, end=2)
     cosines = cosines_at_steps(graph, num_points, inputs.lengths, num_steps)
-    coefficients = graph("MatMul", cosines, graph.cast(inputs.x, np.float64))
-    # ``coefficients`` have the shape (n, cosines, columns), and there is a cosine for each point.
-    # Coefficients of the same function grow with the square root of the number of its points. So
-    # the coefficients of the steps are scaled to the number of points of a curve.
-    lengths = positive_lengths(graph, inputs.lengths)
+    coefficients = graph("MatMul", cosines, graph.cast(inputs.channels, np.float64))
+    # ``coefficients`` have the shape (n, cosines, columns), with as many cosines as points. The
+    # coefficients of a function grow with the square root of the number of its steps. A curve has
+    # another number of points than the sequence has steps, so a factor corrects the coefficients.
+    lengths = length_divisors(graph, inputs.lengths)
     factor = graph("Sqrt", graph("Div", np.float64(num_points), lengths))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
     coefficients = graph("Transpose", coefficients, perm=[0, 2, 1])
@@ -81,7 +81,7 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     is_real = real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
     is_trained = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.inner, curve_inputs, is_trained)
+    code = _encode_steps(graph, specification.of_curve, curve_inputs, is_trained)
     code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
     length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
@@ -90,8 +90,8 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
 
 
 def trained_network_mask(graph: Graph, specification: Specification, lengths: Value) -> Any:
-    """Return whether each curve of sequences (n,) uses the trained network, (n * columns,)."""
-    # shorter sequences use the initial network, as in `CurveNetwork`
+    """Return whether the curves of each sequence use the trained network, (n * columns,)."""
+    # as in `CurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
     shape = graph("Concat", graph("Shape", is_long), [specification.num_outputs], axis=0)
     return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
@@ -108,7 +108,7 @@ def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: 
     """Return the orthonormal cosines at the steps of sequences, (n, cosines, steps)."""
     # A sequence of k steps has the first k cosines. The other cosines are 0, and all cosines are 0
     # after the end of the sequence.
-    float_lengths = positive_lengths(graph, lengths)
+    float_lengths = length_divisors(graph, lengths)
     index = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     position = graph("Add", graph.cast(index, np.float64), np.float64(0.5))
     position = graph("Unsqueeze", position, [0])
@@ -123,19 +123,19 @@ def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: 
     return graph("Where", graph("And", exists, is_inside), cosines, np.float64(0))
 
 
-def positive_lengths(graph: Graph, lengths: Value) -> Any:
+def length_divisors(graph: Graph, lengths: Value) -> Any:
     """Return lengths as float64 divisors, with 1 for the length 0."""
     return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
 
 
-# The paths of a code, and the further dimensions
+# The two paths of a code, and the dimensions of the length and of ROCKET features
 
 
 def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
     # as in `StatePooling`
     lengths, patch, units = inputs.lengths, specification.patch, specification.units
-    x, is_real, num_patches = inputs.x, inputs.is_real, lengths
+    x, is_real, num_patches = inputs.channels, inputs.is_real_step, lengths
     if patch > 1:
         x = _fold_patches(graph, inputs, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
@@ -153,8 +153,9 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
         layer_names = [f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward")]
         outputs, last = add_lstm(graph, layer_names, hidden, lstm_lengths)
-    # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
-    # must not be a maximum. Products and sums are faster here than the operator Where.
+    # After the end of a sequence, some runtimes return zeros, and other runtimes compute further
+    # steps. Neither may become a maximum. Products and sums replace the operator Where, because
+    # they are faster here.
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
     sums = graph("ReduceSum", outputs, [0], keepdims=0)
@@ -179,8 +180,8 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
 def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
     # The last channel says whether a step is real. Its mean is the share of real steps in a patch.
-    is_real = graph.cast(graph("Unsqueeze", inputs.is_real, [2]), np.float32)
-    padded = graph("Concat", inputs.x, is_real, axis=2)  # (n, steps, channels + 1)
+    is_real = graph.cast(graph("Unsqueeze", inputs.is_real_step, [2]), np.float32)
+    padded = graph("Concat", inputs.channels, is_real, axis=2)  # (n, steps, channels + 1)
     num_steps = graph("Shape", padded, start=1, end=2)
     num_patches = graph("Div", graph("Add", num_steps, [patch_size - 1]), [patch_size])
     num_added = graph("Sub", graph("Mul", num_patches, [patch_size]), num_steps)
@@ -198,11 +199,11 @@ def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
 
 
 def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
-    """Return the linear path: a sum over steps and channels, each with its own weights."""
+    """Return the linear path (n, learned_dim): a weighted sum over steps and channels."""
     map_ = linear_map(graph.weights, "linear_code")
     num_steps, num_channels, latent_dim = map_.shape
     bias = graph.weights["linear_code/bias"]
-    flat_steps = graph("Flatten", graph("Slice", inputs.x, [0], [num_steps], [1]), axis=1)
+    flat_steps = graph("Flatten", graph("Slice", inputs.channels, [0], [num_steps], [1]), axis=1)
     kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
     num_inputs = graph("Shape", flat_steps, start=1, end=2)
     code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
@@ -225,12 +226,12 @@ def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) 
     return graph.cast(length, np.float32)
 
 
-def _rocket_dimensions(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the latent dimensions (n, rocket_dim) that are a map of ROCKET features."""
     # as `PooledConvolutions` and `FixedMap` do
     stride = specification.convolution_stride
     taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
-    mixed = graph("MatMul", inputs.x, graph.weight("convolutions/channels"))
+    mixed = graph("MatMul", inputs.channels, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
     # number (n,) of convolved steps of each sequence
     count = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))

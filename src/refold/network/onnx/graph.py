@@ -1,6 +1,7 @@
-"""A builder of ONNX graphs, and the layers and masks that encoder and decoder share.
+"""Build ONNX graphs, with the layers and masks that encoder and decoder share.
 
-Functions with a `Graph` as their first argument add nodes to it, and return values of the graph.
+A function with a `Graph` as its first argument adds nodes to it, and returns values of the graph.
+The letter n in a shape is the number of sequences.
 """
 
 import functools
@@ -13,13 +14,13 @@ from numpy.typing import DTypeLike
 from refold._support.optional_imports import import_optional
 
 Value = Any
-"""A value of a graph, or a number, list or array that becomes a constant of the graph."""
+"""A value of a graph, or a number, list or array, which becomes a constant of the graph."""
 
 
 @functools.cache
-def import_package(name: str) -> Any:
-    """Import a package of the extra ``onnx``; an error names the extra if it is not installed."""
-    return import_optional(name, extra="onnx", purpose="refold.export")
+def import_onnx_package(package_name: str) -> Any:
+    """Import a package of Refold's extra ``onnx``; if it is missing, an error names the extra."""
+    return import_optional(package_name, extra="onnx", purpose="refold.export")
 
 
 class Graph:
@@ -28,9 +29,9 @@ class Graph:
     def __init__(
         self, weights: Mapping[str, np.ndarray], outer_graph: "Graph | None" = None
     ) -> None:
-        self._ir = import_package("onnx_ir")
+        self._ir = import_onnx_package("onnx_ir")
         self.weights = weights  # weights of the network by name
-        # If this graph is the body of a loop, the graph around the loop, which has all constants.
+        # None, or for the body of a loop, the graph around the loop, which also has its constants
         self._outer_graph = outer_graph
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
@@ -40,7 +41,8 @@ class Graph:
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
-        # inputs are values, NumPy arrays and scalars, lists of integers (int64 vectors), or None
+        # An input is a `Value`, or None for an optional input that is left out. Integers and lists
+        # of integers become int64.
         values = [self.to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
@@ -66,22 +68,22 @@ class Graph:
 
     def cast(self, value: Value, dtype: DTypeLike) -> Any:
         """Convert a value to a NumPy type."""
-        return self("Cast", value, to=_data_type(dtype))
+        return self("Cast", value, to=_to_onnx_type(dtype))
 
-    def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
+    def add_input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
         """Add an input; the type ``object`` stands for strings, and the shape None for any."""
-        value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
+        value = self._ir.Value(name=name, type=self._ir.TensorType(_to_onnx_type(dtype)))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
         self._inputs.append(value)
         return value
 
-    def output(
+    def add_output(
         self, name: str, value: Value, dtype: DTypeLike, shape: Iterable[int | str] | None
     ) -> Any:
         """Add an output."""
         value = self("Identity", value)
-        value.name, value.type = name, self._ir.TensorType(_data_type(dtype))
+        value.name, value.type = name, self._ir.TensorType(_to_onnx_type(dtype))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
         self._outputs.append(value)
@@ -105,7 +107,8 @@ class Graph:
         if self._outer_graph is not None:
             return self._outer_graph.to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
-        # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
+        # Equal constants are stored once. The key has the repr, which differs for -0.0 and 0.0, and
+        # is equal for NaN.
         key = array.dtype.str, array.shape, repr(array.tolist())
         if key not in self._constants:
             self._constants[key] = self._add_initializer(f"constant_{len(self._constants)}", array)
@@ -120,11 +123,11 @@ class Graph:
         return self._tape.initializer(tensor)
 
 
-def _data_type(dtype: DTypeLike) -> Any:
+def _to_onnx_type(dtype: DTypeLike) -> Any:
     """Return the type of ONNX for a NumPy type; ``object`` stands for strings."""
     if dtype in (object, str):
-        return import_package("onnx_ir").DataType.STRING
-    return import_package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
+        return import_onnx_package("onnx_ir").DataType.STRING
+    return import_onnx_package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
 
 
 # Layers
@@ -182,6 +185,6 @@ def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 
-def greatest_length(graph: Graph, lengths: Value) -> Any:
+def max_length_or_one(graph: Graph, lengths: Value) -> Any:
     """Return the maximum length, or 1 if it is 0, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)

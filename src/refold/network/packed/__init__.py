@@ -1,1 +1,1 @@
-"""The default network on packed rows, with the compiled kernel and without compilation."""
+"""The default network on packed rows: the steps of all sequences, one after another."""

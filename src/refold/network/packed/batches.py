@@ -1,7 +1,7 @@
-"""Batches of sequences, and their scaled values as the rows that an encoder reads.
+"""Split sequences into batches, and make the rows that an encoder reads.
 
-`iterate_batches` yields batches one after another, and `concurrent_batches` computes several at
-once.
+A batch holds packed rows: the steps of its sequences one after another, without padding.
+`concurrent_batches` computes several batches at once.
 """
 
 import contextlib
@@ -17,39 +17,40 @@ from refold.network.specification import Specification
 from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a batch, to limit the memory.
-_MAX_STEPS = 32768
-# Maximum number of channels or outputs in a batch, for columns with many categories.
-_MAX_VALUES = 256 * _MAX_STEPS
+_MAX_BATCH_STEPS = 32768
+# Maximum number of values in a batch, of channels or of outputs, whichever are more. It matters for
+# columns with many categories, because each category is an output.
+_MAX_BATCH_VALUES = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
-_MAX_SEQUENCES = 4096
+_MAX_BATCH_SEQUENCES = 4096
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
-_MIN_BATCHES_FOR_BAR = 20
+_MIN_BATCHES_FOR_PROGRESS_BAR = 20
 # Maximum number of batches that are computed at the same time, to limit the memory.
 _MAX_CONCURRENT_BATCHES = 4
 
 
 class RowBatch(NamedTuple):
-    """Sequences that are computed together, as positions in a larger set of sequences."""
+    """Where the sequences of a batch are in a larger set of sequences."""
 
-    indices: np.ndarray  # (n_sequences,): which sequences of the set
+    indices: np.ndarray  # (n_sequences,): indices of the sequences in the set
     offsets: np.ndarray  # (n_sequences + 1,): where their steps begin and end in the batch
-    rows: Any  # slice or (n_rows,): rows of their steps in the set
+    set_rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
 
 
 def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[RowBatch]:
-    """Yield batches of all sequences, each with about the same number of steps."""
+    """Yield batches that hold all sequences with these offsets, each sequence once."""
     for indices in split_into_batches(specification, offsets):
         yield make_batch(indices, offsets)
 
 
 def split_into_batches(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
     """Return the indices of the sequences of each batch."""
-    # If there is more than one batch, each has sequences of similar length, because the kernel is
-    # fastest when many sequences have the same step.
+    # If there is more than one batch, each has sequences of similar length. The kernel computes one
+    # step of all sequences at once, so it is fastest if their lengths are similar.
     width = max(specification.num_outputs, specification.num_channels)
-    max_steps = min(_MAX_STEPS, _MAX_VALUES // width)
+    max_steps = min(_MAX_BATCH_STEPS, _MAX_BATCH_VALUES // width)
     lengths = lengths_from_offsets(offsets)
-    if len(lengths) <= _MAX_SEQUENCES and offsets[-1] <= max_steps:
+    if len(lengths) <= _MAX_BATCH_SEQUENCES and offsets[-1] <= max_steps:
         return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
     sorted_offsets = offsets_from_lengths(lengths[order])
@@ -59,7 +60,7 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
         last_offset = sorted_offsets[begin] + max_steps
         end = int(np.searchsorted(sorted_offsets, last_offset, side="right")) - 1
         # a sequence that is too long is a batch by itself
-        end = max(begin + 1, min(end, begin + _MAX_SEQUENCES))
+        end = max(begin + 1, min(end, begin + _MAX_BATCH_SEQUENCES))
         batches.append(order[begin:end])
         begin = end
     return batches
@@ -67,7 +68,7 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
 
 def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
     """Return the batch of the sequences with these indices in a set with these offsets."""
-    if len(indices) == len(offsets) - 1:  # all sequences, of which the order does not change
+    if len(indices) == len(offsets) - 1:  # a single batch has all sequences in their order
         return RowBatch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
     rows = concatenated_ranges(offsets[:-1][indices], lengths)
@@ -79,17 +80,17 @@ def concurrent_batches(
     compute_batch: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
-    description: str = "",
+    bar_description: str = "",
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
     """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
     # The caller iterates, so that this function adds no frame to the call stack of an operation.
     # With several cores, several batches are computed at the same time. A core with a batch of its
-    # own never waits, while the threads of one operation wait for each other. If fewer batches than
-    # cores are left at the end, each of them gets several cores.
+    # own never waits. If several cores computed one batch, they would wait for each other. At the
+    # end, fewer batches than cores may be left. Then each batch gets several cores.
     batches = split_into_batches(specification, offsets)
-    num_cores = packed.num_threads()
+    num_cores = packed.get_num_threads()
     num_concurrent = min(len(batches), num_cores, _MAX_CONCURRENT_BATCHES)
     # NumPy need not warn of overflow, because callers check the results
     no_warnings: Any = {"over": "ignore", "invalid": "ignore"}
@@ -108,39 +109,41 @@ def concurrent_batches(
             # after an error or an interrupt, the pool does not start further batches
             pool = stack.enter_context(ThreadPoolExecutor(num_concurrent))
             results = pool.map(compute_with_limited_threads, range(len(batches)))
-        if verbose and len(batches) >= _MIN_BATCHES_FOR_BAR:
+        if verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR:
             # imported here, because the import of rich takes time
             from refold._support.progress_bars import progress_bar
 
             bar = stack.enter_context(progress_bar())
-            results = bar.track(results, total=len(batches), description=description)
+            results = bar.track(results, total=len(batches), description=bar_description)
         yield results
 
 
-def input_and_target(
-    specification: Specification, values: np.ndarray, batch: RowBatch
+def make_input_and_targets(
+    specification: Specification, scaled_values: np.ndarray, batch: RowBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
-    # These are the rows of what `refold.sequences.pad` returns, without padding. The index of an
-    # unknown category is the number of categories.
+    # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
+    # channels) and targets (n_rows, columns). The index of an unknown category is the number of
+    # categories.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(values[batch.rows], np.float32)
+    steps = np.asarray(scaled_values[batch.set_rows], np.float32)
     return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
 
 
 def iterate_encoded_batches(
     specification: Specification, scaled_sequences: Sequences
 ) -> Iterator[tuple[RowBatch, np.ndarray]]:
-    """Yield the batches of sequences with their one-hot encoded columns (n_rows, width)."""
+    """Yield each batch, and its input (n_rows, width) with one-hot encoded categories."""
     for batch in iterate_batches(specification, scaled_sequences.offsets):
-        x, _ = input_and_target(specification, scaled_sequences.values, batch)
+        x, _ = make_input_and_targets(specification, scaled_sequences.values, batch)
         yield batch, one_hot(x, specification.num_categories)
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
     """Encode the first, categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
-    # An unknown or missing category becomes zeros. Columns with 0 categories do not change, and
-    # neither do the columns after those of ``num_categories``, which are observed flags.
+    # An unknown or missing category becomes zeros. A column with 0 categories is not categorical
+    # and does not change. The columns after those of ``num_categories`` are observed flags and do
+    # not change, either.
     if not any(num_categories):
         return x
     blocks = []

@@ -1,7 +1,6 @@
-"""The default decoders on packed rows, and their gradient with respect to the code.
+"""`PackedDecoder` is the decoder or the forecast decoder of the default model, on packed rows.
 
-The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
-map of the code. A decoder of patches computes several steps at each step of its LSTMs.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import functools
@@ -14,36 +13,42 @@ import numpy as np
 from refold._support.arrays import concatenated_ranges, lengths_from_offsets
 from refold.kernels import packed
 from refold.network.packed.batches import one_hot
-from refold.network.packed.encoder import compute_patch_offsets, lstm_weights
+from refold.network.packed.encoder import compute_patch_offsets, get_lstm_weights
 from refold.network.packed.heads import PackedHead
 from refold.network.specification import Specification, linear_map, position_periods
 
+# The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
+# map of the code. A patch is a group of steps. The LSTMs write a patch at once, so each step of the
+# LSTMs is a patch.
+#
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
 _MAX_CACHED_PATCHES = 256
 
 
 class DecoderLayout(NamedTuple):
-    """Where the decoded steps of a batch are, and the terms that do not depend on codes."""
+    """Offsets of the decoded steps of a batch, and the terms that do not depend on codes."""
 
     offsets: np.ndarray  # (n_sequences + 1,), offsets of the steps
     patch_offsets: np.ndarray  # (n_sequences + 1,), offsets of the patches
-    # (n_sequences + 1,), offsets of the steps if all patches were complete
+    # (n_sequences + 1,), offsets of the padded steps: padding completes the last patch
     padded_offsets: np.ndarray
     # (longest length in patches, 4 * units): products of position features with their weights
     position_gate_inputs: np.ndarray
-    # (longest length in padded steps, outputs): biases of both paths; None without a linear path
-    biases: np.ndarray | None
-    # (n_patches, width): encoded previous steps; without teacher forcing, the width is 0
+    # (longest length in padded steps, outputs): sum of the biases of both paths; None without a
+    # linear path
+    path_biases: np.ndarray | None
+    # (n_patches, width): the true previous steps, one-hot, which an autoregressive decoder reads
+    # (teacher forcing); without teacher forcing, the width is 0
     previous_steps: np.ndarray
     unpadded_rows: Any  # slice or (n_rows,): row of each step among the padded steps
 
 
 class DecoderTrace(NamedTuple):
-    """Arrays of a pass of the decoder that its gradient reads."""
+    """What a pass of the decoder keeps for its gradient."""
 
     layout: DecoderLayout
-    cell_states: list[np.ndarray]  # initial cell state of each layer
-    lstm_traces: list[Any]  # `LstmTrace` of each layer
+    cell_states: list[np.ndarray]  # initial cell state (n_sequences, units) of each layer
+    lstm_traces: list[Any]  # `LstmTrace` of each layer, or None without ``keep_trace``
 
 
 class PackedDecoder:
@@ -62,57 +67,58 @@ class PackedDecoder:
         self.num_categories, self.head = specification.num_categories, head
         self.patch, suffix = settings.patch, settings.suffix
         # for each layer: kernel and bias from the code to the initial states, and the LSTM
-        self._stack: list[tuple[Any, packed.LstmWeights]] = []
+        self._layers: list[tuple[Any, packed.LstmWeights]] = []
         for i in range(1, specification.depth + 1):
             projection = tuple(weights[f"start{suffix}_{i}/{name}"] for name in ("kernel", "bias"))
-            self._stack.append((projection, lstm_weights(weights, f"decoder{suffix}_{i}")))
-        # The first layer reads the code, position features and with teacher forcing the previous
-        # step. The code is the same at all steps, and the position in all sequences. So their
-        # products with the weights are computed once, and each step only adds the product of the
-        # previous step.
-        (projection, first), position_begin = self._stack[0], settings.num_inputs
+            self._layers.append((projection, get_lstm_weights(weights, f"decoder{suffix}_{i}")))
+        # The first layer reads the code, position features, and with teacher forcing the previous
+        # step. The code is the same at all steps of a sequence, and a position is the same in all
+        # sequences. So the products of codes and positions with the weights are computed once. Only
+        # the product of the previous step is computed at each step.
+        (projection, first), position_begin = self._layers[0], settings.num_inputs
         previous_begin = position_begin + settings.num_position_features
         self._code_weights = first.kernel[:position_begin], first.bias
         self._position_weights = first.kernel[position_begin:previous_begin]
         previous_kernel = first.kernel[previous_begin:]
         first_layer = packed.LstmWeights(previous_kernel, first.recurrent_kernel, first.bias)
-        self._stack[0] = projection, first_layer
+        self._layers[0] = projection, first_layer
         dense = f"head{suffix}/dense"
         self._dense_weights = weights[f"{dense}/kernel"], weights[f"{dense}/bias"]
         self._linear_map: Any = None  # (num_inputs, steps, outputs)
         self._linear_bias: Any = None  # (steps, outputs)
         # factors of the logits of the LSTM path, (outputs,) or (steps, outputs)
-        self.scale: Any = None
+        self.lstm_path_scale: Any = None
         if settings.linear_steps is not None:
             layer = f"linear_steps{suffix}"
             self._linear_map = linear_map(weights, layer)
             self._linear_bias = weights[f"{layer}/bias"]
-            self.scale = weights[f"head{suffix}/scale"]
-            if not settings.scales_by_step:  # all steps have the same factors
-                factors = np.tile(self.scale, self.patch)
+            self.lstm_path_scale = weights[f"head{suffix}/scale"]
+            if not settings.has_step_scales:  # all steps have the same factors
+                factors = np.tile(self.lstm_path_scale, self.patch)
                 kernel, bias = self._dense_weights
                 self._dense_weights = factors * kernel, factors * bias
         # terms of sequences of at most `_MAX_CACHED_PATCHES` patches, computed at the first use
-        self._cached_terms: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._cached_position_terms: tuple[np.ndarray, np.ndarray | None] | None = None
 
     def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
-        # teacher forcing of an autoregressive decoder reads ``inputs``, the rows of the encoder
+        # With ``inputs``, the rows (n_rows, channels) that the encoder reads, an
+        # autoregressive decoder gets the true previous steps (teacher forcing).
         patch_offsets, padded_offsets, rows = offsets, offsets, slice(None)
         if self.patch > 1:
             patch_offsets = compute_patch_offsets(offsets, self.patch)
             padded_offsets = patch_offsets * self.patch
             rows = concatenated_ranges(padded_offsets[:-1], lengths_from_offsets(offsets))
         num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
-        if self._cached_terms is None:
+        if self._cached_position_terms is None:
             num_cached = min(self._settings.max_patches, _MAX_CACHED_PATCHES)
-            self._cached_terms = self._position_terms(num_cached)
-        gate_inputs, biases = self._cached_terms
+            self._cached_position_terms = self._compute_position_terms(num_cached)
+        gate_inputs, biases = self._cached_position_terms
         if num_patches > len(gate_inputs):
-            gate_inputs, biases = self._position_terms(num_patches)
+            gate_inputs, biases = self._compute_position_terms(num_patches)
         gate_inputs = gate_inputs[:num_patches]
         previous = np.empty((patch_offsets[-1], 0), np.float32)
-        if self._settings.reads_previous and inputs is not None:
+        if self._settings.reads_previous_step and inputs is not None:
             encoded = _encode_steps(inputs[:, : len(self.num_categories)], self.num_categories)
             previous = np.zeros_like(encoded)
             previous[1:] = encoded[:-1]
@@ -132,16 +138,16 @@ class PackedDecoder:
     ) -> tuple[np.ndarray, DecoderTrace]:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
         # The result has all steps of all patches, also the padding that completes the last patch of
-        # a sequence; ``layout.unpadded_rows`` are the rows without padding. Latent optimization
-        # gives the weight 0 to padding, which is faster than to remove it in each evaluation.
-        # `gradient` needs the trace of a call with ``keep_trace``. The arrays of the new trace
-        # replace those of ``trace_to_overwrite`` in memory.
+        # a sequence. Most callers select ``layout.unpadded_rows``. Latent optimization keeps the
+        # padding with the weight 0, which is faster. Without ``keep_trace``,
+        # `compute_code_gradient` cannot use the trace. The new trace takes the memory of
+        # ``trace_to_overwrite``.
         trace = DecoderTrace(layout, [], [])
         hidden, offsets = layout.previous_steps, layout.patch_offsets
-        # of the first layer only
+        # only the first layer reads codes and positions
         gate_inputs: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
         gate_inputs["step_gate_inputs"] = layout.position_gate_inputs
-        for i, (projection, layer) in enumerate(self._stack):
+        for i, (projection, layer) in enumerate(self._layers):
             states = packed.product(codes, *projection)
             h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
             old_trace = None if trace_to_overwrite is None else trace_to_overwrite.lstm_traces[i]
@@ -151,42 +157,43 @@ class PackedDecoder:
             trace.cell_states.append(c)
             trace.lstm_traces.append(lstm_trace)
         kernel, bias = self._dense_weights
-        if layout.biases is not None:
-            linear_weights = self._linear_map, layout.biases
+        if layout.path_biases is not None:
+            linear_weights = self._linear_map, layout.path_biases
             linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
             bias = linear.reshape(len(hidden), kernel.shape[1])
-        if self._settings.scales_by_step:
+        if self._settings.has_step_scales:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
-            scale = np.tile(self.scale, (len(codes), 1))
+            scale = np.tile(self.lstm_path_scale, (len(codes), 1))
             logits = packed.product(hidden, kernel) * scale + bias
         else:
             logits = packed.product(hidden, kernel, bias).reshape(-1, self.head.num_outputs)
         return self.head.activate(logits), trace
 
-    def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
+    def compute_code_gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
         """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
-        # Names with d_ are gradients. The trace is that of a call with ``keep_trace``, and can be
-        # used once.
-        layout, transposed = trace.layout, self._transposed
+        # Names with d_ are gradients. The trace comes from a call with ``keep_trace``. It can be
+        # used only once, because the kernel overwrites it.
+        layout, transposed = trace.layout, self._transposed_weights
         d_codes: Any = np.float32(0)
         if self._linear_map is not None:
-            # the transpose of a linear path from codes to steps is one from steps to codes
+            # The transpose of a linear map from codes to steps is a linear map from steps to codes.
+            # So the operation of the encoder computes the gradient.
             d_codes = packed.linear_encode(d_logits, layout.padded_offsets, transposed["linear"])
         d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
-        for i in reversed(range(len(self._stack))):
+        for i in reversed(range(len(self._layers))):
             d_hidden, d_h, d_c = packed.lstm_gradient(trace.lstm_traces[i], d_hidden)
             # the initial cell state is a tanh, whose derivative is 1 - tanh**2
             d_state = np.concatenate([d_h, d_c * (1 - trace.cell_states[i] ** 2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
-        # after the first layer, this is the gradient of ``sequence_gate_inputs``
+        # the loop ends with the first layer, so this is the gradient of ``sequence_gate_inputs``
         return d_codes + packed.product(d_hidden, transposed["code"])
 
     @functools.cached_property
-    def _transposed(self) -> dict[str, np.ndarray]:
+    def _transposed_weights(self) -> dict[str, np.ndarray]:
         """Transposed weights, by which the gradient multiplies."""
         arrays = {"dense": self._dense_weights[0].T, "code": self._code_weights[0].T}
-        arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
+        arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._layers)}
         if self._linear_map is not None:
             arrays["linear"] = np.moveaxis(self._linear_map, 0, -1)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -201,25 +208,25 @@ class PackedDecoder:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
         # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
         # of a binary column, and the mean of a numeric column. With ``noise`` (n_rows, outputs), it
-        # gets a sample. Sequences are ordered from the longest to the shortest. So the sequences
-        # that have a step come first.
+        # gets a sample instead. The sequences are sorted from the longest to the shortest. So the
+        # sequences that have a given step come first.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
         decoded = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         states = []  # h and c of each layer, both (n_sequences, units)
-        for projection, layer in self._stack:
+        for projection, layer in self._layers:
             h_and_c = packed.product(codes[order], *projection)
             states.append((h_and_c[:, : layer.units], packed.tanh(h_and_c[:, layer.units :])))
         linear = None
-        if layout.biases is not None:
-            linear_weights = self._linear_map, layout.biases
+        if layout.path_biases is not None:
+            linear_weights = self._linear_map, layout.path_biases
             linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
         code_gate_inputs = packed.product(codes[order], *self._code_weights)
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step in range(len(layout.position_gate_inputs)):
-            # the active sequences are longer than ``step``
+            # a sequence is active as long as it has steps
             num_active = int(np.searchsorted(-lengths[order], -step))
             active = order[:num_active]
             hidden = _encode_steps(previous[:num_active], self.num_categories)
@@ -227,7 +234,7 @@ class PackedDecoder:
             gate_inputs["step_gate_inputs"] = layout.position_gate_inputs[step:]
             states = [(h[:num_active], c[:num_active]) for h, c in states]
             step_offsets = np.arange(num_active + 1)  # each sequence has one step
-            for i, (_, layer) in enumerate(self._stack):
+            for i, (_, layer) in enumerate(self._layers):
                 results = packed.lstm(hidden, step_offsets, layer, *states[i], **gate_inputs)
                 hidden, states[i], gate_inputs = results[0], results[1:3], {}
             rows, (kernel, bias) = offsets[active] + step, self._dense_weights
@@ -239,8 +246,8 @@ class PackedDecoder:
             previous = self.head.likeliest_values(outputs)
         return decoded
 
-    def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``position_gate_inputs`` and ``biases`` of `DecoderLayout` for a length."""
+    def _compute_position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return ``position_gate_inputs`` and ``path_biases`` of a `DecoderLayout`."""
         # the position features (n_patches, features) are those of `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
         periods = np.array(position_periods(self._settings.max_patches), np.float32)
@@ -251,19 +258,19 @@ class PackedDecoder:
         position_gate_inputs, biases = packed.product(features, self._position_weights), None
         if self._linear_map is not None:
             biases = np.tile(self._dense_weights[1], num_patches).reshape(-1, self.head.num_outputs)
-            if self._settings.scales_by_step:
-                biases *= self.scale[:num_patches]
+            if self._settings.has_step_scales:
+                biases *= self.lstm_path_scale[:num_patches]
             linear_bias = self._linear_bias[: len(biases)]
             biases[: len(linear_bias)] += linear_bias
         return position_gate_inputs, biases
 
 
-def _encode_steps(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+def _encode_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
     # as `TeacherForcing` does
-    missing = np.isnan(values)
+    missing = np.isnan(step_values)
     is_step = ~missing.all(axis=1, keepdims=True)
-    blocks = one_hot(values, num_categories)
+    blocks = one_hot(step_values, num_categories)
     return np.concatenate(
         [np.where(np.isnan(blocks), 0, blocks), is_step], axis=1, dtype=np.float32
     )

@@ -1,7 +1,6 @@
-"""The default encoder on packed rows.
+"""`PackedEncoder` is the encoder of the default model, on packed rows.
 
-A code is the sum of two paths. One path has LSTMs in both directions, and pools their states. The
-other path is linear. The length and ROCKET features may follow as further latent dimensions.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import functools
@@ -33,7 +32,7 @@ class PackedEncoder:
         self.specification = specification
         self._layers = [
             [
-                lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
+                get_lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
                 for direction in ("forward", "backward")
             ]
             for i in range(1, specification.depth + 1)
@@ -42,8 +41,10 @@ class PackedEncoder:
         self._linear_weights = None
         if specification.linear_steps is not None:
             self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
-            self._state_scale = weights["linear_code/scale"]
-        self._length_maps = None  # matrices (lengths, dims, dims) and offsets (lengths, dims)
+            self._lstm_path_scale = weights["linear_code/scale"]
+        # for each length, a matrix and an offset of the linear path: arrays (lengths, dims, dims)
+        # and (lengths, dims)
+        self._length_maps = None
         if specification.by_length:
             self._length_maps = weights["linear_code/maps"], weights["linear_code/offsets"]
         self.rocket_features = RocketFeatures(specification, weights)
@@ -53,6 +54,9 @@ class PackedEncoder:
 
     def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
+        # A code is the sum of two paths. One path has LSTMs in both directions, and pools their
+        # states. The other path is a linear map of all values. Further latent dimensions may hold
+        # the length and ROCKET features: random convolutions, pooled over the steps.
         values = one_hot(x, self.specification.num_categories)
         code = packed.product(self._pool_states(values, offsets), *self._code_weights)
         if self._linear_weights is not None:
@@ -62,29 +66,30 @@ class PackedEncoder:
                 maps, map_offsets = self._length_maps
                 lengths = np.minimum(lengths_from_offsets(offsets), len(maps) - 1)
                 centered = linear - map_offsets[lengths]
-                if len(lengths) == 1:  # faster than the loop
+                if len(lengths) == 1:  # without the loop, a single sequence is faster
                     linear = packed.product(centered, maps[lengths[0]])
                 else:
                     for length in np.unique(lengths):
                         rows = lengths == length
                         linear[rows] = packed.product(centered[rows], maps[length])
-            code = linear + self._state_scale * code
+            code = linear + self._lstm_path_scale * code
         if self.specification.length_dim:
             length_code = encode_lengths(lengths_from_offsets(offsets), self.specification)
             code = np.concatenate([code, length_code[:, None]], axis=1)
         if self._rocket_map is None:
             return code
-        # Centering before the product keeps the digits of small differences.
+        # Without centering, a large mean times a large weight would leave few digits for the
+        # differences between sequences.
         center, kernel = self._rocket_map
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
 
-    def _pool_states(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _pool_states(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
         lengths, patch = lengths_from_offsets(offsets), self.specification.patch
-        hidden = values
+        hidden = encoded_steps
         if patch > 1:
-            hidden, offsets = _fold_patches(values, offsets, patch)
+            hidden, offsets = _fold_patches(encoded_steps, offsets, patch)
         last_states = []
         for layer in self._layers:
             units = layer[0].units
@@ -110,7 +115,7 @@ class PackedEncoder:
 
 
 def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
-    """Return the offsets of the patches of sequences; the last patch may be incomplete."""
+    """Return the offsets (n_sequences + 1,) of patches of at most ``patch_size`` steps."""
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch_size))
 
 
@@ -118,7 +123,7 @@ def _fold_patches(
     x: np.ndarray, offsets: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return patches (n_patches, patch * channels + 1) of steps x, and offsets of the patches."""
-    # as `FoldSteps` does: the last column is the share of real steps in a patch
+    # As in `FoldSteps`, the last column is the share of the steps of a patch that are not padding.
     patch_offsets = compute_patch_offsets(offsets, patch_size)
     num_patches, num_channels = patch_offsets[-1], x.shape[1]
     padded = np.zeros((num_patches * patch_size, num_channels + 1), np.float32)
@@ -132,27 +137,27 @@ def _fold_patches(
 
 
 class RocketFeatures:
-    """Random convolutions pooled over time, as `PooledConvolutions` computes them."""
+    """Compute ROCKET features: random convolutions, pooled over time."""
 
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        # A model without ROCKET features in its codes has no weights of convolutions. Then the
-        # convolutions are drawn with a fixed seed.
+        # Only a model with ROCKET features in its codes stores the convolutions. Other models draw
+        # them with a fixed seed.
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
     def _convolutions(self) -> RandomConvolutions:
-        """Convolutions of the model."""
+        """Convolutions that the model stores, or else convolutions of the fixed seed."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
         return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
-    def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
+    def __call__(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Compute features (n_sequences, n_features) of one-hot encoded steps (n_rows, width)."""
         stride = self._specification.convolution_stride
-        return pool_random_convolutions(values, offsets, self._convolutions, stride=stride)
+        return pool_random_convolutions(encoded_steps, offsets, self._convolutions, stride=stride)
 
     def compute(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
@@ -164,7 +169,7 @@ class RocketFeatures:
 
 
 def pool_random_convolutions(
-    values: np.ndarray,
+    encoded_steps: np.ndarray,
     offsets: np.ndarray,
     convolutions: RandomConvolutions,
     *,
@@ -174,7 +179,7 @@ def pool_random_convolutions(
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
     # each kernel convolves one weighted sum of the channels
-    mixed = packed.product(values, channels)
+    mixed = packed.product(encoded_steps, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
     options: Any = {"stride": stride, "steepness": SIGMOID_STEEPNESS}
@@ -190,7 +195,7 @@ def pool_random_convolutions(
     return np.concatenate([*positive_shares, *maxima], axis=1)
 
 
-def lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
+def get_lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
     """Return the weights of an LSTM layer."""
     names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
     return packed.LstmWeights(*(weights[name] for name in names))

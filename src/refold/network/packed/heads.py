@@ -1,4 +1,4 @@
-"""What is decoded from a code, on packed rows: the outputs of each column, and the length.
+"""Turn the results of a decoder into outputs of each column, and codes into lengths.
 
 The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
 probability, and those of a categorical column are a probability for each category.
@@ -16,7 +16,11 @@ from refold.network.specification import Specification, length_std, log_length_s
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, make_quantity_mask
 
-# Minimum temperature of samples. A lower one gives the same samples, but scores beyond float32.
+# A row of an array is a step. The steps of all sequences follow one after another, without padding
+# (packed rows).
+#
+# Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
+# the range of float32.
 _MIN_TEMPERATURE = 1e-30
 # Maximum temperature of samples, for the same reason.
 _MAX_TEMPERATURE = 1e30
@@ -30,14 +34,14 @@ class Sampling(NamedTuple):
 
     @classmethod
     def from_temperature(cls, temperature: float, seed: int) -> "Sampling | None":
-        """Return a `Sampling`; None for temperature 0, at which the likeliest value is taken."""
+        """Return a `Sampling`, or None for temperature 0, which means no sampling."""
         if temperature == 0:
             return None
         return cls(float(min(max(temperature, _MIN_TEMPERATURE), _MAX_TEMPERATURE)), seed)
 
 
 class PackedLink(NamedTuple):
-    """How outputs of a column type are computed on packed rows."""
+    """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     # from logits (n_rows, width) to means or probabilities of the same shape; None changes nothing
     activate: Callable[[np.ndarray], np.ndarray] | None
@@ -53,13 +57,13 @@ LINKS = {
     "exponential": PackedLink(
         lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
     ),
-    # without rows there may be no categories either, which argmax refuses
+    # argmax refuses an array without categories, which a column without rows may have
     "softmax": PackedLink(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
 }
 
 
 class PackedHead:
-    """The columns of a decoder's outputs: activation, likeliest values, errors and samples."""
+    """Compute activations, likeliest values, errors and samples of the outputs of a decoder."""
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
@@ -69,7 +73,7 @@ class PackedHead:
         ]
         self.num_outputs = sum(self.widths)
         self.numeric_mask = make_quantity_mask(column_types)
-        self._all_numeric = all(column.type is NUMERIC for column in self.columns)
+        self._are_all_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits of shape (n_rows, outputs) into means and probabilities, in place."""
@@ -91,7 +95,7 @@ class PackedHead:
         """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
         # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
-        if self._all_numeric:  # squared errors of all columns at once, which is faster
+        if self._are_all_numeric:  # squared errors of all columns at once, which is faster
             difference = outputs - targets
             weighted = weights * difference
             return weighted * difference, 2 * weighted
@@ -101,14 +105,14 @@ class PackedHead:
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # Each link function is the canonical link of its loss. So the gradient with respect to
-            # the logits is the difference, times 2 for squared errors and times 1 for others.
+            # the logits is the output minus the target. For squared errors, it is twice that.
             gradient[:, block] = type_.gradient_factor * weight * (output - one_hot)
         return errors, gradient
 
     def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
         """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices."""
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
-        # each sequence has its own generator, so that its noise does not depend on other sequences
+        # each sequence has a generator of its own, because its noise must not depend on the others
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(index)])
             for _, type_, block in self.columns:
@@ -119,7 +123,8 @@ class PackedHead:
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
-        # by the Gumbel-max trick, for categories and for binary values
+        # The Gumbel-max trick: noise is added to scores, such that the likeliest category is a
+        # draw. It serves categorical and binary columns.
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
             scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
@@ -130,29 +135,29 @@ class PackedHead:
 
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
-    """Return the latent dimension (n_sequences,) of lengths: their standardized logarithm."""
+    """Return lengths as a latent dimension (n_sequences,): their standardized logarithm."""
     center, scale = specification.length_moments
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
 def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
-    # lengths up to a few hundred steps stay exact in codes that are stored as float16
+    # The logarithm keeps lengths up to a few hundred steps exact if codes are stored as float16.
     center, scale = specification.length_moments
     logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
     return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
 
 
 class LengthPredictor:
-    """Prediction of lengths from codes, by a hidden layer with GELU and a linear map."""
+    """Predict lengths from codes, by a hidden layer with GELU and a linear map."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
         self._std = np.float32(length_std(specification.length_deviation))
-        self._log_scales = log_length_scales(float(self._std))
+        self._initial_min_max_log_scale = log_length_scales(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
-        # the two outputs are the location and the log-scale of the distribution of the length
+        # the two outputs are the location (mean) and the log-scale of the distribution of a length
         kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
         self._output_weights = kernel, bias
         # the location alone is the predicted length
@@ -176,10 +181,10 @@ class LengthPredictor:
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
-        # the discretized logistic distribution of `LengthHead`, by the formula of `length_loss`
+        # The distribution is a discretized logistic one. `length_loss` explains the formula.
         z = packed.product(codes, *self._hidden_weights)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._output_weights).T
-        initial, minimum, maximum = self._log_scales
+        initial, minimum, maximum = self._initial_min_max_log_scale
         log_scale = np.clip(log_scale + initial, minimum, maximum)
         rate = np.exp(-log_scale)
         difference = lengths - (self._mean + self._std * location)
@@ -187,8 +192,8 @@ class LengthPredictor:
         return np.logaddexp(0, -a) + np.logaddexp(0, b) - np.log1p(-np.exp(-rate))
 
 
-def round_lengths(predicted: np.ndarray, max_length: int) -> np.ndarray:
-    """Round predicted lengths (n_sequences,) to 0 to ``max_length``; a DataError if one is NaN."""
-    rounded = np.rint(predicted)
+def round_lengths(predicted_lengths: np.ndarray, max_length: int) -> np.ndarray:
+    """Round and clip predicted lengths (n_sequences,); raise a DataError for NaN."""
+    rounded = np.rint(predicted_lengths)
     check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
     return np.clip(rounded, 0, max_length).astype(np.int64)

@@ -1,6 +1,6 @@
-"""The default model on packed rows, and the type of the network of any `refold.Model`.
+"""`PackedNetwork` is the default model on packed rows. `FittedNetwork` is the type of any network.
 
-`PackedNetwork` encodes, decodes, forecasts and measures errors without Keras.
+Packed rows are the steps of all sequences one after another, without padding.
 """
 
 import math
@@ -12,9 +12,9 @@ import numpy as np
 from refold.kernels import log_slow_fallback, why_not
 from refold.network.packed.batches import (
     concurrent_batches,
-    input_and_target,
     iterate_batches,
     make_batch,
+    make_input_and_targets,
 )
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
@@ -42,21 +42,21 @@ FittedNetwork = Union["PackedNetwork", "Network"]
 class ErrorTotals(NamedTuple):
     """Sums of errors over sequences; divided by the counts, they are mean errors."""
 
-    error: float  # losses of all observed values, by the type of their column
-    num_observed: int
-    length_error: float  # negative log-likelihoods of the lengths, in nats
+    error: float  # sum of the losses of all observed values, by the type of their column
+    num_observed: int  # number of observed values
+    length_error: float  # sum of the negative log-likelihoods of the lengths, in nats
     num_sequences: int
 
 
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
-    # It computes on the rows of `Sequences` without padding, so JAX need not compile it for each
-    # shape of a batch. Each output is a sum in a fixed order. So a code has the same bits whatever
-    # other sequences are encoded in the same call. `keras_models` builds the Keras models of the
-    # same weights when they are needed.
-    reads_padding: bool = True
-    # None, because it reads and writes any number of steps
+    # JAX must compile Keras models for each shape of a padded batch. Nothing is compiled here. Each
+    # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
+    # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
+    # are needed.
+    reads_padding: bool = True  # its Keras models tell padding, which is NaN, from values
+    # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
     max_decodable_steps: int | None = None
 
@@ -69,46 +69,46 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoders and length predictor by name, until the weights change
-        self._cache: dict[str, Any] = {}
+        # encoder, decoders and length predictor by name; it is emptied when the weights change
+        self._cached_parts: dict[str, Any] = {}
         # the `refold.models.Network` with which this network shares weights, if there is one
         self.keras_network: Any = None
-        # its variables, and their values when ``_weights`` was made from them
-        self._variables: list[Any] = []
-        self._variable_values: list[Any] = []
+        # variables of that network, and their values when ``_weights`` was last made from them
+        self._keras_variables: list[Any] = []
+        self._keras_values: list[Any] = []
 
     def share_weights(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras_network, self._variables = keras_network, keras_network.weights
+        self.keras_network, self._keras_variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
         if self.keras_network is not None:
-            values = [variable.value for variable in self._variables]
+            values = [variable.value for variable in self._keras_variables]
             # JAX never changes an array, so the same array has the same values. Other backends
             # change arrays, so their values are always copied.
-            is_unchanged = len(values) == len(self._variable_values) and all(
+            is_unchanged = len(values) == len(self._keras_values) and all(
                 new is old and type(new).__module__.startswith("jax")
-                for new, old in zip(values, self._variable_values, strict=True)
+                for new, old in zip(values, self._keras_values, strict=True)
             )
             if not is_unchanged:
                 # by name, because Keras sorts the layers of deep models in another order
                 self._weights = {
                     variable.path: np.asarray(value, np.float32, order="C")
-                    for variable, value in zip(self._variables, values, strict=True)
+                    for variable, value in zip(self._keras_variables, values, strict=True)
                 }
-                self._variable_values, self._cache = values, {}
+                self._keras_values, self._cached_parts = values, {}
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Replace the weights, given as arrays by name; other names are left out."""
+        """Replace the weights by arrays by name; names that are no weights are left out."""
         self._weights = {
             weight.name: np.asarray(weights[weight.name], np.float32, order="C")
             for weight in list_weights(self.specification)
             if weight.name in weights
         }
-        self._cache = {}
+        self._cached_parts = {}
 
     @property
     def autoregressive(self) -> bool:
@@ -123,18 +123,18 @@ class PackedNetwork:
     @property
     def encoder(self) -> PackedEncoder:
         """Encoder with the current weights."""
-        return self._cached("encoder", PackedEncoder)
+        return self._make_once("encoder", PackedEncoder)
 
     @property
     def decoder(self) -> PackedDecoder:
         """Decoder with the current weights."""
-        return self._cached("decoder", PackedDecoder, head=self.head)
+        return self._make_once("decoder", PackedDecoder, head=self.head)
 
     @property
     def length_predictor(self) -> LengthPredictor | None:
         """Predictor with the current weights; None if a latent dimension holds the length."""
         has_dimension = self.specification.length_dim > 0
-        return None if has_dimension else self._cached("length_predictor", LengthPredictor)
+        return None if has_dimension else self._make_once("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -146,13 +146,13 @@ class PackedNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # only latent optimization needs these; they are made once for all batches
+        # only latent optimization needs decoders; they are made once for all batches
         decoders = (self.decoder, self.length_predictor) if latent_steps else None
         learned_dim = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, scaled_sequences.offsets)
-            x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
+            x, targets = make_input_and_targets(self.specification, scaled_sequences.values, batch)
             batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
                 data = x, targets, batch.offsets, batch_codes
@@ -198,7 +198,7 @@ class PackedNetwork:
                 decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None:
                     decoded = self.head.sample(decoded, noise, temperature)
-            outputs[batch.rows] = decoded
+            outputs[batch.set_rows] = decoded
 
         with concurrent_batches(
             decode_batch, self.specification, offsets, "decode", verbose=verbose
@@ -208,21 +208,21 @@ class PackedNetwork:
         return outputs
 
     def reconstruction_error(
-        self, values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
+        self, scaled_values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
     ) -> ErrorTotals:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
         for batch in iterate_batches(self.specification, offsets):
-            x, targets = input_and_target(self.specification, values, batch)
+            x, targets = make_input_and_targets(self.specification, scaled_values, batch)
             codes = self.encoder(x, batch.offsets)
+            # with x, an autoregressive decoder reads the true previous steps (teacher forcing)
             layout = self.decoder.make_layout(batch.offsets, x)
             patch_outputs, _ = self.decoder(codes, layout)
             outputs = patch_outputs[layout.unpadded_rows]
-            # Numeric columns are measured without teacher forcing, as the decoder is used, because
-            # their error with teacher forcing is too low. Other columns are measured with teacher
-            # forcing, because their cross-entropy without it mostly measures what follows the first
-            # mistake.
+            # Numeric columns are measured without teacher forcing, which would make their error too
+            # low: users decode without it. Other columns are measured with teacher forcing. Without
+            # it, their cross-entropy would mostly measure what follows the first wrong step.
             if self.autoregressive and self.head.numeric_mask.any():
                 is_numeric = np.repeat(self.head.numeric_mask, self.head.widths)
                 decoded = self.decoder.decode_autoregressively(codes, layout)
@@ -239,14 +239,16 @@ class PackedNetwork:
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
-        decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
+        # ``recent_values`` (n_sequences, num_recent_values) are the last step, scaled, and then the
+        # differences of earlier steps from it; without recent steps, the array has no columns.
+        decoder = self._make_once("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent_values], axis=1, dtype=np.float32)
 
         def forecast_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            outputs[batch.rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
+            outputs[batch.set_rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
             for _ in batches:
@@ -265,9 +267,9 @@ class PackedNetwork:
             # a length far beyond the training lengths is not plausible
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, make: Any, **options: Any) -> Any:
-        """Return ``make`` of the current weights, or what it returned for them before."""
+    def _make_once(self, part_name: str, part_class: Any, **options: Any) -> Any:
+        """Return a ``part_class`` of the current weights; it is made once for the same weights."""
         weights = self.weights  # empties the cache if Keras changed the weights
-        if name not in self._cache:
-            self._cache[name] = make(self.specification, weights, **options)
-        return self._cache[name]
+        if part_name not in self._cached_parts:
+            self._cached_parts[part_name] = part_class(self.specification, weights, **options)
+        return self._cached_parts[part_name]

@@ -1,4 +1,4 @@
-"""A network that reads each column of a sequence by itself, as a curve of a fixed number of points.
+"""`CurveNetwork` reads each column of a sequence by itself, as a curve of a fixed number of points.
 
 A column of n steps is a weighted sum of n cosines. The cosine transform [1]_ computes the weights,
 here called coefficients. A curve of m points keeps the first m coefficients. So a column of at most
@@ -19,33 +19,35 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
 
-# Weights that were zero before the pretrained network was trained.
+# Weights that were zero before training. With zeros again, the network is as before its training.
 _INITIALLY_ZERO_WEIGHTS = (
     *("code/kernel", "code/bias", "head/dense/kernel", "head/dense/bias"),
     *("linear_code/change", "linear_code/bias", "linear_steps/change", "linear_steps/bias"),
 )
 # Maximum number of values that are transformed at once, to limit the memory.
-_MAX_VALUES_AT_ONCE = 1 << 20
-# A column is constant if its variance is at most this share of its squared mean. The transform of a
-# constant column of doubles has rounding errors of about 1e-32 of its squared mean.
-_MAX_ROUNDING_SHARE = 1e-28
+_MAX_TRANSFORMED_VALUES = 1 << 20
+# A column counts as constant if its variance is at most this share of its squared mean. The
+# variance of a constant column of doubles is not 0 but about 1e-32 of its squared mean, by rounding
+# errors.
+_MAX_CONSTANT_VARIANCE_SHARE = 1e-28
 
 
 class CurveNetwork(PackedNetwork):
-    """A network of any number of numeric columns, whose curves one `PackedNetwork` reads.
+    """Network of any number of numeric columns: one `PackedNetwork` reads the curve of each.
 
-    The code of a sequence has, for each column, the code of its curve and the length.
+    The code of a sequence has a part for each column: the code of the curve, and then the length.
     """
 
-    # A sequence is short if it has at most half as many steps as a curve has points. Before its
-    # training, the network reconstructs short sequences exactly by its linear path, and afterwards
-    # it does not. So short sequences use the initial network, as it was before its training.
+    # A sequence is short if it has at most half as many steps as a curve has points. The network as
+    # it was before its training, here called the initial network, reconstructs short sequences
+    # exactly, by its linear path. The trained network does not. So short sequences use the initial
+    # network.
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
-        self.curve_network = PackedNetwork(specification.inner, weights)
+        self.curve_network = PackedNetwork(specification.of_curve, weights)
         zeros = {name: np.zeros_like(weights[name]) for name in _INITIALLY_ZERO_WEIGHTS}
-        self._initial_network = PackedNetwork(specification.inner, {**weights, **zeros})
+        self._initial_network = PackedNetwork(specification.of_curve, {**weights, **zeros})
 
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
@@ -74,7 +76,8 @@ class CurveNetwork(PackedNetwork):
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
         del sampling  # numeric columns are not sampled
         num_points, num_columns = self.specification.grid, self.specification.num_outputs
-        # The lengths in the codes choose the network. They may differ from those of ``offsets``.
+        # The lengths in the codes decide which network decodes them, because the encoder chose the
+        # network by these lengths. The caller may ask for other lengths by ``offsets``.
         lengths = self.predict_lengths(codes)
         curve_dim = self.specification.curve_dim
         codes = codes.reshape(len(codes), num_columns, curve_dim + 1)[..., :curve_dim]
@@ -85,7 +88,7 @@ class CurveNetwork(PackedNetwork):
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
             curves[indices] = decoded.reshape(-1, num_columns, num_points)
         outputs = np.empty((offsets[-1], num_columns), np.float32)
-        for indices, step_rows in _group_by_length(offsets, num_columns):
+        for indices, step_rows in _group_rows_by_length(offsets, num_columns):
             outputs[step_rows] = resample(curves[indices], step_rows.shape[1]).transpose(0, 2, 1)
         return outputs
 
@@ -107,7 +110,8 @@ def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
 
 def interpolate_missing_values(sequences: Sequences) -> Sequences:
     """Replace missing values of sequences by straight lines between their neighbors."""
-    # Callers interpolate before they scale by sequence, so that the mean is that of the curve.
+    # Callers interpolate before they scale each sequence by itself, so that its mean is the mean of
+    # the curve, which has no missing values.
     if not np.isnan(sequences.values).any():
         return sequences
     values = sequences.values.copy()
@@ -123,9 +127,9 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
 
 
 def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray:
-    """Return the share of the variance of each sequence in its first ``num_dims`` cosines."""
-    # The shares (n_sequences,) are means over the columns. A code of ``num_dims`` dimensions
-    # explains at least this share of the variance.
+    """Return which share of the variance of each sequence its first ``num_dims`` cosines have."""
+    # The shares (n_sequences,) are means over the columns. A code of ``num_dims`` dimensions for
+    # each column explains at least this share of the variance.
     shares = np.ones(len(sequences))
     for indices, values in _group_values_by_length(sequences):
         if values.shape[2] > num_dims:
@@ -135,15 +139,15 @@ def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray
             total = squares[..., 1:].sum(axis=2)
             explained = squares[..., 1:num_dims].sum(axis=2)
             # A constant column loses nothing. Its coefficients are 0 up to rounding.
-            is_constant = total <= _MAX_ROUNDING_SHARE * squares[..., 0]
+            is_constant = total <= _MAX_CONSTANT_VARIANCE_SHARE * squares[..., 0]
             total[is_constant] = explained[is_constant] = 1.0
             shares[indices] = (explained / total).mean(axis=1)
     return shares
 
 
 def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
-    """Resample the last axis of values (..., steps) to a number of steps."""
-    # Resampling to more steps and back returns the original values.
+    """Resample the last axis of values (..., steps) to a number of steps, by cosines."""
+    # Values that are resampled to more steps and back are the original values.
     old_num_steps = values.shape[-1]
     if old_num_steps == new_num_steps:
         return values.astype(np.float32)
@@ -165,10 +169,10 @@ def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
 
 def _cosine_transform(values: np.ndarray) -> np.ndarray:
     """Return the orthonormal cosine transform of the last axis, in float64."""
-    # By a Fourier transform of the even steps, followed by the odd steps backwards: J. Makhoul, "A
-    # Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics, Speech, and
-    # Signal Processing 28, 1980. NumPy transforms one row after another, so the bits of a row do
-    # not depend on other rows. With SciPy they do.
+    # The method is a Fourier transform of the even steps followed by the odd steps backwards: J.
+    # Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics,
+    # Speech, and Signal Processing 28, 1980. NumPy transforms one row after another, so the bits of
+    # a row do not depend on other rows. With SciPy, they do.
     folded = np.concatenate([values[..., ::2], values[..., 1::2][..., ::-1]], axis=-1)
     norms, rotations = _cosine_factors(values.shape[-1])
     return (np.fft.fft(folded.astype(float)) * rotations).real * norms
@@ -188,18 +192,18 @@ def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, 
     """Yield indices of sequences of the same length, and their values (n, columns, steps)."""
     # missing values are interpolated
     values = interpolate_missing_values(sequences).values
-    for indices, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
+    for indices, step_rows in _group_rows_by_length(sequences.offsets, values.shape[1]):
         yield indices, values[step_rows].transpose(0, 2, 1)
 
 
-def _group_by_length(
+def _group_rows_by_length(
     offsets: np.ndarray, num_columns: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield indices of sequences of the same length, and the rows of their steps (n, steps)."""
     lengths = np.diff(offsets)
     for length in np.unique(lengths[lengths > 0]).tolist():
         indices = np.flatnonzero(lengths == length)
-        group_size = max(1, _MAX_VALUES_AT_ONCE // (length * num_columns))
+        group_size = max(1, _MAX_TRANSFORMED_VALUES // (length * num_columns))
         for start in range(0, len(indices), group_size):
             group = indices[start : start + group_size]
             yield group, offsets[group][:, None] + np.arange(length)
