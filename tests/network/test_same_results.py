@@ -19,7 +19,7 @@ __all__ = ["page"]
 FAST_CASES = ("patches, ROCKET", "mixed, autoregressive", "counts, scaled by sequence")
 DECODE_IN_PAGE = """codes => codes.map((code) => {
     const whole = Float32Array.from(code);
-    return atlas.model.lists(atlas.model.decode(whole, atlas.model.lengthOf(whole)));
+    return atlas.model.toLists(atlas.model.decode(whole, atlas.model.lengthOf(whole)));
 })"""
 
 

@@ -77,7 +77,9 @@ def test_long_computations_run_one_at_a_time_although_a_client_leaves(service):
         await service.batcher.run_in_background(work)
         return most_active
 
-    assert asyncio.run(run()) == 1
+    wait_until(lambda: service.server.started)
+    loop = service.server.servers[0].get_loop()
+    assert asyncio.run_coroutine_threadsafe(run(), loop).result(10) == 1
 
 
 ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
