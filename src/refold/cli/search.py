@@ -144,7 +144,7 @@ def cluster(
     *,
     index_file: Annotated[str | None, Parameter(name="--index", metavar="INDEX")] = None,
     output: options.TableOutput = "-",
-    cluster_file: Annotated[str | None, Parameter(name="--clusters", metavar="TABLE")] = None,
+    cluster_table_file: Annotated[str | None, Parameter(name="--clusters", metavar="TABLE")] = None,
     center_file: Annotated[str | None, Parameter(name="--centers", metavar="DATA")] = None,
     method: Annotated[str, Parameter(metavar="METHOD")] = "k-means",
     num_clusters: options.NumClusters = None,
@@ -164,7 +164,7 @@ def cluster(
         data_file: File of sequences, or -.
         index_file: Index from `refold index`, instead of DATA.
         output: File for one row per sequence, or -.
-        cluster_file: File for one row per cluster: .jsonl, .csv or .parquet.
+        cluster_table_file: File for one row per cluster: .jsonl, .csv or .parquet.
         center_file: File for the decoded centers, one per cluster.
         method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
         min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
@@ -174,7 +174,7 @@ def cluster(
     check_exactly_one("DATA or --index", data_file, index_file)
     files = CommandFiles(data_file)
     target = files.add_output(output, TABLE_FORMATS)
-    table_target = files.add_optional_output("--clusters", cluster_file, TABLE_FORMATS)
+    table_target = files.add_optional_output("--clusters", cluster_table_file, TABLE_FORMATS)
     center_target = files.add_optional_output("--centers", center_file)
     picture_target = files.add_optional_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)

@@ -161,7 +161,7 @@ def _make_rng_and_lengths(
     check_integer("seed", seed, minimum=0)
     check_integer("n", n)
     check_integer("min_steps", min_steps, minimum=0)
-    check_integer("steps", max_steps, minimum=max(min_steps, 1))
+    check_integer("max_steps", max_steps, minimum=max(min_steps, 1))
     rng = np.random.default_rng(seed)
     return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 

@@ -168,7 +168,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     if has_tokens and len(unclassified_indices):
         max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // max_steps))
         reference = real[np.sort(rng.permutation(unclassified_indices)[:max_reference])]
-        num_unseen, num_ngrams = _count_unseen_ngrams(sequences, reference)
+        num_unseen, num_ngrams = _count_unseen_and_all_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
         for half in (slice(count, None), slice(count)):
             # of all sequences and columns together
@@ -231,7 +231,7 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
     return np.nan_to_num(np.concatenate(features, axis=1))
 
 
-def _count_unseen_ngrams(
+def _count_unseen_and_all_ngrams(
     sequences: Sequences, reference_sequences: Sequences
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of n-grams that are not in the reference, and the number of all n-grams."""

@@ -142,8 +142,9 @@ def _convert_blocks(
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
-            f"{first_row_names[i]} or a later one comes after rows of another id. Sort data that "
-            f"are larger than memory by column {options.id!r}{then_by_time}."
+            f"{first_row_names[i]} or a later one comes after rows of another id. Data that "
+            "are too large to be read at once must be sorted: sort the file by column "
+            f"{options.id!r}{then_by_time}."
         )
 
 
@@ -403,7 +404,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
         with lock_path(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _free_disk_space(folder, files)
-                log(f"{files.root} is larger than memory, so its values are copied to {entry}.")
+                log(f"{files.root} is too large to be read at once: its values go to {entry}.")
                 with folder_deleted_on_error(folder) as new_entry:
                     convert_to_folder(files, new_entry)
                     # The entry gets its name when it is complete. If this file system has no locks,
@@ -446,7 +447,7 @@ def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{files.root} is larger than memory, and needs {needed_bytes / 1e9:.1f} GB of disk in "
-            f"{folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with more space in "
+            f"{files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} GB of "
+            f"disk in {folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with more space in "
             f"the environment variable {CACHE_FOLDER_VARIABLE}."
         )

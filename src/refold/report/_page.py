@@ -271,7 +271,7 @@ MAX_SUBTITLE_CHARACTERS = 38
 # Gap between panels, for ticks and titles, as a share of the height of a panel.
 PANEL_GAP_SHARE = 0.35
 # Largest number of characters in the name of a tick on a phone.
-MAX_NARROW_TICK_CHARACTERS = 16
+MAX_PHONE_TICK_CHARACTERS = 16
 # Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
 # Largest number of characters in a line of the title of an axis on a phone.
@@ -448,7 +448,7 @@ def _make_axis(
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
     if axis.tick_names:
         stride = -(-len(axis.tick_names) // (max_ticks or len(axis.tick_names)))  # rounded up
-        max_characters = MAX_NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
+        max_characters = MAX_PHONE_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
         names = [escape_text(name, max_characters) for name in axis.tick_names[::stride]]
         positions = [*range(0, len(axis.tick_names), stride)]
         options |= {"tickmode": "array", "tickvals": positions, "ticktext": names}

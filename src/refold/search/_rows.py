@@ -20,7 +20,6 @@ from refold.errors import DataError, ParameterError
 from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapt_to_data, model_of
 from refold.network.packed.batches import iterate_encoded_batches
-from refold.network.specification import Specification
 from refold.search._features import FeatureInput, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
@@ -168,7 +167,7 @@ def _iterate_feature_inputs(
         # after its latent dimensions, a code has the statistics that scaling removes
         statistics = sequences_or_codes[:, specification.latent_dim :]
         scaled = model.decode_to_scaled(sequences_or_codes)
-    scaled, is_missing = _fill_gaps(scaled, specification)
+    scaled, is_missing = _fill_gaps(scaled, specification.num_categories)
     statistics = np.asarray(statistics, np.float32)  # (n_sequences, n_statistics)
     if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
@@ -182,7 +181,7 @@ def _iterate_feature_inputs(
         yield rows, FeatureInput(values, block.offsets, statistics[rows], is_missing[rows])
 
 
-def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
+def _fill_gaps(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences, np.ndarray]:
     """Fill gaps with the nearest observed step.
 
     Also return whether a column of a sequence counts as missing, (n_sequences, n_columns).
@@ -195,7 +194,7 @@ def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequenc
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
     # A missing categorical column gets the category after its last one. A missing numeric column
     # becomes 0, because its number of categories is 0.
-    values = np.where(is_missing[sequence_of_step], specification.num_categories, scaled.values)
+    values = np.where(is_missing[sequence_of_step], num_categories, scaled.values)
     for column in values.T:
         gap_rows = np.flatnonzero(np.isnan(column))
         observed_rows = np.flatnonzero(~np.isnan(column))

@@ -433,7 +433,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     elif codes is not None:
         codes = _check_codes_to_decode(model.fitted_model, codes, None).codes
 
-    def find_hits() -> Any:
+    def query_index() -> Any:
         try:
             settings = {"k": fields.k, "where": fields.where}
             return model.search_index.search(sequences, codes=codes, ids=ids, **settings)
@@ -443,7 +443,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
             ) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, find_hits)
+    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, query_index)
 
     def make_json_content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()

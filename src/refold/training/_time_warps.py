@@ -117,7 +117,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_DENSITY_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
     for is_test in (fold == i for i in range(_NUM_FOLDS)):
-        gains[..., is_test] = _compute_log_density_gains(
+        gains[..., is_test] = _compute_warp_gains(
             series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
         )
     is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else it may be chance
@@ -126,13 +126,13 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     return _CANDIDATE_WARP_STDS[best] if gains[best] > _MIN_DENSITY_GAIN else 0.0
 
 
-def _compute_log_density_gains(
-    series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
+def _compute_warp_gains(
+    training_series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
     """Return the gains in log density per component (counts, candidates, test series)."""
-    n, num_steps = series.shape[:2]
-    mean = series.mean(axis=0)
-    centered = (series - mean).reshape(n, -1)
+    n, num_steps = training_series.shape[:2]
+    mean = training_series.mean(axis=0)
+    centered = (training_series - mean).reshape(n, -1)
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE_SHARE * singular_values[0]).sum()))
     directions = directions[: min(latent_dim, rank, max(_DENSITY_COMPONENT_COUNTS))].T
@@ -141,7 +141,10 @@ def _compute_log_density_gains(
     unwarped_densities = _compute_log_densities(points, centers)
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_WARPED_COPIES, _MAX_WARPED_COPY_VALUES // mean.size) // n)
-    copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
+    copies, copy_lengths = (
+        np.tile(training_series, (num_copies, 1, 1)),
+        np.tile(lengths, num_copies),
+    )
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:

@@ -406,13 +406,15 @@ class Training:
             self._write_checkpoint()
         return None
 
-    def _validate(self, shard: Shard) -> float:
+    def _validate(self, validation_data: Shard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums(), self._processes.to_host(self._progress.state)
-        for batch_run in self._batches.iter_runs(shard.sequence_indices):
+        for batch_run in self._batches.iter_runs(validation_data.sequence_indices):
             start_time = time.perf_counter()
-            batch_run = batch_run._replace(indices=shard.find_positions(batch_run.indices))
-            totals = totals.plus(self._engine.evaluate(state, shard.data, batch_run))
+            batch_run = batch_run._replace(
+                indices=validation_data.find_positions(batch_run.indices)
+            )
+            totals = totals.plus(self._engine.evaluate(state, validation_data.data, batch_run))
             seconds = time.perf_counter() - start_time
             self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
         return self._engine.loss(totals)
