@@ -110,8 +110,8 @@ def test_lists_of_lists_and_sorted_tables_are_read_into_memory(tmp_path, monkeyp
     assert read(path).lengths.tolist() == [2, 1, 1]
     monkeypatch.setattr("refold.files.parquet.CHUNK_BYTES", 1)
     match = (
-        r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id\. "
-        "must be sorted: sort the file by column 'id', then by 'time'"
+        r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id"
+        ".*sort the file by column 'id', then by 'time', or add sort=True"
     )
     with pytest.raises(DataError, match=match):
         read_as_mapped(path)
@@ -311,7 +311,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written(cache, path, tmp_path, 
     disk = namedtuple("Disk", "total used free")
     monkeypatch.setattr(mapped_files.shutil, "disk_usage", lambda _: disk(0, 0, 100))
     write(SERIES[:9], tmp_path / "other.parquet")
-    message = r"other\.parquet is too large to be read at once, and needs 0\.0 GB of disk in .*REFOLD_CACHE"
+    message = r"other\.parquet is too large to be read at once, and needs 0.* in .*REFOLD_CACHE"
     with pytest.raises(FileAccessError, match=message):
         read(tmp_path / "other.parquet", memory_bytes=1)
     assert entry_names(cache) == []  # older entries went first

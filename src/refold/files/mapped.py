@@ -28,7 +28,7 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.atomic_files import lock_path
 from refold._support.messages import log, warn
-from refold.errors import DataError, FileAccessError, RefoldError
+from refold.errors import DataError, FileAccessError, RefoldError, argument
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, convert_long_table
 from refold.sequences._encoding import (
@@ -144,7 +144,8 @@ def _convert_blocks(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
             f"{first_row_names[i]} or a later one comes after rows of another id. Data that "
             "are too large to be read at once must be sorted: sort the file by column "
-            f"{options.id!r}{then_by_time}."
+            f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
+            "all values."
         )
 
 
@@ -447,7 +448,7 @@ def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} GB of "
-            f"disk in {folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with more space in "
-            f"the environment variable {CACHE_FOLDER_VARIABLE}."
+            f"{files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} GB "
+            f"of disk in {folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with "
+            f"more space in the environment variable {CACHE_FOLDER_VARIABLE}."
         )
