@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from refold.cli._outputs import spell_as_options
-from refold.errors import FileAccessError, Message, ParameterError, argument, spelled
+from refold.errors import FileAccessError, Message, ParameterError, argument, python_or_cli
 
 
 def test_an_error_with_an_argument_is_pickled_and_one_without_has_none():
@@ -16,7 +16,7 @@ def test_an_error_with_an_argument_is_pickled_and_one_without_has_none():
         assert copy.argument == "latent_dim"
         assert spell_as_options(copy.message) == "--latent-dim 8 is too large for --units."
     # without an argument, but with a text for the command line
-    error = ParameterError(f"There are none: {spelled('call fit()', 'run `refold fit`')}.")
+    error = ParameterError(f"There are none: {python_or_cli('call fit()', 'run `refold fit`')}.")
     assert error.argument is None
     assert str(error) == "There are none: call fit()."
     assert spell_as_options(error.message) == "There are none: run `refold fit`."

@@ -5,8 +5,9 @@ Each class also inherits from the matching built-in exception, so ``except Value
 command line prints the message and exits with code 2.
 
 A message names arguments as Python spells them, ``latent_dim=8``. The command line prints the same
-message with its own options, ``--latent-dim 8``. For this, `argument` and `spelled` put invisible
-marks around the arguments in a text, and `Message` keeps the marked text beside the text to show.
+message with its own options, ``--latent-dim 8``. For this, `argument` and `python_or_cli` put
+invisible marks around the arguments in a text, and `Message` keeps the marked text beside the text
+to show.
 """
 
 import re
@@ -35,7 +36,7 @@ _START_MARK = "\x02"
 _SEPARATOR_MARK = "\x1f"
 # The mark after an argument.
 _END_MARK = "\x03"
-# Group 1 is the spelling in Python. Group 2 is the spelling on the command line, if `spelled`
+# Group 1 is the spelling in Python. Group 2 is the spelling on the command line, if `python_or_cli`
 # marked both.
 _ARGUMENT_PATTERN = re.compile(
     f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
@@ -64,7 +65,7 @@ class Message(str):
     def argument(self) -> str | None:
         """Name of the first argument in the text, or None."""
         names = (match[1].partition("=")[0] for match in _ARGUMENT_PATTERN.finditer(self.marked))
-        # the text in the marks may not begin with a name: `spelled` may mark a call
+        # the text in the marks may not begin with a name: `python_or_cli` may mark a call
         return next((name for name in names if name.isidentifier()), None)
 
     def spell_for_command_line(self, spell_option: Callable[[str], str]) -> str:
@@ -80,7 +81,7 @@ def argument(name: str = "", /, **value: Any) -> str:
     return f"{_START_MARK}{name}{_END_MARK}"
 
 
-def spelled(python_text: str, command_line_text: str) -> str:
+def python_or_cli(python_text: str, command_line_text: str) -> str:
     """Return marked text for a message: one wording for Python, another for the command line."""
     return f"{_START_MARK}{python_text}{_SEPARATOR_MARK}{command_line_text}{_END_MARK}"
 

@@ -104,7 +104,7 @@ def test_bad_input_of_detection(uncalibrated, ae, tmp_path):
     with pytest.raises(ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves no"):
         fit_without_training(sines(2), calibration_fraction=0.9)
     write(sines(30), tmp_path / "sines.parquet")
-    with pytest.raises(ParameterError, match="sequences in memory, and these are larger"):
+    with pytest.raises(ParameterError, match="sequences in memory, and these are too large"):
         fit_without_training(read_as_mapped(tmp_path / "sines.parquet"), calibration_fraction=0.5)
 
 

@@ -83,15 +83,10 @@ def _make_list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any)
 # Types of positional arguments.
 FileArgument = Annotated[str, _make_file_argument()]
 OptionalFileArgument = Annotated[str | None, _make_file_argument()]
-ModelFile = Annotated[
-    str, _make_file_argument(name="MODEL", help="Model file from `refold fit`, or series.")
-]
-PretrainedModel = Annotated[
-    str,
-    _make_file_argument(
-        name="MODEL", help="series, or series-16 for the first 16 numbers of codes."
-    ),
-]
+_MODEL_HELP = "Model file from `refold fit`, or the word series for the pretrained model."
+ModelFile = Annotated[str, _make_file_argument(name="MODEL", help=_MODEL_HELP)]
+_SERIES_HELP = "The word series for the pretrained model, or series-16 for its first 16 numbers."
+PretrainedModel = Annotated[str, _make_file_argument(name="MODEL", help=_SERIES_HELP)]
 DataFile = Annotated[str, _make_file_argument(name="DATA", help="File of sequences, or -.")]
 OptionalModelFile = Annotated[str | None, _make_file_argument(name="MODEL")]
 OptionalDataFile = Annotated[str | None, _make_file_argument(name="DATA")]
@@ -156,7 +151,7 @@ NormalFile = Annotated[
 ]
 LabelFile = Annotated[
     str | None,
-    Parameter(metavar="FILE", help="File with that column. [default: DATA]", name="--labels"),
+    Parameter(metavar="FILE", help="File of the --label column. [default: DATA]", name="--labels"),
 ]
 LabelColumn = Annotated[str | None, Parameter(metavar="NAME", name="--label")]
 InputFormat = Annotated[
@@ -249,9 +244,9 @@ class ClipOptions:
 def check_required_option(
     option: str, value: object, required_option: str, required_value: object
 ) -> None:
-    """Refuse an option that is set without the option that it requires, such as --on CLUSTER."""
+    """Refuse an option that is set if the option that it requires is not set."""
     if is_set(value) and not is_set(required_value):
-        # the first sentence names only the option: "--on CLUSTER" without "CLUSTER"
+        # For "--on CLUSTER", the message ends in "needs --on. Add --on CLUSTER."
         raise ParameterError(f"{option} needs {required_option.split()[0]}. Add {required_option}.")
 
 
@@ -259,6 +254,7 @@ def check_conflicts(option: str, conflicting_values: Mapping[str, object]) -> No
     """Refuse an option if any of the conflicting values is set; the keys are Python arguments."""
     names = [name for name, value in conflicting_values.items() if is_set(value)]
     if names:
+        # the error names one of them, the first by alphabet
         raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 
 

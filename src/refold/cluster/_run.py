@@ -50,7 +50,7 @@ from refold.errors import (
     RefoldError,
     SchemaError,
     argument,
-    spelled,
+    python_or_cli,
 )
 from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
@@ -411,7 +411,7 @@ def _run_operation(
     if model.any_columns:
         raise ParameterError(
             "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
-            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
+            f"it to a part of the data: {python_or_cli('model.adapt(X)', '`refold adapt`')}."
         )
     if not isinstance(model.network, PackedNetwork):
         specification = model.specification

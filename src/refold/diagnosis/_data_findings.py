@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refold.errors import DataError, Message, argument, spelled
+from refold.errors import DataError, Message, argument, python_or_cli
 from refold.model import SequencesLike
 from refold.sequences import (
     Column,
@@ -373,7 +373,7 @@ def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> 
             "unsorted-time",
             f"Column {name!r} looks like times, but goes back or repeats at "
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
-            + spelled(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
+            + python_or_cli(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
     elif is_ascending:
         yield Finding(

@@ -19,7 +19,7 @@ from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, data_findings, draw_sample, sort_by_importance
-from refold.errors import DataError, DivergedError, argument, spelled
+from refold.errors import DataError, DivergedError, argument, python_or_cli
 from refold.evaluation import Fidelity, PCABaseline, fidelity
 from refold.model import History, SequencesLike
 from refold.sequences import Sequences
@@ -320,7 +320,7 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
         )
 
     if measurements.wrong_length_share > _MAX_WRONG_LENGTH_SHARE:
-        lengths = spelled("inverse_transform(codes, lengths=...)", "refold decode --lengths")
+        lengths = python_or_cli("inverse_transform(codes, lengths=...)", "refold decode --lengths")
         yield Finding(
             "wrong-lengths",
             f"The decoded lengths of {measurements.wrong_length_share:.0%} of the held-out "

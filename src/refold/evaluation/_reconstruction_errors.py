@@ -65,7 +65,7 @@ def entry_errors(
     original, reconstructed = _check_pair(original, reconstructed)
     num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
-        check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
+        check_input_type("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
         if scaler.mode != "features" or len(scaler.mean_) != num_columns:
             raise ParameterError(
                 f"Errors of {num_columns} columns are measured in the units of the training "
@@ -395,7 +395,7 @@ class Fidelity:
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.
 
-        The text introduces the first measure of PCA by ``name``, and the others by "PCA".
+        ``name`` is what PCA is called where it first appears. After that, it is "PCA".
         """
         fields = ["nmse", "accuracy"] if self.nmse is not None else ["accuracy", "exact"]
         texts = []
@@ -406,13 +406,14 @@ class Fidelity:
             to_text = format_short if field == "nmse" else as_percent
             text = f"{field.replace('nmse', 'NMSE')} {to_text(value)}"
             if pca_value is not None:
-                text, name = f"{text}, {name} {to_text(pca_value)}", "PCA"
+                text += f", {name} {to_text(pca_value)}"
+                name = "PCA"  # only the first mention has the given name
             texts.append(text)
         return "; ".join(texts)
 
 
-# All errors that Refold shows come from this function. Reconstructions have predicted lengths: a
-# step that they lack counts as zero in standardized units, and an extra step is ignored.
+# The NMSE, the accuracy and the exact match that Refold shows all come from this function. The
+# lengths of reconstructions are predicted, so steps may be missing; `entry_errors` counts them.
 def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
@@ -449,10 +450,10 @@ class ErrorCurve:
         Latent dimensions, ascending.
     errors, pca : tuple of float
         Error of a fit with codes of each size, and of PCA with this number of components. PCA has
-        fewer components if the data do not have this number.
+        fewer components where the data do not allow that many.
     measure : {"NMSE", "1 - accuracy"}
         Measure of the errors: normalized squared error of the numeric columns or, if no column is
-        numeric, the share of the steps with a wrong token.
+        numeric, the share of steps with a wrong binary or categorical entry.
     num_sequences, num_held_out : int
         Number of all sequences used, and of held-out ones.
     complete : bool
@@ -550,7 +551,7 @@ def _sum_squared_errors_and_values(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> tuple[float, float]:
     """Return the sums of the squared errors and of the squared values, both standardized."""
-    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
+    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

@@ -17,7 +17,7 @@ import numpy as np
 
 from refold._support.atomic_files import atomic_writer
 from refold._support.messages import warn
-from refold.errors import ParameterError, spelled
+from refold.errors import ParameterError, python_or_cli
 from refold.explore._atlas import MAP_NAMES, Atlas
 from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
@@ -96,12 +96,13 @@ def check_exportable(model: ModelLike) -> None:
     if model_of(model).specification.reads_curves:
         raise ParameterError(
             "A page cannot compute with the pretrained model, whose curves it does not know. Open "
-            f"it {spelled('with refold.explore.explore', 'without --export')}, or fit a model."
+            f"it {python_or_cli('with refold.explore.explore', 'without --export')}, or fit a "
+            "model."
         )
     if not isinstance(model_of(model).network, PackedNetwork):
         raise ParameterError(
             "Only default models with LSTMs can be exported, because a page has no Keras. Open "
-            f"this model {spelled('with refold.explore.explore', 'without --export')}."
+            f"this model {python_or_cli('with refold.explore.explore', 'without --export')}."
         )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from refold._support.arrays import MIN_UMAP_VECTORS, linspace_indices, umap_layout
 from refold._support.optional_imports import how_to_install, is_installed
-from refold.errors import MissingExtraError, ParameterError, RefoldError, spelled
+from refold.errors import MissingExtraError, ParameterError, RefoldError, python_or_cli
 from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
@@ -235,7 +235,7 @@ def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
     if not MIN_UMAP_VECTORS <= len(vectors) <= _MAX_UMAP_SEQUENCES:
         raise ParameterError(
             f"A UMAP map needs {MIN_UMAP_VECTORS} to {_MAX_UMAP_SEQUENCES:,} sequences. There are "
-            f"{len(vectors):,}. Show some of them{spelled('', ' with --max-sequences')}."
+            f"{len(vectors):,}. Show some of them{python_or_cli('', ' with --max-sequences')}."
         )
     if not is_installed("umap"):
         raise MissingExtraError(

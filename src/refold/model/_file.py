@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_arrays
 import refold
 from refold._support.atomic_files import atomic_writer, local_path
 from refold._support.optional_imports import check_training_packages
-from refold.errors import MissingFileError, ModelFileError, spelled
+from refold.errors import MissingFileError, ModelFileError, python_or_cli
 from refold.model._training_statistics import (
     Calibration,
     Fingerprints,
@@ -191,7 +191,7 @@ def restore_model_fields(
     if "checkpoint" in config:
         raise ModelFileError(
             f"{file_name} is a checkpoint of a training, not a model. Resume it with "
-            f"{spelled('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
+            f"{python_or_cli('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
         )
     try:
         specification = Specification(**config["specification"])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import refold
 from refold._support.messages import pluralize, warn
 from refold._support.rules import check, check_fraction, check_integer, integer_rule
-from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
+from refold.errors import DataError, ParameterError, SchemaError, argument, python_or_cli
 from refold.evaluation import (
     ForecastErrors,
     conformal_margins,
@@ -225,8 +225,8 @@ def _compute_bound_margins(
             "calibration sequences, which are longer than the forecast and not trained on. Got "
             f"{0 if residuals is None else len(residuals)}. Fit with "
             f"{argument(calibration_fraction=0.2)}, "
-            f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask for a "
-            "larger share."
+            f"{python_or_cli('give more to calibrate()', 'give more with --normal DATA')}, or ask "
+            "for a larger share."
         )
     else:
         margins = conformal_margins(residuals[:, :num_steps], alpha)

@@ -26,7 +26,7 @@ from refold._support.rules import (
     check_not_empty,
     number_rule,
 )
-from refold.errors import DataError, ParameterError, argument, spelled
+from refold.errors import DataError, ParameterError, argument, python_or_cli
 from refold.evaluation import ForecastErrors, exact, explained_variance, min_calibration_sequences
 from refold.model._anomalies import (
     MAX_STORED_ERRORS,
@@ -583,11 +583,12 @@ class Model:
         alpha = check_fraction("alpha", alpha, "rate of false alarms")
         min_calibrated = min_calibration_sequences(alpha)
         if self.calibration is None or self.num_calibrated < min_calibrated:
-            more = spelled("give more to calibrate()", "give more with --normal DATA")
+            more = python_or_cli("give more to calibrate()", "give more with --normal DATA")
             remedy = f"Fit with {argument(calibration_fraction=0.2)}, or {more}."
             if self.is_pretrained:
                 series = f"{2 * min_calibrated} normal series"
-                remedy = spelled(f"Give calibrate() {series}", f"Give {series} with --normal DATA")
+                in_python, in_shell = f"calibrate() {series}", f"{series} with --normal DATA"
+                remedy = f"Give {python_or_cli(in_python, in_shell)}"
                 remedy += ": half of them teach what is normal."
             elif self.num_calibrated:
                 # The smallest p-value of n sequences is 1 / (n + 1). It is rounded up to three
@@ -647,7 +648,7 @@ class Model:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
                 f"none. Fit with {argument(validation_fraction=0.1)}, or "
-                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+                f"{python_or_cli('give some to calibrate()', 'give --normal DATA')}."
             )
         return drift
 
@@ -1044,7 +1045,8 @@ class Model:
         if self.window is None:
             in_python = "adapt(X, max_lost_variance=0.1)"
             in_shell = "refold adapt --max-lost-variance 0.1"
-            remedy = f" Cut such series into windows, to lose less: {spelled(in_python, in_shell)}."
+            remedy = python_or_cli(in_python, in_shell)
+            remedy = f" Cut such series into windows, to lose less: {remedy}."
         warn(
             f"Codes of {self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % "
             f"of the variance of your series on average, and {100 * shares.min():.0f} % for the "

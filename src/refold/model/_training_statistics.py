@@ -11,7 +11,7 @@ import pyarrow as pa
 from refold._support.messages import format_short, pluralize
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold.errors import ParameterError, spelled
+from refold.errors import ParameterError, python_or_cli
 
 # Numbers of components that are tried for a mixture. More components would take more time.
 _TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -101,9 +101,10 @@ class ReferenceStatistics:
     def require_precision(self) -> np.ndarray:
         """Return the precision; refuse a model that has not learned what is normal."""
         if self.precision is None:
+            in_shell = "--normal DATA, also of refold adapt"
             raise ParameterError(
                 "This model does not know what is normal in your data. Calibrate it first: "
-                f"{spelled('model.calibrate(normal)', '--normal DATA, also of refold adapt')}."
+                f"{python_or_cli('model.calibrate(normal)', in_shell)}."
             )
         return self.precision
 

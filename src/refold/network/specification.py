@@ -41,7 +41,7 @@ class Specification:
     Attributes
     ----------
     architecture : str
-        One of ``ARCHITECTURES``, or ``"custom"`` for a user's own models.
+        One of ``ARCHITECTURES`` in `network.keras.build`, or ``"custom"`` for a user's own models.
     column_types, num_categories : list
         Type of each column, and its number of categories (0 if it is not categorical).
     observed_flags : bool
@@ -62,13 +62,15 @@ class Specification:
         decoder also reads the previous step: in training that of the sequence (teacher forcing),
         and in `decode_autoregressively` its own output. It needs LSTMs, and no patches.
     variational : bool
-        Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
+        Whether to add the model ``posterior``, which returns the mean and log-variance of a code.
+        The training of Refold uses it; ``compile`` and ``fit`` of Keras do not.
     patch : int
         Number of steps that the LSTMs read and write at once; the linear path has no patches.
     linear_path : bool, optional
-        Whether to add the linear path; by default, it is added if a column is numeric.
+        Whether to add the linear path; by default, it is added if a column is numeric or a count.
     rocket_dim : int
-        Number of last latent dimensions. They are an untrained linear map of ROCKET features.
+        Number of latent dimensions, at the end of the code, that are an untrained linear map of
+        ROCKET features.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
     cell : {"lstm", "gru"}
@@ -122,7 +124,7 @@ class Specification:
 
     @property
     def learned_dim(self) -> int:
-        """Number of first latent dimensions, which are learned."""
+        """Number of learned latent dimensions, which come first."""
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
@@ -215,7 +217,7 @@ class Specification:
             return DecoderSettings("", *sizes, reads_previous_step=self.decoder == "autoregressive")
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` does not apply here. The forecast decoder has a linear path if
-        # it reads recent values or if a column is numeric.
+        # it reads recent values or if a column is numeric or a count.
         if self.recent_steps or make_quantity_mask(self.column_types).any():
             limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
@@ -231,7 +233,7 @@ class DecoderSettings(NamedTuple):
     max_steps: int
     patch: int
     linear_steps: int | None  # steps with weights of a linear path; None without a linear path
-    # whether the outputs of the LSTMs are multiplied by other factors at each step
+    # whether each step has its own factors for the outputs of the LSTMs; else all have the same
     has_step_scales: bool = False
     reads_previous_step: bool = False  # whether each step reads the outputs of the previous step
 
@@ -297,7 +299,7 @@ def truncate_latent_dim(
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        new_weights[old.name] = np.asarray(array, order="C")  # keeps the shape ()
+        new_weights[old.name] = np.asarray(array, order="C")  # `ascontiguousarray` changes shape ()
     return new_specification, new_weights
 
 
@@ -403,11 +405,13 @@ def _linear_weights(
         WeightSpec(f"{layer_name}/change", shape),
         WeightSpec(f"{layer_name}/bias", bias_shape),
         WeightSpec(f"{layer_name}/start", shape, is_trained=False),
-        WeightSpec(f"{layer_name}/unit", (), is_trained=False),
+        WeightSpec(f"{layer_name}/unit", (), is_trained=False),  # the factor of the change
     ]
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
     """Return the matrices of a linear path: initial values plus a factor times their change."""
-    start, unit, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
-    return start + unit * change
+    # A factor below 1 makes the updates of training smaller. The initial values may have errors of
+    # only a thousandth, and full updates would ruin them.
+    factor = weights[f"{layer_name}/unit"]
+    return weights[f"{layer_name}/start"] + factor * weights[f"{layer_name}/change"]

@@ -39,7 +39,8 @@ POINT_STYLES: dict[str, dict[str, Any]] = {
     "diamond": {"marker": "D", "markersize": 5},
     "ring": {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8},
 }
-# More points are drawn as an image, so that an SVG file stays small.
+# Maximum number of points that are drawn as shapes. More points are drawn as an image, so that an
+# SVG file stays small.
 MAX_UNRASTERIZED_POINTS = 1500
 # Gap between names on a picture, so that they do not touch, in points of 1/72 inch.
 NAME_GAP_POINTS = 4
@@ -48,7 +49,7 @@ LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "hand
 LEGEND_OPTIONS |= {"columnspacing": 0.8, "borderaxespad": 0.2}
 # The names of this many rows fit on any axes, so they need not be measured.
 MAX_ROWS_WITHOUT_OVERLAP = 4
-# A legend beside axes with more names needs a second column.
+# Maximum number of names in a column of a legend beside axes. More names need another column.
 MAX_LEGEND_ROWS = 5
 # Number of characters of the default font that fit in an inch.
 CHARACTERS_PER_INCH = 12.6
@@ -196,16 +197,17 @@ def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
     return panels
 
 
-def compute_pixels_per_point(ax: Axes) -> float:
-    """Return the pixels per point of 1/72 inch, after a layout in which texts can be measured."""
+def lay_out_figure(ax: Axes) -> float:
+    """Lay out the figure, so that texts can be measured. Return the pixels per 1/72 inch."""
     figure: Any = ax.figure.canvas.figure  # the outer one, if the axes are on a subfigure
-    figure.draw_without_rendering()  # computes the layout
+    figure.draw_without_rendering()
     return float(figure.dpi) / 72
 
 
 def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
-    gap = NAME_GAP_POINTS * compute_pixels_per_point(ax)
+    pixels_per_point = lay_out_figure(ax)
+    gap = NAME_GAP_POINTS * pixels_per_point
     for axis, ticks, side in (
         (ax.xaxis, chart.x_axis.tick_names, "width"),
         (ax.yaxis, chart.y_axis.tick_names, "height"),
@@ -225,7 +227,7 @@ def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
 
 def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write names beside points, without overlap; names without room are left out."""
-    pixels_per_point = compute_pixels_per_point(ax)
+    pixels_per_point = lay_out_figure(ax)
     line = {"arrowstyle": "-", "color": MUTED_COLOR, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
     options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labeled_points]
@@ -270,7 +272,7 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
     legend = first_ax.legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
         first_ax.add_artist(old_legend)
-    pixels_per_point = compute_pixels_per_point(first_ax)
+    pixels_per_point = lay_out_figure(first_ax)
     for ax, text, title in zip(axes, texts, titles, strict=True):
         # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
@@ -290,6 +292,7 @@ def shorten_name(name: str, max_characters: int = 32) -> str:
 def wrap_title(title: str, ax: Axes) -> str:
     """Return the title of a y axis, in lines that are not longer than the axis."""
     height_inches = ax.bbox.height / ax.figure.dpi
+    # on a low axis, a line has space for a short word at least
     return textwrap.fill(title, max(8, int(CHARACTERS_PER_INCH * height_inches)))
 
 

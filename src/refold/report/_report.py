@@ -1,4 +1,4 @@
-"""`section` measures a model on sequences and draws the cards; `report` writes a page with it."""
+"""`section` measures a model on sequences and draws its figures; `report` writes a page of them."""
 
 import contextlib
 import os
@@ -59,8 +59,8 @@ def report(
     path : str or PathLike
         File to write. If writing fails, there is no partial file.
     labels : sequence of shape (n_sequences,), optional
-        Colors of the codes on the map; by default the lengths. The legend is in the order of a
-        Categorical of pandas, or sorted by numbers and names.
+        Label of each sequence, which colors its code on the map of codes; by default its length.
+        The legend has the order of a pandas Categorical. Other labels are sorted, numbers first.
     label_name : str, optional
         Name of the labels.
     train : Sequences, list of arrays, array or table, optional
@@ -123,7 +123,8 @@ def section(
     check_not_empty(int(all_sequences.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(get_category_order(labels))
     if labels is not None:
-        labels = _check_labels(labels, len(windows.lengths))[windows.series]
+        # one label for each series, repeated for its windows
+        labels = _check_labels(labels, len(windows.ids))[windows.series]
     if train is not None:
         train = _sample_training_data(model, _get_windows(train, model).sequences, seed)
     rows = _sample_indices(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
@@ -169,7 +170,7 @@ def section(
             status.update(f"report: {draw_cards.__name__.removeprefix('draw_').replace('_', ' ')}")
             cards += draw_cards(report_data)
     if seconds is None:
-        # of the last epoch, counted from the start of the training
+        # time from the start of the training to the end of its last epoch; None without a history
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
     length_note = describe_too_long(sample.lengths, model.max_steps)
@@ -210,7 +211,7 @@ def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str
 
 
 def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
-    """Return one label for each sequence, in types that can be sorted."""
+    """Return the labels as an array that can be sorted, or raise an error."""
     labels = np.asarray(labels).ravel()
     check_counts_match(len(labels), "labels", num_sequences, "sequences")
     if labels.dtype == object:
@@ -240,7 +241,8 @@ def _sample_training_data(model: Model, fit_data: Sequences, seed: int) -> Seque
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample_indices(fit_data.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
     sample = fit_data[rows].align(model.schema)
-    sample = sample[~model.held_back(sample)]  # without sequences that the model did not train on
+    # only sequences that the model may have been trained on
+    sample = sample[~model.held_back(sample)]
     if len(sample) < 2 or not sample.lengths.any():
         raise DataError(
             "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
@@ -262,7 +264,7 @@ def _reconstruct_by_pca(
             "the true lengths; Refold decodes them from the code."
         )
 
-        def reconstruct() -> Sequences:  # called below, where `components` is known
+        def reconstruct() -> Sequences:  # called at the end, after `components` is computed
             return PCABaseline(components).fit(fit_data, scaler).reconstruct(sequences)
 
     else:
@@ -272,19 +274,20 @@ def _reconstruct_by_pca(
         if num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2:
             return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
         folds = min(MAX_PCA_FOLDS, num_fit)
-        # the smallest number of training sequences: without the largest fold, which is rounded up
+        # the number of sequences to fit on if the largest fold (rounded up) is left out
         num_train, max_steps = num_fit - -(-num_fit // folds), int(sequences.lengths.max())
         note = (
             f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
-            "part left out, in turn. It is given the true lengths. The error of Refold is that of "
-            "the model as it is. If the model was trained on these sequences, its error is smaller "
-            "than on new ones."
+            "part left out, in turn. It is given the true lengths. Refold is not fitted again: its "
+            "error is that of the given model. If the model was trained on these sequences, its "
+            "error is smaller than on new ones."
         )
         if num_fit < len(sequences):
             note += (
                 f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they were "
                 "held back from the training of the model."
             )
+        # this function lowers `num_components` itself, for each fold
         reconstruct = partial(
             cross_validated_pca,
             *(sequences, num_components, scaler),
@@ -292,7 +295,7 @@ def _reconstruct_by_pca(
             seed=seed,
             is_training=is_training,
         )
-    # no more than PCA has for this data: sequences, or values of a padded sequence
+    # PCA has at most as many components as sequences, and as values of a padded sequence
     components = min(num_components, num_train, model.schema.output_width * max_steps)
     with warnings.catch_warnings():
         # encoding has already warned of unknown categories

@@ -33,7 +33,7 @@ from refold.errors import (
     ParameterError,
     SchemaError,
     argument,
-    spelled,
+    python_or_cli,
 )
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._conditions import find_matching_rows
@@ -170,7 +170,7 @@ class IndexFile:
         except FileNotFoundError as error:
             raise MissingFileError(
                 f"There is no index {self.path_text!r}. Check the path, or create it with "
-                f"{spelled('Index.create', '`refold index`')}."
+                f"{python_or_cli('Index.create', '`refold index`')}."
             ) from error
         except (OSError, pa.ArrowException, KeyError) as error:
             text = " ".join(str(error).split())[:200].rstrip(". ")
@@ -417,7 +417,7 @@ class Index:
                     f"{index_file.path_text!r}. Create it first, or name another."
                 )
             if index_file.path.exists():
-                how_to_add = spelled("Index.open(...).add(...)", "--add or --replace")
+                how_to_add = python_or_cli("Index.open(...).add(...)", "--add or --replace")
                 raise ParameterError(
                     f"{index_file.path_text!r} exists already. Add rows to an index with "
                     f"{how_to_add}, or name another file."
@@ -534,7 +534,7 @@ class Index:
             rows = self.rows
             is_removed = np.zeros(len(rows.ids), bool)
             if where is not None:
-                where_name = spelled("where", "--remove-where")
+                where_name = python_or_cli("where", "--remove-where")
                 is_removed[find_matching_rows(where, rows.table, where_name)] = True
             elif ids is not None:
                 removed_ids = cast_ids(ids, rows.ids.type)

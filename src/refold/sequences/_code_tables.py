@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from refold._support.arrays import check_array
 from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, one_of
-from refold.errors import DataError, SchemaError, argument, spelled
+from refold.errors import DataError, SchemaError, argument, python_or_cli
 from refold.sequences._encoding import check_ids
 from refold.sequences._tables import flatten_lists, has_lists, ids_to_arrow, to_arrow_table
 from refold.sequences._windows import Windows
@@ -158,7 +158,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
     """Raise ``DataError`` for codes of another model; return a warning if no hash is stored."""
     # subject: first words of the messages, such as "This table"
     if stored_hash is None:
-        fix = spelled(
+        fix = python_or_cli(
             "Tables of codes_to_arrow(..., model=) have its hash.",
             "Parquet files of `refold encode` have its hash.",
         )

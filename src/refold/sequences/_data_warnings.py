@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.errors import Message, argument, spelled
+from refold.errors import Message, argument, python_or_cli
 from refold.sequences._conversions import sequence_and_step_indices
 from refold.sequences._encoding import StepLocator
 from refold.sequences._lists import find_stray_steps, lengths_without_padding
@@ -169,7 +169,7 @@ def _describe_suspects(sequences: Sequences) -> list[str]:
         for suspect in _find_suspects(column_extremes, column_index):
             suspects_by_value.setdefault(suspect.value, []).append(suspect)
     texts = ",".join(_format_number(value) for value in sorted(suspects_by_value))
-    fix = spelled(f"missing_values=[{texts.replace(',', ', ')}]", f"--missing {texts}")
+    fix = python_or_cli(f"missing_values=[{texts.replace(',', ', ')}]", f"--missing {texts}")
     messages = []
     for value, suspects in suspects_by_value.items():
         names = [sequences.schema.names[suspect.column_index] for suspect in suspects]

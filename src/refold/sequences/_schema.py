@@ -12,7 +12,7 @@ import numpy as np
 
 from refold._support.messages import warn
 from refold._support.rules import Rule, check, check_not_empty, one_of
-from refold.errors import SchemaError, argument, spelled
+from refold.errors import SchemaError, argument, python_or_cli
 from refold.sequences.types import (
     BINARY,
     CATEGORICAL,
@@ -314,7 +314,8 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
         contents = " in one set and ".join(sorted({c.contents_description for c in columns}))
-        fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
+        in_python, in_shell = f"{{{first.name!r}: ...}}", f"--column-types {first.name}=..."
+        fix = python_or_cli(f"column_types={in_python}", in_shell)
         raise SchemaError(
             f"Column {first.name!r} holds {contents} in another. Pass {fix} to choose."
         )

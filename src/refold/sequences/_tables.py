@@ -15,7 +15,7 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 from refold._support.arrays import concatenated_ranges, offsets_from_lengths
 from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, check_not_empty, one_of
-from refold.errors import DataError, SchemaError, argument, spelled
+from refold.errors import DataError, SchemaError, argument, python_or_cli
 from refold.sequences._encoding import (
     DEFAULT_ROW_NAMER,
     ColumnTypes,
@@ -204,7 +204,7 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
         problem = f"has the type {arrow_type}, which is not supported"
         if pa.types.is_temporal(arrow_type):
             problem = "holds dates, times or durations"
-        fix = spelled("time= of Sequences.from_table or read", "--time")
+        fix = python_or_cli("time= of Sequences.from_table or read", "--time")
         raise SchemaError(
             f"Column {name!r} {problem}. Expected numbers, booleans or text. Name a column of "
             f"times with {fix}, and features with {argument('columns=')}."
@@ -527,7 +527,7 @@ def _order_by_time(
         num_ids = len(np.unique(id_indices[order[repeated]]))
         rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
         in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
-        fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
+        fix = python_or_cli("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id "
             f"{ids[id_indices[first]].item()!r} has the time {str(time_column[first])!r} in "

@@ -47,7 +47,7 @@ class Windows(NamedTuple):
         """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
         if self.sequences.times is None:
             return None
-        # the first of the windows' rows that hold the same step of a series
+        # a step may be in several windows; its time is taken from the first one
         _, first_rows = np.unique(self._series_rows, return_index=True)
         return self.sequences.times.take(pa.array(first_rows))
 
@@ -92,12 +92,13 @@ class Windows(NamedTuple):
                 f"Expected one number for each step of {len(lengths)} windows, "
                 f"{int(lengths.sum())} in all. Got {sum(counts)} for {len(arrays)} windows."
             )
-        # `concatenate` needs one array at least, also if there are no windows
+        # `concatenate` needs at least one array, also if there are no windows. `split` returns at
+        # least one array, also if there are no series.
         merged = self._average_by_step(np.concatenate([*arrays, []])[:, None])[:, 0]
         return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
 
     def join(self, sequences: Sequences) -> Sequences:
-        """Join sequences that have the steps of the windows to series, (n_series,).
+        """Join sequences into series, (n_series,); each has the length of the window at its index.
 
         Numbers are averaged where windows overlap. Other values are taken from the window whose
         middle is nearest to the step.
@@ -117,13 +118,13 @@ class Windows(NamedTuple):
 
     @property
     def _series_rows(self) -> np.ndarray:
-        """Row of each step of the windows in the values of all series, (n_window_steps,)."""
+        """Index of each step of each window among the steps of all series, (n_window_steps,)."""
         window_indices, steps = sequence_and_step_indices(self.sequences)
         first_rows = offsets_from_lengths(self.lengths)[:-1][self.series] + self.starts
         return first_rows[window_indices] + steps
 
     def _average_by_step(self, values: np.ndarray) -> np.ndarray:
-        """Return values (n_window_steps, F) as means (n_steps, F) over the windows with a step."""
+        """Average values (n_window_steps, F) over all windows that hold a step, to (n_steps, F)."""
         rows, num_steps = self._series_rows, int(self.lengths.sum())
         counts = np.maximum(np.bincount(rows, minlength=num_steps), 1)
         sums = [np.bincount(rows, column, minlength=num_steps) for column in values.T]
@@ -134,7 +135,7 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     """Cut series into windows of one length, at a fixed step.
 
     The windows cover every step: the last window of a series is shifted to end with the series. A
-    shorter series is one window of its own length, so that windows of windows are the same windows.
+    shorter series is one window of its own length. So cutting windows again changes nothing.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def compute_window_positions(
 
 
 def split_at(sequences: Sequences, first_lengths: Any) -> tuple[Sequences, Sequences]:
-    """Return the first steps of sequences, int or (n,) of each, and all later steps."""
+    """Split sequences into their first steps and all later ones; the lengths are an int or (n,)."""
     lengths = sequences.lengths
     first_lengths = np.broadcast_to(np.asarray(first_lengths, np.int64), lengths.shape)
     indices, starts = np.arange(len(sequences)), np.zeros_like(first_lengths)

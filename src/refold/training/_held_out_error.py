@@ -94,12 +94,12 @@ class HeldOutEvaluator:
         model = self.make_model(network, scaler, latent_steps)
         codes = model.encode_aligned(original)
         reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(original, reconstructed, self.split.training_scaler)
+        return fidelity(original, reconstructed, self.split.held_out_error_scaler)
 
     def make_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
-        schema = self.sequences.schema
-        return Model(network, schema, scaler, self.split.training_scaler, latent_steps=latent_steps)
+        schema, error_scaler = self.sequences.schema, self.split.held_out_error_scaler
+        return Model(network, schema, scaler, error_scaler, latent_steps=latent_steps)
 
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
@@ -109,7 +109,7 @@ class HeldOutEvaluator:
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
         reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
-        return fidelity(self.sequences, reconstructed, self.split.training_scaler)
+        return fidelity(self.sequences, reconstructed, self.split.held_out_error_scaler)
 
     @property
     def num_code_values(self) -> int:
@@ -124,7 +124,7 @@ class HeldOutEvaluator:
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
         num_components = min(self.num_code_values, len(sample), num_values)  # at most the rank
-        return PCABaseline(num_components).fit(sample, self.split.training_scaler)
+        return PCABaseline(num_components).fit(sample, self.split.held_out_error_scaler)
 
 
 def total_error(errors: Fidelity) -> float:
@@ -284,12 +284,12 @@ def log_held_out_errors(
             indices, before, after = split_last_steps(sequences, num_steps)
             if len(indices):
                 forecast = forecast_next_steps(before, packed, scaler)
-                forecast_error = forecast_errors(before, after, forecast, split.training_scaler)
+                forecast_error = forecast_errors(before, after, forecast, model.error_scaler)
                 count = pluralize(forecast_error.num_sequences, "sequence")
                 line, *warnings = str(forecast_error).splitlines()
                 ahead = f"{pluralize(num_steps, 'step')} ahead"
                 forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
-    errors = fidelity(sequences, decoded, split.training_scaler)
+    errors = fidelity(sequences, decoded, model.error_scaler)
     pca_errors = evaluator.pca_errors(evaluator.num_code_values)
     baseline = evaluator.baseline
     dimensions = pluralize(0 if baseline is None else baseline.latent_dim, "dimension")

@@ -14,7 +14,7 @@ import numpy as np
 
 from refold._support.messages import warn
 from refold.arguments import Arguments
-from refold.errors import DataError, ParameterError, argument, spelled
+from refold.errors import DataError, ParameterError, argument, python_or_cli
 from refold.model import (
     MAX_STORED_FINGERPRINTS,
     Fingerprints,
@@ -47,7 +47,7 @@ from refold.training._shards import (
     to_device,
 )
 
-# Cap on held-out values of mapped data, because held-out sequences are in memory.
+# Maximum number of held-out values of mapped data. Held-out sequences have to fit in memory.
 _MAX_HELD_OUT_VALUES = 4_000_000
 # Minimum number of series to hold out complete series. With fewer, the last windows of each series
 # are held out.
@@ -111,7 +111,7 @@ class Split:
         self.seed, self.base_model, self.window = seed, base_model, arguments.window
         self.schema, self.lengths = fit_data.sequences.schema, fit_data.sequences.lengths
         fraction = arguments.validation_fraction
-        if not fit_data.in_memory:  # held-out sequences have to fit in memory
+        if not fit_data.in_memory:
             fraction = min(fraction, _MAX_HELD_OUT_VALUES / max(1, fit_data.sequences.values.size))
         self.training_indices, self.held_out_indices = split_windows(
             windows or uncut_windows(fit_data.sequences),
@@ -155,8 +155,9 @@ class Split:
         return self._scalers_by_phase[phase]
 
     @functools.cached_property
-    def training_scaler(self) -> Scaler:
-        """Scaler of held-out errors, fitted to the training sequences without the held-out ones."""
+    def held_out_error_scaler(self) -> Scaler:
+        """Scaler of the errors of held-out sequences."""
+        # it is not fitted to them, unless the data is mapped, of which few are held out
         return self._fit_scaler("features", training_only=self.fit_data.in_memory)
 
     def _fit_scaler(self, scale_mode: Any, *, training_only: bool) -> Scaler:
@@ -183,7 +184,8 @@ class Split:
         validation = None
         if phase == "validated" and len(self.held_out_indices):
             data = to_device([scaler.transform(self.held_out_sequences)], max_steps)
-            validation = Shard(data, self.held_out_indices, self.held_out_indices)
+            held_out = self.held_out_indices
+            validation = Shard(data, sequence_indices=held_out, stored_indices=held_out)
         num_observed = count_observed(self.fit_data.sequences, indices)
         return PhaseData(loader, validation, len(indices), num_observed)
 
@@ -205,9 +207,9 @@ class Split:
         fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
         for block in fit_data.process_block_indices:
             bounds = fit_data.block_offsets[block : block + 2]
-            new = _exclude_hashes(fingerprints(fit_data.sequences.block(*bounds)), held_back_hashes)
+            in_block = fingerprints(fit_data.sequences.block(*bounds))
             fit_data.sequences.release(*bounds)
-            trained = _join_smallest_hashes(trained, new)
+            trained = _join_smallest_hashes(trained, _exclude_hashes(in_block, held_back_hashes))
         trained = _join_smallest_hashes(*fit_data.processes.gather(trained))
         if self.base_model is None:
             return Fingerprints(held_back_hashes, trained)
@@ -215,10 +217,11 @@ class Split:
         trained_before = before.training_hashes
         if trained_before is None:  # the base model does not know its training sequences
             trained_before = np.zeros(0, np.uint64)
-        # a sequence is held back only if neither the base model nor this training used it
-        new = np.concatenate([trained, held_back_hashes])
+        # A sequence is held back only if neither the base model nor this training used it. What was
+        # held back before and is held back now is already in `held_back_now`.
         held_back_now = _exclude_hashes(held_back_hashes, trained_before)
-        held_back_before = _exclude_hashes(before.held_back_hashes, new)
+        seen_now = np.concatenate([trained, held_back_hashes])
+        held_back_before = _exclude_hashes(before.held_back_hashes, seen_now)
         held_back_hashes = np.concatenate([held_back_before, held_back_now])
         return Fingerprints(held_back_hashes, _join_smallest_hashes(trained_before, trained))
 
@@ -231,8 +234,8 @@ def split_off_calibration(
         return windows, None
     if windows.sequences.is_mapped:
         raise ParameterError(
-            "calibration_fraction needs sequences in memory, and these are larger. "
-            f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
+            "calibration_fraction needs sequences in memory, and these are too large for it. "
+            f"Keep some out, and {python_or_cli('give them to calibrate()', 'give --normal DATA')}."
         )
 
     def split_at_random(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -290,7 +293,8 @@ def split_validation(
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
     #
-    # The second number of a seed differs between uses of random numbers, which are independent.
+    # 0x5917 is the number of this use of random numbers. Each use has another number, so that uses
+    # with the same seed are independent.
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
@@ -298,9 +302,10 @@ def split_validation(
 
 
 def _num_held_out_sequences(num_sequences: int, **fraction_argument: float) -> int:
-    """Return the number, at least 1, for an argument such as `validation_fraction=0.2`."""
+    """Return how many sequences a fraction such as `validation_fraction=0.2` holds out."""
+    # the keyword is the name of the argument, for the error message
     (fraction,) = fraction_argument.values()
-    count = max(1, round(num_sequences * fraction))
+    count = max(1, round(num_sequences * fraction))  # a fraction above 0 holds out at least one
     if count >= num_sequences:
         raise ParameterError(
             f"{argument(**fraction_argument)} of {num_sequences} sequence"
@@ -311,10 +316,11 @@ def _num_held_out_sequences(num_sequences: int, **fraction_argument: float) -> i
 
 
 def _exclude_hashes(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
-    """Return the fingerprints uint64 (n,) that are not excluded."""
+    """Return the fingerprints, uint64 (n,), without the excluded ones."""
     return hashes[~np.isin(hashes, excluded)]
 
 
 def _join_smallest_hashes(*hashes: np.ndarray) -> np.ndarray:
-    """Return the smallest of all fingerprints, so that the order of the data does not matter."""
+    """Join fingerprints, and keep `MAX_STORED_FINGERPRINTS` at most."""
+    # the smallest ones, so that the result does not depend on the order of the data
     return np.sort(np.concatenate(hashes))[:MAX_STORED_FINGERPRINTS]

@@ -51,12 +51,13 @@ def _decode_curves(
     # as in `CurveNetwork`, short sequences use only the linear path as it was before training
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
-    is_trained = trained_network_mask(graph, specification, predicted_lengths)
-    curves = graph("Where", graph("Unsqueeze", is_trained, [1, 2]), curves, untrained_curves)
+    uses_trained_network = trained_network_mask(graph, specification, predicted_lengths)
+    uses_trained_network = graph("Unsqueeze", uses_trained_network, [1, 2])
+    curves = graph("Where", uses_trained_network, curves, untrained_curves)
     # Now the curves are resampled to the steps of each sequence: from points to coefficients of
     # cosines, which are scaled to the number of steps, and from coefficients to steps.
     curves = graph.cast(curves, np.float64)
-    curves = graph("Reshape", curves, [-1, specification.num_outputs, num_points])
+    curves = graph("Reshape", curves, [-1, len(specification.column_types), num_points])
     coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
     factor = graph("Sqrt", graph("Div", length_divisors(graph, lengths), np.float64(num_points)))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))

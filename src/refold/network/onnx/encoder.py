@@ -41,21 +41,25 @@ def _encode_steps(
     graph: Graph,
     specification: Specification,
     inputs: EncoderInputs,
-    is_trained: Value = None,  # (n,): False for curves that use the initial linear path alone
+    # (n,): False for curves of short sequences, which use the network as it was before training
+    uses_trained_network: Value = None,
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
     code = add_dense(graph, "code", _pool_states(graph, specification, inputs))
     if specification.linear_steps is None:
         return code
+    # the scale is that of the code of the LSTMs, to which the linear path is added
     code = graph("Mul", graph.weight("linear_code/scale"), code)
     code = graph("Add", _linear_path(graph, specification, inputs), code)
-    if is_trained is None:
+    if uses_trained_network is None:
         return code
     # before training, the code was the linear path alone, with its initial map and no bias
     flat_steps = graph("Flatten", inputs.channels, axis=1)
-    initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
+    start = graph.weights["linear_code/start"]  # (steps, channels, latent_dim)
+    # "first_code" is the name of this map in an ONNX file
+    initial_map = graph.weight("first_code", start.reshape(-1, start.shape[-1]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
-    return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
+    return graph("Where", graph("Unsqueeze", uses_trained_network, [1]), code, untrained_code)
 
 
 # The following functions resample columns to curves of a fixed number of points, by cosine
@@ -80,9 +84,9 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     curve_lengths = graph("Expand", np.int64(num_points), graph("Shape", curves, start=0, end=1))
     is_real = real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
-    is_trained = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.of_curve, curve_inputs, is_trained)
-    code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
+    uses_trained_network = trained_network_mask(graph, specification, inputs.lengths)
+    code = _encode_steps(graph, specification.of_curve, curve_inputs, uses_trained_network)
+    code = graph("Reshape", code, [-1, len(specification.column_types), specification.curve_dim])
     length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
     code = graph("Concat", code, graph("Expand", length, shape), axis=2)
@@ -93,7 +97,7 @@ def trained_network_mask(graph: Graph, specification: Specification, lengths: Va
     """Return whether the curves of each sequence use the trained network, (n * columns,)."""
     # as in `CurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
-    shape = graph("Concat", graph("Shape", is_long), [specification.num_outputs], axis=0)
+    shape = graph("Concat", graph("Shape", is_long), [len(specification.column_types)], axis=0)
     return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
 
 
@@ -235,6 +239,7 @@ def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: Enc
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
     # number (n,) of convolved steps of each sequence
     count = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))
+    # the kernels are divided among the dilations
     ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int).tolist()
     positive_sums, maxima = [], []
     is_inside: Any = None
@@ -251,8 +256,8 @@ def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: Enc
             kernel_shape=[len(taps)],
             pads=[padding, padding],
             strides=[stride],
-        )  # (n, kernels, strides)
-        if is_inside is None:
+        )  # (n, kernels, convolved steps)
+        if is_inside is None:  # the same for all dilations
             is_real = real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
             is_inside = graph("Unsqueeze", is_real, [1])
         # near 1 where the convolution is positive, near 0 elsewhere
