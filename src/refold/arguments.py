@@ -48,10 +48,11 @@ class Argument(NamedTuple):
     """The declaration of an argument, besides its type and its default."""
 
     rule: Rule
-    # The attribute of a fitted `Model` with the value, which further training cannot change.
+    # Path of the attribute of a fitted `Model` that holds the value. Further training cannot change
+    # such a value.
     model_attribute: str | None = None
-    # Whether an interrupted training run may continue from its checkpoint with another value of
-    # the argument.
+    # Whether another value of the argument is allowed when an interrupted training continues from
+    # its checkpoint.
     may_change_on_resume: bool = False
 
 
@@ -84,7 +85,7 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
         if isinstance(entry, str) and entry.strip().startswith("steps:"):
             name, amount = "dropped_share", entry.strip().removeprefix("steps:")
         amount = float(amount)
-        # the noise may have any standard deviation, but training needs some steps that remain
+        # noise may have any finite standard deviation, but a share of 1 would leave no steps
         is_allowed = 0 <= amount < (1.0 if name == "dropped_share" else float("inf"))
         if name in fields or not is_allowed:
             raise ValueError(entry)
@@ -96,7 +97,8 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
 
 
 def _raises_no_value_error(function: Callable[[Any], object], value: object) -> bool:
-    """Return whether a function accepts a value; Refold's errors are ValueErrors, too."""
+    """Return whether a function accepts a value, that is, raises no ValueError."""
+    # all errors of Refold about values are ValueErrors, too
     try:
         function(value)
     except ValueError:
@@ -140,7 +142,9 @@ _ARCHITECTURE_RULE = Rule(
     lambda value: callable(value) or _ARCHITECTURE_NAME_RULE.allows(value),
 )
 _MISSING_VALUES_RULE = Rule(
-    "a finite number or a list of them, such as [-99999],", _are_missing_values_valid
+    # with a comma at the end, because `or_none` appends "or None"
+    "a finite number or a list of them, such as [-99999],",
+    _are_missing_values_valid,
 )
 _REFIT_RULE = Rule("'auto', True or False", or_auto(BOOLEAN_RULE).allows)
 _VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})

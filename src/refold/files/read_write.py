@@ -186,6 +186,7 @@ def read(
     is_folder = is_path and Path(path).is_dir()
     format_ = PARQUET if is_folder else find_format(path, format)
     check("duplicates", duplicates, DUPLICATES_RULE)
+    # here None is the default of all options; any other value must apply to the format
     arguments = {
         "id": id,
         "time": time,
@@ -197,10 +198,10 @@ def read(
         "duplicates": None if duplicates == "error" else duplicates,
         "time_format": time_format,
         "layout": layout,
-        # formats without this option ignore it: it only says how to read data without ids
+        # Formats without the option as_series ignore it, because it only says how to read data
+        # without ids.
         "as_series": (as_series and "as_series" in format_.read_options) or None,
     }
-    # None is the default of all these options. Any other value must apply to the format.
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
@@ -214,11 +215,11 @@ def read(
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
     check("memory_bytes", memory_bytes, integer_rule(1))
-    num_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
-    may_be_large = num_bytes > memory_bytes // _MAX_UNPACKING_RATIO
+    file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
+    may_be_large = file_bytes > memory_bytes // _MAX_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
         table_options = TableOptions(**options)
-        root: Any = path  # not a stream
+        root: Any = path  # a path, because a stream is no folder and has the size 0 here
         files = open_parquet_files(root, table_options)
         is_small = 4 * files.max_num_values <= memory_bytes  # a float32 has four bytes
         with name_file_in_errors(files.root):
@@ -230,14 +231,16 @@ def read(
                 sequences = open_cached(files, table_options, _compute_block_bytes(memory_bytes))
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
+        # a stream may have no name, or a number as its name
         file_name = file_name if isinstance(file_name, str) else "The stream"
         content = read_content(path, format_, file_name)
         with name_file_in_errors(file_name):
             sequences = format_.reader(content, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
+    # None: the table is not wide; (): it is wide, and all columns are steps
     wide_columns = options.get("columns", ()) if layout == "wide" else None
     schema = sequences.schema.with_read_options(
-        id, time, time_format, wide_columns, arguments["duplicates"]
+        id, time, time_format, wide_columns=wide_columns, duplicates=arguments["duplicates"]
     )
     return sequences.with_schema(schema)
 
@@ -251,7 +254,7 @@ def read_for(
     format: str | None = None,  # noqa: A002
     **options: Any,
 ) -> Sequences:
-    r"""Read a file for a model: as its training data were read, if the file has such columns.
+    r"""Read a file for a model, as the training data were read if the file has the same columns.
 
     Parameters
     ----------
@@ -275,7 +278,7 @@ def read_for(
     [[0.5], [0.7]]
     """
     file_columns: list[str] = []
-    # if the file cannot be read, `read` raises and explains the error below
+    # an error is ignored here: if the file cannot be read, `read` below raises it and explains it
     with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
         file_columns = column_names(path, format)
     # `user_options` always apply. `training_options`, with which the training data were read, are
@@ -339,7 +342,8 @@ def read_for(
         # the file can be read. The last groups change most: what a sequence is, and what a row is.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
-            if [training_options.pop(key) for key in group if key in training_options]:
+            dropped = [training_options.pop(key) for key in group if key in training_options]
+            if dropped:
                 with contextlib.suppress(SchemaError, ParameterError):
                     return read(path, **user_options, **training_options)
         raise
@@ -347,6 +351,7 @@ def read_for(
 
 def _compute_block_bytes(memory_bytes: int) -> int:
     """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
+    # `BLOCK_BYTES` is the size for the default of `memory_bytes`
     return max(1, memory_bytes * BLOCK_BYTES // DEFAULT_MEMORY_BYTES)
 
 
@@ -369,7 +374,8 @@ def write(
         As in `read`.
     layout : {"list", "long"}, optional
         ``"list"``: one row per sequence, the default of Parquet; for JSON lines, an object with an
-        id and named lists. ``"long"``: one row per step, for Parquet and, always, CSV.
+        id and named lists. ``"long"``: one row per step, for Parquet and CSV. CSV is always
+        long.
     id, time : str
         Names of the id and time columns in Parquet, CSV and JSON lines. A long table has the times
         of the sequences, or else the numbers of the steps.
@@ -394,6 +400,7 @@ def write(
     if format_.writer is None:
         raise ParameterError(f".{format_.name} files can be read, but not written. Write .jsonl.")
     if layout is not None and layout not in format_.layouts:
+        # a format without a choice of layouts takes only None
         layouts = " or ".join(map(repr, format_.layouts)) or "None"
         raise ParameterError(f"layout for {format_.name}: expected {layouts}. Got {layout!r}.")
     options = {"id": id, "time": time, "layout": layout}
@@ -415,7 +422,7 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the column names of a file, or of the first file in a folder; none without a table."""
+    """Return the column names of a file, or of the first file in a folder; [] without a table."""
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
@@ -520,8 +527,9 @@ def read_batches(
 ) -> Sequences:
     """Read sequences from batches of rows, such as those of a database.
 
-    The batches are one table: the rows of a sequence may lie in several of them. They are read
-    once. Large ones are written to a temporary file, because training needs several passes.
+    Together, the batches are one table, so the rows of a sequence may lie in several batches. The
+    batches are read once. Large data are written to a temporary file, because training needs
+    several passes.
 
     Parameters
     ----------
@@ -535,12 +543,13 @@ def read_batches(
     Returns
     -------
     Sequences
-        If large, mapped from the temporary file, which is deleted with them or when Python ends.
+        Large data are mapped from the temporary file. The file is deleted with the sequences, or
+        when Python ends.
 
     Raises
     ------
     SchemaError, DataError
-        As `read`, and if a batch has other columns or types than the first.
+        As in `read`, or if a batch has other columns or types than the first batch.
     FileAccessError
         If the temporary file cannot be written. ``TMPDIR`` chooses another folder.
 
@@ -554,10 +563,10 @@ def read_batches(
     """
     check("duplicates", duplicates, DUPLICATES_RULE)
     options = TableOptions(
-        id,
-        time,
-        [columns] if isinstance(columns, str) else columns,
-        column_types,
+        id=id,
+        time=time,
+        columns=[columns] if isinstance(columns, str) else columns,
+        column_types=column_types,
         time_gaps=time_gaps,
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
@@ -591,7 +600,9 @@ def read_batches(
             stored_batches.path.unlink()
             sequences = open_temporary_folder(folder, _compute_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
-    schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
+    schema = sequences.schema.with_read_options(
+        id, time, time_format, duplicates=options.duplicates
+    )
     return sequences.with_schema(schema)
 
 
@@ -627,8 +638,8 @@ def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.T
     """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
     for i, table in enumerate(tables):
         try:
-            # `select` would silently leave out additional columns. The error is raised as one of
-            # Arrow, so that it is explained below like those of Arrow.
+            # `select` would silently leave out additional columns. They raise an error of Arrow
+            # here, so that the `except` below explains it like the errors of `select` and `cast`.
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)

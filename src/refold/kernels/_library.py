@@ -51,7 +51,7 @@ _C_TYPES = {
     "p": ctypes.c_void_p,  # address of an array
     "i": ctypes.c_int64,
     "t": ctypes.c_int64,  # number of threads
-    "b": ctypes.c_int,  # as a result, 1 if there was not enough memory
+    "b": ctypes.c_int,  # a boolean; as a result, 1 if there was not enough memory
     "f": ctypes.c_float,
     "v": None,  # no result
 }
@@ -77,7 +77,7 @@ def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
     except OSError as error:
         return None, f"the LSTM kernel cannot be loaded: {error}"
     library.refold_variant.restype = ctypes.c_char_p
-    if library.refold_variant() is None:
+    if library.refold_variant() is None:  # no variant, because REFOLD_KERNEL names a wrong one
         supported = [name for name in _VARIANT_NAMES if library.refold_supported(name.encode())]
         return None, (
             f"REFOLD_KERNEL={variant_name!r} is not a variant that this machine runs "
@@ -92,7 +92,7 @@ def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
 
 
 def load_library() -> ctypes.CDLL:
-    """Return the library; a RuntimeError if `variant` is None."""
+    """Return the library, or raise a RuntimeError if there is none."""
     library, reason = _open_library()
     if library is None:
         raise RuntimeError(reason)
@@ -138,7 +138,7 @@ def log_slow_fallback(message: str, reason: str) -> None:
 
 
 class LstmArrayLengths(NamedTuple):
-    """Number of floats in the arrays that only the library reads, in an order of its own."""
+    """Numbers of floats in arrays whose order only the library knows."""
 
     num_gate_floats: int  # of one step of one sequence, with padding
     num_cell_floats: int  # of the cell state after one step of one sequence, with padding
@@ -149,7 +149,7 @@ class LstmArrayLengths(NamedTuple):
 @functools.cache
 def lstm_array_lengths(units: int, num_features: int = 0) -> LstmArrayLengths:
     """Return the lengths of the arrays of an LSTM; only the weights depend on the features."""
-    lengths = (ctypes.c_int64 * 4)()
+    lengths = (ctypes.c_int64 * 4)()  # the library writes the four fields of `LstmArrayLengths`
     load_library().refold_lstm_layout(ctypes.c_int64(num_features), ctypes.c_int64(units), lengths)
     return LstmArrayLengths(*lengths)
 
@@ -169,6 +169,7 @@ def call_library(function_name: str, *arguments: Any) -> None:
     if _C_SIGNATURES[function_name].endswith("t"):
         c_arguments.append(_thread_limit.get() or _count_cores())
     library, _ = _open_library()
+    # the result is None, or 1 if there was not enough memory
     if getattr(library, f"refold_{function_name}")(*c_arguments):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 
@@ -246,7 +247,8 @@ class LstmTrace(NamedTuple):
     weights: LstmWeights
     initial_c: np.ndarray  # cell states before the first step (n_sequences, units)
     go_backwards: bool
-    # whether `lstm` got ``sequence_gate_inputs``; then the gradient is that of them, and else of x
+    # whether `lstm` got ``sequence_gate_inputs``; then `lstm_gradient` returns their gradient, and
+    # otherwise that of x
     has_gate_inputs: bool
     # values of the gates and cell states of all steps; in the library a list of two arrays (n_rows,
     # num_gate_floats) and (n_rows, num_cell_floats), in NumPy one array (5, n_rows, units)
@@ -358,6 +360,7 @@ def pooled_convolutions(
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
+    # both results are (n_sequences, kernels): soft shares of positive convolutions, and maxima
     signals, ld_signals = _with_row_stride(signals)
     taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
     shares, maxima = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
@@ -402,6 +405,8 @@ def lstm(
     trace_to_overwrite: LstmTrace | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
     """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
+    # ``h`` and ``c`` are (n_sequences, units). The gate inputs are parts of the gates that are the
+    # same at all steps of a sequence, or in all sequences. Callers pass both or none of them.
     x, ld_x = _with_row_stride(x)
     num_sequences, units = len(offsets) - 1, weights.units
     _require_shape("x", x, offsets[-1], len(weights.kernel))
@@ -416,6 +421,7 @@ def lstm(
     last_h, last_c = np.empty((2, num_sequences, units), np.float32)
     gates = cells = None
     if keep_trace:
+        # of the gates, and of the cells
         shapes = [(len(x), num_floats) for num_floats in lstm_array_lengths(units)[:2]]
         reused = None if trace_to_overwrite is None else trace_to_overwrite.gates_and_cells
         if reused is None or [array.shape for array in reused] != shapes:

@@ -47,7 +47,7 @@ MUTED_COLOR = "#8d95a3"
 RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
 """Colors of a scale from low to high values."""
 
-# Numeric columns, or all others.
+# The columns that a chart shows: the numeric ones, or all others.
 NumericOrCategorical = Literal["numeric", "categorical"]
 # Titles of the axis of errors, by the type of the columns.
 ERROR_AXIS_TITLES = {
@@ -56,7 +56,8 @@ ERROR_AXIS_TITLES = {
 }
 # Colors of methods in their order: Refold, PCA and any others.
 METHOD_COLORS = (ACCENT_COLOR, MUTED_COLOR, *PALETTE[1:])
-# Sequences of more different lengths are counted in bins, because more bars would be too thin.
+# If sequences have more different lengths than this, they are counted in bins, because more bars
+# would be too thin.
 MAX_LENGTH_BARS = 40
 # Points in the plane have at most this many colors, because eyes cannot tell more of them apart.
 MAX_COLORED_GROUPS = len(PALETTE)
@@ -71,7 +72,7 @@ MAX_AFFECTED_COLUMNS = 5
 MAX_PANELS = 4
 # Largest number of lines in a panel, because more of them cover each other.
 MAX_LINES_PER_PANEL = 4
-# A column fills at least this share of its axis. Otherwise it gets another axis.
+# The range of a column is at least this share of its axis. Otherwise the column gets another axis.
 MIN_AXIS_SHARE = 0.2
 # Names of the values of a binary column.
 BINARY_VALUE_NAMES = ("0", "1")
@@ -138,22 +139,24 @@ def length_histogram(lengths: ArrayLike) -> Chart:
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     check_not_empty(lengths.size, "sequence", "to draw lengths of")
     low, high = int(lengths.min()), int(lengths.max())
-    width = -(-(high - low + 1) // MAX_LENGTH_BARS)  # of a bin, rounded up
-    first = np.arange(low, high + 1, width)
-    last = first + width - 1
-    counts = np.bincount((lengths - low) // width, minlength=len(first))
+    bin_width = -(-(high - low + 1) // MAX_LENGTH_BARS)  # -(-a // b) is a / b, rounded up
+    first = np.arange(low, high + 1, bin_width)  # shortest length in each bin
+    last = first + bin_width - 1
+    counts = np.bincount((lengths - low) // bin_width, minlength=len(first))
     hover = [
         f"{count:,} of {_format_range(*ends)} steps"
         for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
-    bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * width, hover_texts=hover)
+    bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * bin_width, hover_texts=hover)
     x = Axis("steps", has_integer_ticks=True)
     return Chart([bars], x, Axis("sequences", starts_at_zero=True))
 
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
     """Return lines of losses by epoch, with marks at the initialization and the best epoch."""
-    check_input_type("history", history, "a mapping, such as history_ of an estimator", "get")
+    check_input_type(
+        "history", history, "a mapping, such as history_ of an estimator", attribute="get"
+    )
     # None, which some epochs have, becomes NaN
     losses, validation = (np.array(history.get(key, ()), float) for key in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
@@ -179,11 +182,11 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         best = int(np.nanargmin(validation))
         best_epoch, value = epochs[best], validation[best]
         if initial_loss is not None and initial_loss <= value:
-            best_epoch, value = 0, initial_loss
+            best_epoch, value = 0, initial_loss  # epoch 0: before training
         name = f"best: {format_short(value)}"
         marks.append(Marks("points", [best_epoch], [value], name, CONTRAST_COLOR, "ring"))
     all_losses = np.concatenate([losses, validation, np.array([initial_loss], float)])
-    is_log = _needs_log_axis(all_losses[np.isfinite(all_losses)], 3)
+    is_log = _needs_log_axis(all_losses[np.isfinite(all_losses)], min_ratio=3)
     x = Axis("epoch", has_integer_ticks=True, starts_at_zero=True)
     return Chart(marks, x, Axis("loss", is_log=is_log))
 
@@ -239,6 +242,7 @@ def _make_error_marks(
     width = 0.8 / len(errors_by_method)
     marks = []
     for i, (method, values) in enumerate(errors_by_method.items()):
+        # the bars of a position are centered on it; lines are not shifted
         shift = (i - (len(errors_by_method) - 1) / 2) * width if mark_type == "bars" else 0
         texts = ["never observed" if np.isnan(value) else format_short(value) for value in values]
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, hover_notes, strict=True)]
@@ -254,7 +258,7 @@ def code_size_chart(curve: ErrorCurve) -> Chart:
         Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED_COLOR, "markers"),
         Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT_COLOR, "markers"),
     ]
-    is_log = _needs_log_axis(np.concatenate([curve.pca, curve.errors]), 10)
+    is_log = _needs_log_axis(np.concatenate([curve.pca, curve.errors]), min_ratio=10)
     y = Axis(f"held-out error ({curve.measure})", starts_at_zero=not is_log, is_log=is_log)
     return Chart(marks, Axis("latent dimensions"), y)
 
@@ -269,9 +273,9 @@ def latent_effect_bars(
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
-    is_inactive: np.ndarray | None = None,  # (num_dimensions,)
+    is_inactive: np.ndarray | None = None,  # (num_dimensions,): which ones to draw in gray
 ) -> Chart:
-    """Return bars of the effect of each latent dimension, largest first, in colors by type."""
+    """Return bars of the effect of each latent dimension, largest first, with a color by type."""
     order = dimensions.order[:MAX_DIMENSION_BARS]
     # a code has learned dimensions, then the length, then ROCKET features
     first_rocket = latent_dim - rocket_dim
@@ -316,7 +320,7 @@ def sweep_lines(decoded: Sequences, column: int, standard_deviations: Sequence[f
     """Return lines from blue to yellow: the values of one column in the sequences of a sweep."""
     low, high = min(standard_deviations), max(standard_deviations)
     # The color of a line is interpolated between the colors of the scale, separately for red, green
-    # and blue (each from 0 to 255).
+    # and blue (each from 0 to 255). A color is "#rrggbb", with two hexadecimal digits for each.
     ramp_channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
     ramp_shares = np.linspace(0, 1, len(RAMP))
     marks = []
@@ -384,16 +388,17 @@ def _color_frequent_names(
     """Return index, name and color of the most frequent names, sorted by `name_order` and name."""
     counts = np.bincount(name_indices, minlength=len(names))
     ranks = {name: rank for rank, name in enumerate(name_order)}
-    keys = {
+    sort_keys = {
         i: (ranks.get(names[i], len(ranks)), _make_numeric_sort_key(names[i]))
         for i in range(len(names))
         if counts[i]
     }
     # if there are too many names, one color is left for all others
-    num_colored = len(colors) if len(keys) <= len(colors) else len(colors) - 1
+    num_colored = len(colors) if len(sort_keys) <= len(colors) else len(colors) - 1
     # of equally frequent names, the first ones are chosen
-    by_count = sorted(keys, key=lambda i: (-counts[i], keys[i]))
-    frequent = sorted(by_count[:num_colored], key=keys.__getitem__)
+    by_count = sorted(sort_keys, key=lambda i: (-counts[i], sort_keys[i]))
+    frequent = sorted(by_count[:num_colored], key=sort_keys.__getitem__)
+    # not strict, because there may be more colors than names
     return [(i, names[i], color) for i, color in zip(frequent, colors, strict=False)]
 
 
@@ -425,8 +430,9 @@ def reconstruction_lines(
     visible_columns: Sequence[int],
     column_colors: Mapping[int, str],
 ) -> Chart:
-    """Return lines of columns of a sequence and its reconstructions, the first one of Refold."""
-    # Hidden until a click: columns that are not in `visible_columns`, and other reconstructions.
+    """Return lines of columns of a sequence and of its reconstructions; Refold's is the first."""
+    # Two kinds of lines are hidden until a click: those of columns that are not in
+    # `visible_columns`, and those of other reconstructions than the first.
     names = original.schema.names
     first_method, *other_methods = reconstructions
     marks = []
@@ -475,9 +481,9 @@ def group_columns_by_range(
     schema: Schema, minima: np.ndarray, maxima: np.ndarray
 ) -> list[list[int]]:
     """Return at most four groups of numeric columns that fit on one axis, by their ranges."""
-    # The ranges are arrays (num_columns,). Each column of a group fills a good share of the axis.
-    # Columns that need a fifth axis are left out, and so are constant columns, unless all columns
-    # are constant.
+    # The ranges are arrays (num_columns,). Each column of a group fills `MIN_AXIS_SHARE` of the
+    # axis or more. Columns that need a fifth axis are left out, and so are constant columns, unless
+    # all columns are constant.
     groups: list[list[int]] = []
     numeric = np.flatnonzero(schema.numeric).tolist()
     for column in (column for column in numeric if maxima[column] > minima[column]):
@@ -505,11 +511,12 @@ def group_columns_by_panel(schema: Schema, values: np.ndarray) -> list[list[int]
     has_categories = [column.column_type.has_categories for column in schema.columns]
     binary = [i for i, is_categorical in enumerate(has_categories) if not is_categorical]
     separate = [[i] for i, is_categorical in enumerate(has_categories) if is_categorical]
+    # the panel of the binary columns is one of `MAX_PANELS`
     return ([binary] if binary else []) + separate[: MAX_PANELS - bool(binary)]
 
 
 def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
-    """Return whether a column is drawn as colored runs; characters and sentences are text."""
+    """Return whether a column is drawn as runs; words of sentences and characters are text."""
     return schema.layout != "words" and any(len(str(name)) > 1 for name in column.categories)
 
 
@@ -525,7 +532,7 @@ def category_strips(
     # `observed_indices` are the categories of all data, so the most frequent ones have the same
     # colors on all charts.
     names = [*map(str, categories), "unknown"]
-    # categories of a Categorical of pandas have an order; others are sorted as they are
+    # categories that are not sorted have an order of their own, as in a Categorical of pandas
     order = () if names[:-1] == sorted(names[:-1]) else names
     indices = observed_indices[observed_indices >= 0].astype(int)
     colors = [color for color in PALETTE if color != WRONG_COLOR]
@@ -538,7 +545,8 @@ def category_strips(
     if len(wrong_masks):
         mask_rows = [np.zeros(0), *wrong_masks]
         line = _make_run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
-        marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # a thin line below the runs
+        # a thin line at the lower edge of the runs, because y grows downward
+        marks.append(replace(line, y=line.y + 0.46, thickness=0.12))
     y = Axis(tick_names=[name for name, _ in named_rows])
     return Chart(marks, Axis("step", has_integer_ticks=True), y, is_horizontal=True, grid_axis=None)
 
@@ -584,6 +592,7 @@ def get_value_names(step_values: np.ndarray, column: Column) -> list[str]:
         elif value == NO_STEP_INDEX:
             texts.append("–")
         else:
+            # "?" is the category of no name: an unknown one
             texts.append(names[round(value)] if round(value) < len(names) else "?")
     return texts
 

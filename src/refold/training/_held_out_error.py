@@ -33,16 +33,15 @@ _MAX_MEASURED_SEQUENCES = 1000
 # Cap on the padded values of the training sequences that PCA is fitted to, because they are in
 # memory together.
 _MAX_PCA_VALUES = 1 << 23
-# Minimum number of these sequences, even if they have more values.
+# Minimum number of training sequences for PCA, even if they have more values than that.
 _MIN_PCA_SEQUENCES = 16
 # Latent optimization is used if the error with it, divided by the error without it, is at most
-# this. One of its steps takes about as long as decoding twice, so a smaller gain is not worth the
-# time.
+# ratio. A step of latent optimization takes about as long as decoding twice, so a smaller gain is
+# not worth the time.
 _MAX_OPTIMIZATION_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
 _ENOUGH_TRAINING_SEQUENCES = 500
-# If the error (the NMSE plus the share of wrong tokens) is smaller, the report says that little is
-# left to gain.
+# If the result of `total_error` is smaller, the report says that little is left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
 _MIN_LENGTH_TO_SUGGEST_WINDOWS = 500
@@ -54,7 +53,7 @@ _SUGGESTED_WINDOW = 128
 _LATE_EPOCH_SHARE = 0.95
 # Factor by which the report suggests to train longer.
 _LONGER_TRAINING_FACTOR = 4
-# Relative error from which on a decoded length counts as wrong.
+# A decoded length counts as wrong if its relative error is larger.
 _WRONG_LENGTH_ERROR = 0.1
 # Share of wrong lengths above which the report mentions them.
 _MAX_WRONG_LENGTHS_SHARE = 0.1
@@ -71,12 +70,13 @@ class HeldOutEvaluator:
         num_steps = max(1, int(training_lengths.max(initial=0)))
         num_values = num_steps * split.schema.output_width
         self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
-        # with so many components, PCA reconstructs its training data without error
+        # with `max_components`, PCA reconstructs its training data without error
         self.max_components = min(len(training_lengths), num_values)
         self.max_sequences = min(_MAX_MEASURED_SEQUENCES, self._max_pca_sequences)
         self.sequences = split.held_out_sequences
         if (num_held_out := len(self.sequences)) > self.max_sequences:
-            # the second number of a seed differs between uses, so that draws are independent
+            # 0x4E1D stands for this use of random numbers: other uses of the same seed have other
+            # numbers, so that their draws are independent
             rng = np.random.default_rng([split.seed, 0x4E1D])
             indices = rng.choice(num_held_out, self.max_sequences, replace=False)
             self.sequences = self.sequences[np.sort(indices)]
@@ -102,7 +102,7 @@ class HeldOutEvaluator:
         return Model(network, schema, scaler, error_scaler, latent_steps=latent_steps)
 
     def pca_errors(self, num_components: int) -> Fidelity:
-        """Return the errors of PCA with the true lengths, and with at most so many components."""
+        """Return the errors of PCA with true lengths, and at most ``num_components`` components."""
         if self.baseline is None:
             # there are no steps to fit to, so the error is that of a method that explains nothing
             numeric = self.sequences.schema.numeric
@@ -128,7 +128,7 @@ class HeldOutEvaluator:
 
 
 def total_error(errors: Fidelity) -> float:
-    """Return the NMSE of numeric columns plus the share of steps with wrong tokens."""
+    """Return the NMSE of numeric columns, plus the share of steps where other columns are wrong."""
     numeric = 0.0 if errors.nmse is None else errors.nmse
     return numeric + (0.0 if errors.accuracy is None else 1.0 - errors.accuracy)
 
@@ -144,13 +144,13 @@ def total_error(errors: Fidelity) -> float:
 class InferenceSettings:
     """Whether to use initial weights, and how many steps of latent optimization a model has."""
 
-    latent_steps: int  # of the argument of the fit, or the default
+    latent_steps: int  # the argument of the fit, or the default if it is "auto"
     default_latent_steps: int  # what latent_steps="auto" stands for
     uses_initial_weights: bool = False  # because they are better than the trained weights
 
 
-# Early stopping has compared the initial weights with the weights of each epoch before, but for the
-# true lengths of sequences. Here the weights are compared as users will use them.
+# Early stopping has already compared the initial weights with the weights of each epoch, but with
+# the true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
     suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
     evaluator: HeldOutEvaluator,
@@ -163,6 +163,7 @@ def choose_weights(
     """Choose weights, which are assigned to the network, and the steps of latent optimization."""
     specification, split = network.specification, evaluator.split
     is_comparable = specification.architecture == "default" and not specification.variational
+    # a comparison needs held-out sequences, a finished phase "validated", and a new model
     if (
         not len(split.held_out_indices)
         or not fit_result.complete
@@ -181,7 +182,7 @@ def choose_weights(
         suggested_settings=suggested_settings,
         may_skip_optimization=may_skip_optimization,
     )
-    # if trained weights were chosen, the initial weights to check them against
+    # the initial weights, if trained weights were chosen and must be checked against them
     rejected_weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
     if rejected_weights is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
@@ -202,6 +203,7 @@ def choose_weights(
     # take the initial weights of the refit, or those of the first phase if there are none
     is_refit = last_phase == "refit" and initial_weights.of_phase("refit") is not None
     phase = "refit" if is_refit else "validated"
+    # weights of the phase "validated"; None if the network has them
     validated = initial_weights.of_phase("validated") if is_refit else None
     chosen_weights: Any = initial_weights.of_phase(phase)  # not None, because they were chosen
     assign_weights(network, chosen_weights)
@@ -223,19 +225,19 @@ def choose_inference_settings(
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
-    candidates = {suggested_settings.latent_steps}
+    candidates = {suggested_settings.latent_steps}  # numbers of steps of latent optimization
     if may_skip_optimization:
         candidates.add(0)
 
     def measure_error(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
-        """Return the error with these weights and the best candidate, and its settings."""
+        """Return the error with these weights and the best candidate, and the settings of both."""
         errors = {}  # by latent steps
         with temporary_weights(network, weights):
             packed = to_inference_network(network)
             for latent_steps in candidates:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
-        # a small gain is not worth the time of latent optimization
+        # `_MAX_OPTIMIZATION_ERROR_RATIO`: a small gain is not worth the time of the optimization
         best_steps = max(candidates)
         if errors[best_steps] > _MAX_OPTIMIZATION_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
@@ -349,6 +351,7 @@ def _list_error_reasons(
         )
     if num_training < max(_ENOUGH_TRAINING_SEQUENCES, num_values):
         remedy = ""
+        # shorter sequences would give few windows each
         if split.window is None and median_steps > 2 * _SUGGESTED_WINDOW:
             remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
         reasons.append(
