@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The module of each public name that is not a submodule itself.
+# For each public name that is not a submodule, the module that defines or exports it.
 _MODULE_OF_NAME = {
     "Checkpoint": "refold.training",
     "ErrorCurve": "refold.evaluation",
@@ -78,8 +78,8 @@ if "keras" not in sys.modules:
 
 
 # Public names load when they are first used (PEP 562), so `import refold` and `refold --help` load
-# neither Keras nor JAX. Subpackages that also work without Keras and JAX import them inside of the
-# functions that need them.
+# neither Keras nor JAX. A subpackage that also works without Keras and JAX imports them inside of
+# the functions that need them.
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF_NAME:
         return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)

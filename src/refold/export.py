@@ -25,7 +25,7 @@ from refold.network.specification import is_default_lstm
 from refold.sequences import Sequences
 
 ModelPart = Literal["encoder", "decoder", "forecaster"]
-# The function that adds each part of a model to a graph.
+# For each part of a model, the function that adds it to a graph.
 _PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
 # Versions of the operator sets, by domain; "" is the domain of the standard operators. ONNX Runtime
 # supports them since its version 1.14.
@@ -162,9 +162,10 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
     For an encoder, the shape is (n, code size). For a decoder, the array has one axis, with the
-    differences of all numbers, and then 0 for each equal category and 1 for each other.
+    differences of all numbers, and then 0 for each category that is equal and 1 for each other one.
     """
-    # test sequences are decoded from codes of the training data, or if it has none, random codes
+    # test sequences are decoded from codes of the training data; from random codes if the model has
+    # stored none
     rng = np.random.default_rng(0)
     codes = rng.standard_normal((_MAX_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
@@ -180,7 +181,7 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     if part == "encoder":
         std = codes.std(axis=0)
         difference = _run_graph(proto, _to_graph_inputs(columns, sequences))["codes"] - codes
-        return difference / np.where(std == 0, 1, std)
+        return difference / np.where(std == 0, 1, std)  # a constant dimension is not divided
     inputs = {"codes": codes}
     if part == "decoder":
         lengths = inputs["wanted_lengths"] = model.predict_lengths(codes)
@@ -191,7 +192,7 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
             offsets = np.arange(len(sequences) + 1) * recent_steps
             recent_sequences = Sequences(recent, offsets, schema=model.schema)
             recent_inputs = _to_graph_inputs(columns, recent_sequences)
-            del recent_inputs["lengths"]  # the graph knows that all are `recent_steps`
+            del recent_inputs["lengths"]  # the graph knows that all lengths are `recent_steps`
             inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
@@ -226,11 +227,12 @@ def _to_graph_inputs(columns: GraphColumns, sequences: Sequences) -> dict[str, n
             encoded = []
             for i, column in zip(columns.categorical_columns, indices.T, strict=True):
                 categories = columns.category_array(i)
-                # the index -1 of a missing category is the last entry
+                # a missing category has the index -1, which is the last entry of this array
                 with_missing = np.array([*categories, columns.missing_category], categories.dtype)
                 encoded.append(with_missing[column])
             inputs["categories"] = np.stack(encoded, axis=1)
     longest = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
+    # the row of each step among the padded steps of all sequences
     rows = concatenated_ranges(np.arange(len(sequences)) * longest, sequences.lengths)
     for name, array in inputs.items():
         padded = np.zeros((len(sequences) * longest, array.shape[1]), array.dtype)

@@ -1,7 +1,7 @@
 """Train one model in several processes. `fit` starts the processes on a Ray cluster.
 
-Other launchers start processes that call `fit_together`. In both cases, each process opens the
-files with ``_open_divided_data`` and trains with ``_fit_on_parts``.
+If another launcher starts the processes, they call `fit_together`. In both cases, each process
+opens the files with ``_open_divided_data`` and trains with ``_fit_on_parts``.
 """
 
 import os
@@ -103,7 +103,7 @@ def fit(
     }
     ray = import_ray()
     with connect(on, num_cpus=processes * check_integer("cpus", cpus)):
-        # a task on the cluster, because Ray Train does not run in a client outside of it
+        # `_run_trainer` is a task on the cluster, because Ray Train does not run outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
         call = remote_run.remote(fit_settings, processes, cpus, max_failures, resume=resume)
         pickled_result = ray.get(call)
@@ -139,7 +139,8 @@ def fit_together(
     Parameters
     ----------
     estimator : SequenceAutoencoder
-        Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
+        Unfitted model with the arguments of the training. It is not changed. The training uses
+        ``time_warp=0``.
     source : path
         As for `fit`; all processes need it under the same path.
     checkpoint : path or Checkpoint, optional
@@ -193,7 +194,8 @@ def _run_trainer(
         try:
             return trainer.fit().return_value
         except train.TrainingFailedError as error:
-            # the error of Refold that made a process fail; otherwise the last line of any error
+            # Return the error of Refold that made a process fail. If there is none, report the last
+            # line of the first failure.
             failures = [*getattr(error, "worker_failures", {}).values(), error]
             for failure in failures:
                 for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
@@ -224,8 +226,8 @@ def _train_in_worker(fit_settings: dict[str, Any]) -> bytes:
         parts = _open_divided_data(fit_settings["source"], **fit_settings["options"])
         fitted = _fit_on_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
-        # Once the files are open, other processes may have no error, and would wait for this
-        # process. An error that is raised makes Ray Train stop them.
+        # Once the files are open, an error with a file may be only in this process, and the others
+        # would wait for it. An error that is raised makes Ray Train stop the others.
         if parts is not None and isinstance(error, FileAccessError | FileFormatError):
             raise
         return pickle.dumps(error)
@@ -238,7 +240,7 @@ def _open_divided_data(
     """Open the files in all processes, or raise the error of any process in all of them."""
     from refold.training import DividedData, Processes  # not at the top, because it imports JAX
 
-    # The error of a process is sent to all processes, because they would wait for it otherwise.
+    # The error of a process is sent to all processes. Otherwise they would wait for this process.
     processes, parts, own_error = Processes.connected(), None, None
     try:
         if "://" in str(path):
@@ -265,7 +267,7 @@ def _fit_on_parts(
     """Train in this process and all others, each on its parts of the data."""
     processes = parts.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
-    # the first process draws the seed, because each process would draw another seed
+    # all processes need the same seed, so the first one draws it for all
     seed = processes.broadcast_from_first(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
@@ -278,6 +280,7 @@ def _fit_on_parts(
 def _check_supports_processes(estimator: "refold.SequenceAutoencoder") -> None:
     """Raise ``ParameterError`` if several processes cannot train this model."""
     architecture = estimator.architecture
+    # a loaded model has the name "custom" instead of a function
     is_custom = not isinstance(architecture, str) or architecture == "custom"
     is_variance_share = isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1
     for name, is_unsupported, advice in (

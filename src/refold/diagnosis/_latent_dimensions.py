@@ -34,7 +34,7 @@ class LatentDimensions(NamedTuple):
     names : tuple of str
         ``"0"``, ``"1"``, ...; with ``scale="sequence"``, then the level and spread of each column.
     deviation : array of shape (width,)
-        Standard deviation of each dimension over the codes.
+        Standard deviation of each dimension over the codes. ``width`` is the size of a code.
     effect : array of shape (width, n_features)
         Change of the decoded sequence if the dimension changes by one standard deviation. For a
         numeric column, it is the mean squared change, in the units of the model's errors. For any
@@ -73,10 +73,10 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     Parameters
     ----------
     model : Model or SequenceAutoencoder
-        Fitted.
+        Fitted model.
     codes : array of shape (n_sequences, width)
-        Output of ``transform``. In a random sample of these, each dimension is changed up and down
-        by its standard deviation.
+        Output of ``transform``. In a random sample of these codes, each dimension is changed up and
+        down by its standard deviation.
     seed : int, default=0
         Seed of the sample.
 
@@ -91,6 +91,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     model, codes = model_of(model), _check_codes_and_cast(codes)
     num_codes, width = codes.shape
     stds = codes.std(axis=0)
+    # each dimension of a sampled code is changed up and down, so 2 * width sequences are decoded
     values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
     max_sampled = min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)
     num_sampled = min(num_codes, max(_MIN_SAMPLE_CODES, max_sampled))
@@ -100,11 +101,12 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     shifts = np.concatenate([np.diag(stds), -np.diag(stds)])
     shifted_codes = (sample[None] + shifts[:, None]).reshape(-1, width)
     decoded = _decode_without_warnings(model, np.concatenate([sample, shifted_codes]))
+    # the effect of each shift, which the mean below joins to the effect of each dimension
     unshifted, effect = decoded[:num_sampled], np.zeros((2 * width, model.schema.num_columns))
     for i in range(2 * width):
         shifted = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
-        # `errors_by_feature` ignores extra steps of its second argument. With the longer sequence
-        # of each pair as the first argument, added steps count as much as lost steps.
+        # `errors_by_feature` ignores the steps that only its second argument has. So the longer
+        # sequence of each pair is in the first argument, and added steps count like lost steps.
         pairs = [sorted(pair, key=len) for pair in zip(unshifted, shifted, strict=True)]
         shorter, longer = zip(*pairs, strict=True)
         longer_sequences = Sequences.from_list(longer, schema=model.schema)
@@ -130,7 +132,7 @@ def sweep(
     Parameters
     ----------
     model : Model or SequenceAutoencoder
-        Fitted.
+        Fitted model.
     codes : array of shape (n_sequences, width)
         Codes that define the mean and the standard deviation of the dimension.
     dimension : int
@@ -138,7 +140,7 @@ def sweep(
     deviations : sequence of float, default from -2 to 2
         Values of the dimension, in standard deviations from its mean.
     base_code : array of shape (width,), optional
-        The other dimensions; by default the mean code.
+        Code whose other dimensions are kept; by default the mean code.
 
     Returns
     -------

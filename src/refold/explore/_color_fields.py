@@ -1,4 +1,4 @@
-"""A `ColorField` has a value of each sequence, by which the map is colored.
+"""A `ColorField` has a value for each sequence, which colors its point on the map of codes.
 
 `make_metadata_field` makes a field from metadata, and `make_cluster_field` from clusters.
 """
@@ -19,14 +19,14 @@ from refold.sequences import Sequences
 
 # Numbers with at most this many different values are categories, with a color each.
 _MAX_NUMERIC_CATEGORIES = 12
-# Text with more different values is refused, because it would make a useless legend.
+# Text with more different values gets no field, because its legend would be useless.
 _MAX_TEXT_CATEGORIES = 200
 # Clusters are found in a sample of at most this many codes, which bounds the time. The other codes
 # join the cluster of the nearest code in the sample.
 MAX_CLUSTERED_CODES = 5000
 # Name of the category of missing values.
 _MISSING_LABEL = "(none)"
-# Number of sequences whose values are computed at once. It bounds the memory.
+# Number of sequences whose values are computed at once, which bounds the memory.
 _SEQUENCES_PER_BLOCK = 2048
 
 
@@ -42,7 +42,8 @@ class ColorField(BackgroundTask):
         is_log: bool = False,  # whether the color scale is logarithmic
         description: str = "",
     ) -> None:
-        # Values are numbers or indices of categories, and NaN where missing. The page shows all
+        # `values` are numbers or indices of categories, and NaN where missing, or a function that
+        # computes them. The page shows all
         # digits of metadata, and rounds values that a function computes.
         self._is_exact = isinstance(values, np.ndarray)
         values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
@@ -96,13 +97,14 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
                 [np.nan if text == _MISSING_LABEL else float(text) for text in texts]
             )
         except ValueError:  # not all texts are numbers
-            has_few = len({*texts}) <= _MAX_TEXT_CATEGORIES
-            return _make_category_field(name, texts) if has_few else None
+            has_few_texts = len({*texts}) <= _MAX_TEXT_CATEGORIES
+            return _make_category_field(name, texts) if has_few_texts else None
     else:
-        # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
+        # numbers in single precision become text first, so that 0.1 is not 0.10000000149 afterwards
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
         numbers = array.astype(str if is_single else float).astype(float)
     distinct, distinct_indices = np.unique(numbers, return_inverse=True)
+    # a missing value, NaN, is not one of the different numbers
     if len(distinct) - np.isnan(distinct).any() > _MAX_NUMERIC_CATEGORIES:
         return ColorField(name, numbers)
     if texts is None:
@@ -115,7 +117,7 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
 
 
 def _make_category_field(name: str, texts: list[str]) -> ColorField:
-    """Return a field of categories: numbers first, then texts, then the one of missing values."""
+    """Return a field of categories: first numbers, then texts, then the missing values."""
 
     def make_category_sort_key(category: str) -> tuple[int, float, str]:
         """Return a group (0: numbers, 1: texts, 2: missing), and the order inside the group."""
@@ -134,15 +136,15 @@ def make_cluster_field(
     sequences: Sequences,
     codes: np.ndarray,  # (n_sequences, code_size)
     weighted_codes: np.ndarray,  # (n_sequences, code_size), whose distances are those on the map
-    num_clusters: int | None,
+    num_clusters: int | None,  # of k-means, which chooses it if it is None; 0 for HDBSCAN
 ) -> ColorField:
-    """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
+    """Return the field of clusters, which `refold.search.cluster` finds when they are needed."""
     max_clusters = min(len(codes), MAX_CLUSTERED_CODES)
     check("num_clusters", num_clusters, or_none(integer_rule(0, max_clusters)))
     method = "hdbscan" if num_clusters == 0 else "k-means"
 
     def find_clusters() -> np.ndarray:
-        """Find clusters in a sample, describe them in the field, and return labels of all codes."""
+        """Find clusters in a sample, describe them in `field`, and return labels of all codes."""
         rows = linspace_indices(len(codes), MAX_CLUSTERED_CODES)
         clusters = refold.search.cluster(
             model,
@@ -175,7 +177,7 @@ def make_cluster_field(
         sample_norms = refold.search.squared_norms(sample)
 
         def label_codes(indices: np.ndarray) -> np.ndarray:
-            """Return the labels of codes; outside of the sample, that of the nearest code in it."""
+            """Return labels of codes; outside of the sample, that of the nearest sampled code."""
             block_labels = all_labels[indices]
             outside = np.flatnonzero(block_labels < 0)
             if len(outside):

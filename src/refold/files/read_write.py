@@ -254,7 +254,7 @@ def read_for(
     format: str | None = None,  # noqa: A002
     **options: Any,
 ) -> Sequences:
-    r"""Read a file for a model, as the training data were read if the file has the same columns.
+    r"""Read a file for a model in the same way as its training data, if it has their columns.
 
     Parameters
     ----------

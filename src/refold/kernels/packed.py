@@ -25,8 +25,8 @@ DILATIONS = (1, 2, 4, 8)
 SIGMOID_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
-# `_packed_numpy` says what each operation computes, with the shapes. `_library` has the same
-# signatures.
+# `_packed_numpy` says what each operation computes, and the shapes of its arrays. `_library` has
+# the same signatures.
 
 # These compute a function of each value of an array.
 exp = _operations.exp
@@ -56,7 +56,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 class RandomConvolutions(NamedTuple):
     """Weights of random convolutions, float32, with the kernels in the order of their dilation.
 
-    ROCKET calls a convolution a kernel. It reads a weighted sum of the channels, at nine steps.
+    ROCKET calls a convolution a kernel. A kernel reads a weighted sum of the channels, at nine
+    steps.
     """
 
     channels: np.ndarray  # (channels, kernels): weights of the channels
@@ -77,10 +78,11 @@ def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> Ra
     num_kernels = len(DILATIONS) * kernels_per_dilation
     weights = rng.standard_normal((num_channels, num_kernels))
     # the weights of channels that a kernel does not read are zero
-    num_channels_read = rng.randint(1, 3 + 1, num_kernels)
+    num_channels_read = rng.randint(1, 3 + 1, num_kernels)  # 1 to 3
     random_ranks = rng.random_sample((num_channels, num_kernels)).argsort(axis=0)
     weights *= random_ranks < num_channels_read
     taps = rng.standard_normal((9, num_kernels))  # nine, as in ROCKET
+    # the weights of the channels get the length 1, and those of the steps the sum 0
     arrays = (
         weights / np.sqrt((weights**2).sum(axis=0)),
         taps - taps.mean(axis=0),

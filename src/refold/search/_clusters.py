@@ -23,9 +23,9 @@ from refold.search._index import Index
 from refold.search._rows import DISTANCE_RULE, RowSource
 from refold.sequences import vectors_to_arrow
 
-# HDBSCAN measures the density at a row by the distance to the sample of this rank. The first sample
-# is the row itself, and the second one its nearest neighbor. The number was chosen on data sets in
-# benchmarks/search.py.
+# HDBSCAN measures the density at a row by the distance to the row of this rank in a list of all
+# rows, sorted by distance. The first row of the list is the row itself, and the second is its
+# nearest neighbor. The number was chosen on data sets in benchmarks/search.py.
 _HDBSCAN_MIN_SAMPLES = 2
 # Largest number of clusters that k-means chooses by itself, chosen on the same data sets.
 _MAX_CHOSEN_CLUSTERS = 10
@@ -53,18 +53,18 @@ class Clusters:
     distances : array of float32 of shape (n_sequences,)
         Distance to the center of the cluster; NaN for noise.
     sizes : array of int of shape (n_clusters,)
-        Number of sequences.
+        Number of sequences in each cluster.
     nearest : array of int of shape (n_clusters,)
-        Index of the sequence that is nearest to the center.
+        Index of the sequence that is nearest to the center of each cluster.
     centers : array of float32 of shape (n_clusters, width of the code)
         Means of the codes, which the model can decode.
     silhouettes : array of shape (n_clusters,)
         Mean silhouette [1]_ of the sequences of each cluster, from -1 to 1, of a sample if there
         are more than 4000 sequences; NaN for a single cluster.
     silhouette : float
-        Mean silhouette of all sequences in a cluster.
+        Mean silhouette of all sequences that are in any cluster.
     vectors : array of float32 of shape (n_sequences, n_dimensions)
-        Vectors that distances are measured on.
+        Vector of each sequence; distances are those between vectors.
 
     References
     ----------
@@ -115,7 +115,7 @@ class Clusters:
         )
 
     def rows(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return one row per sequence: its id, its cluster (null for noise) and the distance.
+        """Return one row per sequence: its id, its cluster (null for noise) and its distance.
 
         Parameters
         ----------
@@ -171,8 +171,8 @@ def cluster(
     index : Index, optional
         Index whose rows are clustered, instead of sequences.
     distance : {"features", "code"}, optional
-        Vectors that distances are measured on, as in `Index.create`; by default those of the index,
-        or features.
+        Vectors between which distances are measured, as in `Index.create`; by default those of the
+        index, or features.
     random_state : int or numpy.random.Generator, default=0
         Seed of k-means.
     verbose : {0, 1}, default=0
@@ -219,12 +219,13 @@ def cluster(
             raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        # if the distance is another one than in the index, vectors are computed from codes below
+        # if `distance` is another one than in the index, vectors are computed from codes below
         if len(rows.codes) and distance in (None, index.distance):
             vectors = rows.vectors
     if vectors is None:
         row_source = RowSource(model, X, codes, ids, verbose=verbose)
         check_not_empty(len(row_source), "sequence", "to cluster")
+        # without features, the vectors are the codes
         features = None if distance == "code" else row_source.fit_features()
         ids, (codes, vectors) = row_source.ids, row_source.encode(features)
     row_ids, row_codes = np.asarray(ids), np.asarray(codes)

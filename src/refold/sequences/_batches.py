@@ -12,7 +12,7 @@ import numpy as np
 from refold._support.rules import check, integer_rule
 from refold.sequences._sequences import Sequences
 
-# Maximum number of buckets, because each one is compiled.
+# Maximum number of buckets, because the network is compiled for each bucket.
 _MAX_BUCKETS = 8
 # Maximum ratio of padding to real steps. A lower ratio needs more buckets, and padding costs little
 # where the LSTM skips padded steps.
@@ -20,10 +20,11 @@ _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
 _MIN_BATCHES_PER_BUCKET = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
-# bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
-# bucket.
+# bucket takes as long as computing this many steps in each of about 40 epochs, so small data sets
+# have one bucket.
 _MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
-# Maximum number of candidates for the padded lengths. The time of the search grows with its square.
+# Maximum number of candidates for the padded lengths. The time of the search grows with the square
+# of the number of candidates.
 _MAX_LENGTH_CANDIDATES = 128
 # Number of batches of a run, a `BatchRun` of one bucket, if there is only one bucket.
 _BATCHES_PER_RUN = 64
@@ -34,7 +35,7 @@ _BATCHES_PER_SHORT_RUN = 8
 class Bucket(NamedTuple):
     """The padded shape of batches; a sequence is in the smallest bucket that it fits."""
 
-    num_steps: int  # padded length of its sequences
+    num_steps: int  # length of its sequences with padding
     batch_size: int  # maximum number of sequences per batch
 
 
@@ -45,7 +46,7 @@ class BatchRun(NamedTuple):
     # Indices of sequences, int32 (_BATCHES_PER_RUN, batch_size), padded with -1. All runs have the
     # same number of rows, so that they are compiled once.
     indices: np.ndarray
-    num_batches: int  # the first rows of the indices; all later rows are padding
+    num_batches: int  # number of rows of `indices` that are batches; all later rows are padding
 
 
 class Batches:
@@ -66,7 +67,7 @@ class Batches:
         batch_size: int,  # number of sequences of average length per batch
         num_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
-        partition_offsets: np.ndarray | None = None,  # (n_partitions + 1,); None for one
+        partition_offsets: np.ndarray | None = None,  # (n_partitions + 1,); None for one partition
     ) -> None:
         self.has_one_length = len(np.unique(lengths)) == 1
         # an empty sequence counts as one step, because a batch has one step at least
@@ -104,7 +105,8 @@ class Batches:
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order. A shard is a part of the data that training loads at once.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
-        bucket_indices = self._bucket_indices[indices]  # both (len(indices),)
+        # bucket and partition of each sequence, both (len(indices),)
+        bucket_indices = self._bucket_indices[indices]
         partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
         runs = []
         for i, bucket in enumerate(self.buckets):
@@ -156,14 +158,15 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
         if best_cost[-1] <= max_cost:
             break
         # total_cost[i, j]: minimum cost of the candidates before i, plus a last bucket from i to j.
-        # The cost is negative if i is after j, which is no bucket.
+        # If i is after j, there is no such bucket, and the cost is 0 (i = j + 1) or negative.
         last_cost = np.where(cost >= 0, cost, np.inf)
         total_cost = np.concatenate([[0.0], best_cost[:-1]])[:, None] + last_cost
         if best_cost[-1] - total_cost[:, -1].min() < _MIN_STEPS_SAVED_BY_BUCKET:
             break
         last_starts.append(total_cost.argmin(axis=0))
         best_cost = total_cost.min(axis=0)
-    # back from the last bucket to the first
+    # from the last bucket to the first: the candidate before the start of a bucket ends the bucket
+    # before it
     padded_lengths, end = [longest], len(candidates) - 1
     for starts in reversed(last_starts):
         end = int(starts[end]) - 1
@@ -240,5 +243,6 @@ def unpadded_input_and_target(
     x = xp.where(is_observed, values, missing_input)
     if flags:
         x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
-    # an unknown category is no target that a network could learn
+    # an unknown category is no target that a network could learn; no value equals NaN, the unknown
+    # index of the other columns
     return x, xp.where(values != unknown_indices, values, np.float32(np.nan))

@@ -37,16 +37,18 @@ from refold.training.loop._training import FitResult, Training
 # Cap on the training sequences that are encoded to count the active dimensions of a variational
 # model. More would take time and change the variances little.
 _MAX_ACTIVITY_SEQUENCES = 4096
-# A dimension is active if the means of its codes have a larger variance: Y. Burda, R. Grosse and
-# R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
+# A dimension is active if it has a larger variance over the codes of a variational model, which are
+# means of distributions: Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted
+# Autoencoders", ICLR 2016, section 5.2.
 _MIN_ACTIVE_VARIANCE = 0.01
 # A smaller share of active dimensions causes a warning.
 _MIN_ACTIVE_SHARE = 0.25
-# Cap on the training sequences for the reference statistics: more change the statistics little.
+# Cap on the training sequences for the reference statistics: more sequences change them little.
 _MAX_REFERENCE_SEQUENCES = 1024
-# Cap on the values of these sequences, because all of them are encoded after each fit.
+# Cap on the values of these sequences, because the sequences are encoded after each fit.
 _MAX_REFERENCE_VALUES = 1 << 21
-# Minimum number of these sequences, even if they have more values, for meaningful statistics.
+# Minimum number of these sequences, even if they exceed the cap on values. Fewer sequences would
+# not give meaningful statistics.
 _MIN_REFERENCE_SEQUENCES = 64
 
 
@@ -197,11 +199,11 @@ def check_arguments(
             "JAX is set to 64-bit floats (jax_enable_x64), but SequenceAutoencoder trains in 32 "
             "bits. Leave that setting out, or fit in a separate process."
         )
-    # A loaded model of a custom architecture has the architecture "custom", because its function
-    # was not saved. A new model must not have this name, so `check` would refuse it.
+    # A loaded model of a custom architecture has the architecture "custom", because the function
+    # that builds it was not saved. A new model must not have this name, so `check` would refuse it.
     is_loaded = base_model is not None and arguments.architecture == "custom"
     (replace(arguments, architecture="default") if is_loaded else arguments).check()
-    # an argument must not contradict the base model
+    # an argument must not contradict the base model, if there is one
     for name, declared in ARGUMENTS.items() if base_model is not None else ():
         value = getattr(arguments, name)
         # "auto" and "custom" agree with every model. So does a function that builds a custom
@@ -214,7 +216,7 @@ def check_arguments(
         model_value = attrgetter(declared.model_attribute)(base_model)
         if name == "missing_values":
             if value is None:
-                continue  # the fit then marks the missing values of the base model
+                continue  # then the same values as in the base model count as missing
             value, model_value = list(check_missing_markers(value)), list(model_value)
         if value != model_value:
             raise ParameterError(
@@ -240,7 +242,7 @@ def _add_training_statistics(
         num_active, latent_dim = int((variances > _MIN_ACTIVE_VARIANCE).sum()), variances.size
         verb = "is" if num_active == 1 else "are"
         note = f"{num_active} of {latent_dim} latent dimensions {verb} active"
-        if num_active == 0 or num_active < _MIN_ACTIVE_SHARE * latent_dim:
+        if num_active < _MIN_ACTIVE_SHARE * latent_dim:
             warn(
                 f"Only {note} (posterior collapse). A smaller latent_dim would lose nothing. More "
                 "epochs or variational=False may activate more."
@@ -254,7 +256,7 @@ def _add_training_statistics(
         unseen = unseen[~np.isin(fingerprints(unseen), base_model.fingerprints.training_hashes)]
     if len(unseen):
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
-        # a refit was trained on these sequences, so measure with the weights from before the refit
+        # a refit also trains on held-out sequences, so measure with the weights from before it
         with temporary_weights(network, fit_result.validated_weights):
             model_before = replace(model, scaler=split.scaler("validated"))
             errors = measure_sequences(model_before, unseen).sequence_errors
@@ -264,6 +266,7 @@ def _add_training_statistics(
     sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_SEQUENCES)))
     model = with_reference_statistics(model, sample, seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
+    # a training that was interrupted before the phase "validated" ended is not calibrated
     if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model
     return model.calibrate_aligned(model.align(split.calibration_sequences))

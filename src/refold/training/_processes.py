@@ -41,8 +41,8 @@ class Processes:
 
     @functools.cached_property
     def _mesh(self) -> Mesh:
-        """One device of each process."""
-        # in reverse order, so that the first device of each process remains
+        """The first device of each process, in the order of the processes."""
+        # in reverse order, because the last device of a process that is read replaces the others
         devices = {device.process_index: device for device in reversed(jax.devices())}
         return Mesh(np.array([devices[i] for i in range(self.process_count)]), (_PROCESS_AXIS,))
 
@@ -86,8 +86,8 @@ class Processes:
 
     def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
         """Return global arrays for a function of `map_batch`, from the arrays of this process."""
-        # the state is the same in all processes; data and positions belong to this process
-        # many consecutive calls have the same data, so keep the global arrays for the next call
+        # The state is the same in all processes. Data and positions belong to this process. Many
+        # consecutive calls have the same data, so its global arrays are kept for the next call.
         if self._cached_global_data is None or self._cached_global_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
             self._cached_global_data = data, type(data)(*arrays)
@@ -115,7 +115,7 @@ class Processes:
                 data = jax.tree.map(lambda array: array[0], data)
                 return function(state, data, positions, *args, num_steps=num_steps)
 
-            # Equal in all processes, or divided by the first or by the second axis.
+            # an argument is the same in all processes, or divided along its first or second axis
             same, by_row = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
             by_column = PartitionSpec(None, _PROCESS_AXIS)
             specs = same, by_row, by_column, *[same] * len(args)
@@ -133,7 +133,7 @@ class Processes:
 
 def sum_over_processes(arrays: Any) -> Any:
     """Sum each array of a tree over the processes; traced within `Processes.map_batch`."""
-    # joined to one vector, because a single message is faster than a message for each array
+    # the arrays are joined, because a single message is faster than a message for each array
     leaves, structure = jax.tree.flatten(arrays)
     joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
@@ -147,9 +147,9 @@ def sum_over_processes(arrays: Any) -> Any:
 def draw_for_global_batch(function: Callable[..., Any], num_processes: int) -> Callable[..., Any]:
     """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
-    # The function runs on arrays of the size of the global batch. They have the sequences of this
-    # process at the rows that these have in the global batch, and zeros elsewhere. So the sequences
-    # get the same random numbers as in a single process.
+    # The function runs on arrays of the size of the global batch. Each sequence of this process is
+    # at its row of the global batch, and the rows of other processes are zeros. So each sequence
+    # gets the same random numbers as in a single process.
     @functools.wraps(function)
     def run_on_global_batch(arrays: Any, *args: Any, **kwargs: Any) -> Any:
         batch_size = len(jax.tree.leaves(arrays)[0])

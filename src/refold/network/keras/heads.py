@@ -1,7 +1,7 @@
 """Turn results of Keras models into outputs of each column, losses, and lengths.
 
-The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
-probability, and those of a categorical column are a probability for each category.
+The output of a numeric column or of a column of counts is a mean, and that of a binary column is a
+probability. The outputs of a categorical column are a probability for each category.
 """
 
 import math
@@ -53,8 +53,8 @@ def activate_logits(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
     if len(links) == 1 and LINKS[links[0]].is_elementwise:
         return LINKS[links[0]].activate(logits)
     if all(LINKS[link].is_elementwise for link in links):
-        # a link is applied to all columns, and its result is used where a column has this link;
-        # this is faster than one operation for each column
+        # A link is applied to all columns, and its result is used where a column has this link.
+        # This is faster than one operation for each column.
         activated = logits
         for link in links:
             if link != "identity":
@@ -74,7 +74,7 @@ def column_errors(
     columns = list(column_outputs(column_types, num_categories))
     types = {column.type for column in columns}
     if len(types) == 1 and not columns[0].type.has_categories:
-        return types.pop().loss(targets, y_pred, ops)  # of all columns at once
+        return types.pop().loss(targets, y_pred, ops)  # one call for all columns
     losses = [
         type_.loss(targets[..., i : i + 1], y_pred[..., block], ops) for i, type_, block in columns
     ]
@@ -87,7 +87,9 @@ def all_losses_squared(column_types: Iterable[str]) -> bool:
 
 
 def one_hot(inputs: Tensor, num_categories: list[int]) -> Any:
-    """Encode the first, categorical columns of inputs (..., columns) as one-hot, (..., width)."""
+    """Encode the categorical columns of inputs (..., columns) as one-hot, (..., width)."""
+    # `num_categories` has a number for each column, 0 if it is not categorical. Such columns, and
+    # the observed flags after the columns, stay as they are.
     blocks = []
     for i, n in enumerate(num_categories):
         column = inputs[..., i : i + 1]
@@ -107,7 +109,7 @@ class ColumnEncoding(BaseLayer):
     Parameters
     ----------
     num_categories : sequence of int
-        Number of categories of each column; 0 for a column that is not categorical.  An index
+        Number of categories of each column; 0 for a column that is not categorical. An index
         beyond the categories (an unknown or missing category) becomes a block of zeros.
 
     Examples
@@ -126,11 +128,11 @@ class ColumnEncoding(BaseLayer):
         return previous_mask
 
     def call(self, inputs: Tensor) -> Any:
-        """Encode inputs of shape (batch, steps, columns + observed flags)."""
+        """Encode inputs (batch, steps, channels): the columns, and then any observed flags."""
         return one_hot(inputs, self.num_categories)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape of the output: a categorical column has one channel for each category."""
+        """Shape of the output: a categorical column becomes one channel for each category."""
         return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_categories if n))
 
 
@@ -138,9 +140,10 @@ class ColumnEncoding(BaseLayer):
 class ColumnHead(BaseLayer):
     """Dense output of a decoder: means, probabilities and softmax blocks by column type.
 
-    If another path gives ``beside``, it is added to the logits, after the dense layer's output was
-    multiplied by ``scale``, an untrained weight for each output, or for each step and output.  With
-    patches, the head writes steps, and each step of a patch has its own weights.
+    A dense layer computes logits. If another path gives logits ``beside``, the result is ``beside +
+    scale * logits``, where ``scale`` is an untrained weight for each output, or for each step and
+    output. With patches, the head reads patches and writes their steps, and each step of a patch
+    has its own weights.
 
     Parameters
     ----------
@@ -149,7 +152,8 @@ class ColumnHead(BaseLayer):
     num_categories : sequence of int, optional
         Number of categories of each column, 0 for columns that are not categorical.
     patch, max_steps : int
-        Number of steps in a patch, and with patches, of the output if ``like`` is not given.
+        Number of steps in a patch, and number of steps of the output. The head needs ``max_steps``
+        with ``scale_by_step``, or with patches if ``like`` does not give the number of steps.
     scale_by_step : bool
         Whether each of ``max_steps`` steps has its own ``scale``.
 
@@ -235,7 +239,7 @@ class LengthHead(BaseLayer):
     # mean length, and the likelihood is highest at the most frequent length.
 
     mean: float  # of the training lengths, in steps
-    deviation: float  # standard deviation of the training lengths, in steps
+    deviation: float  # standard deviation of the training lengths, in steps; it may be 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -248,7 +252,7 @@ class LengthHead(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
-        std = length_std(self.deviation)
+        std = length_std(self.deviation)  # above 0
         initial, minimum, maximum = log_length_scales(std)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
@@ -290,7 +294,7 @@ class LengthDecoding(BaseLayer):
     index: int  # index of the latent dimension
 
     def call(self, inputs: Tensor) -> Any:
-        """Compute location, and the minimum log-scale because it is exact, both in (batch, 2)."""
+        """Compute the location, and the minimum log-scale, (batch, 2): the length is exact."""
         logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
         location = ops.expm1(ops.maximum(logarithm, 0.0))  # no length is below 0
         log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
@@ -305,7 +309,8 @@ def build_length_predictor(specification: Specification) -> keras.Model:
     """Build the model from codes to location and log-scale (batch, 2) of the length."""
     code = keras.Input((specification.latent_dim,), name="code")
     if (index := specification.length_index) is not None:
-        decoding = LengthDecoding(*specification.length_moments, index, name="length")
+        center, scale = specification.length_moments
+        decoding = LengthDecoding(center, scale, index, name="length")
         return keras.Model(code, decoding(code), name="length")
     hidden = make_dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
     mean, deviation = specification.length_mean, specification.length_deviation
@@ -315,11 +320,12 @@ def build_length_predictor(specification: Specification) -> keras.Model:
 def length_loss(lengths: Tensor, location_and_log_scale: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
     # The distribution is a discretized logistic one, and a `LengthHead` computes its parameters.
-    # The probability of a length is the mass from half a step below it (b) to half a step above it
-    # (a): sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The difference would lose digits,
-    # so the product is computed.
+    # The probability of a length is the mass from b, half a step below it, to a, half a step above
+    # it: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)), where sigma is the sigmoid. The
+    # difference would lose digits, so the product is used.
     location, log_scale = location_and_log_scale[:, 0], location_and_log_scale[:, 1]
     rate = ops.exp(-log_scale)  # a - b, because a and b are in units of the scale
     a = (lengths + 0.5 - location) * rate
     b = (lengths - 0.5 - location) * rate
+    # minus the logarithm of each factor: -log sigma(a) = softplus(-a)
     return ops.softplus(-a) + ops.softplus(b) - ops.log1p(-ops.exp(-rate))
