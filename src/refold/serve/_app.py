@@ -69,7 +69,7 @@ class Service:
         self.models = models
         self.settings = settings
         # Metrics of this server in the format of Prometheus. Requests of pages and of unknown paths
-        # have the empty label "model" and the label "other" of the operation.
+        # have an empty label "model", and the label "operation" is "other".
         labels = ["model", "operation"]
         self.metric_registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)

@@ -42,8 +42,8 @@ from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
 
-# Cost of a query of a search, in steps of sequences that are encoded. The cost
-# of the waiting requests decides when the next batch begins.
+# Cost of a query of a search, in steps of sequences that are encoded. The costs of the waiting
+# requests decide when the next batch begins.
 _QUERY_COST_IN_STEPS = 100
 # Number of steps of the sequence in the examples of the page /docs.
 _NUM_EXAMPLE_STEPS = 2
@@ -541,7 +541,8 @@ def _decode_to_lengths(
     sampling: Sampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
-    # if this check fails, the batcher computes each request singly, so only a long one is refused
+    # if this check fails, the batcher computes each request singly, so it refuses only those
+    # with too many steps
     most_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
     check_limit("steps", most_steps, settings)
     decoded = model.decode_to_sequences(

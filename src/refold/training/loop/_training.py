@@ -298,9 +298,9 @@ class Training:
             reason = reason or self._reason_to_interrupt() or self._reason_to_end_phase()
         self._call_hook("on_train_end")
         # an interrupted epoch has replaced `self._progress` by the progress before that epoch
-        progress, has_no_validation = self._progress, not refit and phase_data.validation is None
+        progress, keeps_last = self._progress, not refit and phase_data.validation is None
         is_done = reason is StopReason.DONE and progress.best_weights is not None
-        if self._callback_hooks.has_callbacks and has_no_validation and is_done:
+        if self._callback_hooks.has_callbacks and keeps_last and is_done:
             # without validation, the last weights are kept, and a callback may have changed them
             progress.best_weights = [*progress.state.trainable, *progress.state.non_trainable]
         return reason
