@@ -31,7 +31,7 @@ ONNX_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 # Formats of files that hold no sequences, so `refold.sequences` does not know them.
 _FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
-# Options by Python argument, if the option is not the argument with hyphens.
+# The option of each Python argument whose option is not the name of the argument with hyphens.
 _IRREGULAR_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 
@@ -58,7 +58,7 @@ def _spell_as_option(argument: str) -> str:
     """Return a Python argument as an option: max_steps is --max-steps, and n=[2, 4] is -n 2,4."""
     name, _, literal = argument.partition("=")
     option = _IRREGULAR_OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    if literal in ("", "True"):
+    if literal in ("", "True"):  # an argument without a value, or a flag that is set
         return option
     try:
         value = ast.literal_eval(literal)
@@ -88,6 +88,7 @@ def print_table(
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
         justify = "left" if i < num_text_columns else "right"
+        # only columns of text after the first one are wrapped to several lines
         no_wrap = i == 0 or i >= num_text_columns
         # a long word such as a hash is folded, because cutting would lose its end
         table.add_column(heading, justify=justify, no_wrap=no_wrap, overflow="fold")
@@ -228,16 +229,17 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        # takes the lengths (num_sequences,), and returns the times of all steps one sequence after
-        # the other, or None; without this function, the sequences have no times
+        # This function takes the lengths (num_sequences,). It returns the times of all steps, one
+        # sequence after the other, or None. Without it, the sequences have no times.
         get_times: Callable[[Any], Any] | None = None,
         quiet: bool,
     ) -> "refold.Sequences":
-        """Write an array for each sequence, log their number, and return them as `Sequences`."""
+        """Write sequences, given as arrays; log their number, and return them as `Sequences`."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
         if get_times is not None:
             sequences.times = get_times(sequences.lengths)
-        # the columns of ids and times are named as in the data, unless a feature has that name
+        # the columns of ids and times are named as in the training data, unless a feature has the
+        # same name
         id_column = choose_id_column(schema)
         time_column = schema.time_column({id_column}, has_times=sequences.times is not None)
         destination = self.path or sys.stdout.buffer

@@ -63,7 +63,8 @@ def fit(
     checkpoint_path = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", num_processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
-    # the lock raises an error if another training run is using the checkpoint
+    # The lock raises an error if another training run is using the checkpoint. It is released at
+    # once, because the fit locks the checkpoint again.
     with lock_checkpoint(checkpoint_path):
         checkpoint = refold.Checkpoint(checkpoint_path, checkpoint_seconds)
     if checkpoint_path.exists() and not resume:
@@ -90,6 +91,7 @@ def fit(
     start_time = time.perf_counter()
     data_text = data_file  # names the training data in the message at the end
     if ray_address is not None:
+        # refuse options that do not work on a cluster
         check_runs_on_ray(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
         settings: Any = {"on": ray_address, "processes": num_processes or 2}
@@ -117,10 +119,10 @@ def fit(
                         outputs.log(text, label=finding.name, color="yellow")
             estimator.fit(sequences, checkpoint=checkpoint, resume=resume)
             data_text = f"{len(sequences)} series, in windows of {estimator.window} steps,"
-            if not has_windows:
+            if not has_windows:  # sequences that were set aside for calibration are not counted
                 data_text = f"{len(sequences) - estimator.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - start_time
-    estimator.set_params(warm_start=False)
+    estimator.set_params(warm_start=False)  # it was set for this fit only
     estimator.save(str(target.path))
     if not estimator.interrupted_:
         checkpoint_path.unlink(missing_ok=True)
@@ -160,7 +162,7 @@ def curve(
     """
     latent_dims = sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     files = outputs.CommandFiles(data_file)
-    target = files.add_optional_picture(output, "--output")
+    target = files.add_optional_picture(output, option="--output")
     with read_options.open_sequences(
         None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
@@ -174,6 +176,7 @@ def curve(
     if as_json:
         outputs.print_json(asdict(result))
     else:
+        # columns of the table by heading
         columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
         if result.measure == "NMSE":
             columns["Refold, NMSE"] = [format_short(value) for value in result.errors]

@@ -168,7 +168,8 @@ def diagnose(
         warnings.simplefilter("ignore", UserWarning)  # the findings have the same messages
         sequences = open_training_data(X, arguments).sequences
         check_not_empty(len(sequences), "sequence", "to check")
-        # an argument below 1 is a share of the variance, so the number of dimensions is not known
+        # An argument below 1 is a share of the variance. The fit chooses the number of dimensions,
+        # which is not known here, so it counts as 1.
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
         if not short_fit or len(sequences) < _MIN_SHORT_FIT_SEQUENCES:
@@ -210,8 +211,8 @@ def _diagnose_short_fit(
     constant_values = np.broadcast_to(constants, held_out.values.shape)
     constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
 
-    # PCA pads all sequences to a matrix in memory. The matrix has at most four times the largest
-    # number of values of the sample, but at least one row for each component.
+    # PCA pads all sequences to a matrix in memory. To limit its size, long sequences may get fewer
+    # rows: at most 4 * _MAX_SAMPLE_VALUES values, but at least one row for each component.
     latent_dim = model.specification.latent_dim
     pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
     pca_train = train[: max(latent_dim, 4 * _MAX_SAMPLE_VALUES // pca_columns)]
@@ -236,7 +237,7 @@ def _diagnose_short_fit(
     )
     findings = sort_by_importance([*findings, *check_fit(measurements)])
     fidelities = measurements[:4]  # in the order of the fields of a `Diagnosis`
-    return Diagnosis(findings, *fidelities, len(sample))
+    return Diagnosis(findings, *fidelities, num_sequences=len(sample))
 
 
 class FitMeasurements(NamedTuple):
@@ -260,8 +261,8 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     history = measurements.history
     losses = history.epochs.get("val_loss", history.epochs["loss"])
 
-    # why the fit is too short; None if it is long enough
-    short_reason, last_quarter = None, max(1, len(losses) // 4)
+    last_quarter = max(1, len(losses) // 4)  # number of epochs in it
+    short_reason = None  # why the fit is too short; None if it is long enough
     if len(losses) < _MIN_SHORT_FIT_EPOCHS:
         short_reason = f"had only {pluralize(len(losses), 'epoch')}"
     elif min(losses[-last_quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-last_quarter]):
@@ -275,7 +276,7 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     if len(losses) < _MIN_SHORT_FIT_EPOCHS:
         return
 
-    # without an error of the constant output, the ratio is not defined: all sequences are constant
+    # if the constant output has no error, all values are constant, and no ratio is defined
     if held_out_error >= _USELESS_ERROR_RATIO * constant_error > 0:
         if short_reason:
             cause = "The fit was too short to say why: give it more time."

@@ -96,7 +96,7 @@ class ForecastErrors:
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
         # the line of errors also tells the length of the season
-        names = _BASELINE_NAMES | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        labels = _BASELINE_NAMES | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
         # for each measure: its name, its value for each forecast, and the function that formats it
         measures = []
         if self.measure == "NMSE":
@@ -107,7 +107,7 @@ class ForecastErrors:
         texts = []
         for measure, values, to_text in measures:
             parts = [f"{measure} {to_text(values['model'])}"]
-            parts += [f"{names[key]} {to_text(values[key])}" for key in names if key in values]
+            parts += [f"{labels[key]} {to_text(values[key])}" for key in labels if key in values]
             texts.append(", ".join(parts))
         text = "; ".join(texts)
         return f"{text}\n{self.worse}" if self.worse else text
@@ -117,10 +117,11 @@ class ForecastErrors:
         """One line that counts where a baseline is better by more than 1 %; empty if none is."""
         texts = []
         for field, name in _BASELINE_NAMES.items():
-            # without a season, or a numeric column, a baseline has no errors
+            # A baseline is not computed if it needs a season or a numeric column that is missing.
+            # With infinite errors, it is better nowhere.
             errors = self.by_step.get(field, np.full(len(self.names), np.inf))
             is_worse = self.by_step["model"] > _MIN_WORSE_ERROR_RATIO * errors  # (steps, n_columns)
-            if count := int(is_worse.sum()):
+            if count := int(is_worse.sum()):  # a step counts once for each column
                 columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_COLUMNS_NAMED]
                 texts.append(
                     f"the {name} at {count} of {is_worse.size} steps ({', '.join(columns)})"
@@ -174,7 +175,7 @@ def forecast_errors(
     season = pick_season(before) if season is None else season
     num_steps = max(1, int(after.lengths.max(initial=1)))
     forecast, numeric = as_sequences(forecast).align(after.schema), after.schema.numeric
-    forecasts = {"model": forecast, "last_value": seasonal_naive(before, num_steps, 1)}
+    forecasts = {"model": forecast, "last_value": seasonal_naive(before, num_steps, season=1)}
     if numeric.any():
         forecasts["linear"] = linear_continuation(before, num_steps)
     if season is not None:
@@ -191,6 +192,7 @@ def forecast_errors(
     _, step_indices = sequence_and_step_indices(after)  # index of each step in its sequence
     for name, predicted in forecasts.items():
         errors[name] = fidelities[name].error
+        # linear continuation changes only numeric columns, so it has the accuracy of the last value
         if fidelities[name].accuracy is not None and name != "linear":
             accuracy[name] = fidelities[name].accuracy
         step_errors = entry_errors(after, predicted, scaler)  # (steps of all sequences, n_columns)
@@ -203,6 +205,7 @@ def forecast_errors(
         np.add.at(sums, step_indices, np.where(observed, step_errors, 0.0))
         np.add.at(counts, step_indices, observed)
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        # root mean squared errors, and shares of wrong values
         by_step[name] = np.where(numeric, np.sqrt(means), means)
     return ForecastErrors(
         fidelities["model"].measure,
@@ -218,7 +221,7 @@ def forecast_errors(
 def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
-    last_values = seasonal_naive(before, num_steps, 1)
+    last_values = seasonal_naive(before, num_steps, season=1)
     sequence_indices, step_indices = sequence_and_step_indices(before)  # of each step
     slopes = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
@@ -265,7 +268,7 @@ def pick_season(sequences: Sequences) -> int | None:
     # A season is a lag from 2 to half the median length. The mean squared difference of values that
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
-    num_steps = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # only the first steps
+    num_steps = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # to search: the first ones
     sequence_indices = sequence_and_step_indices(sequences)[0][:num_steps]  # of each step
     values = np.asarray(sequences.values[:num_steps], float)
     # columns are divided by their standard deviations, because they count equally

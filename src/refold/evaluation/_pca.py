@@ -104,13 +104,15 @@ class PCABaseline:
             start += column.width
             has_categories = column.column_type.has_categories
             columns.append(block.argmax(axis=1) if has_categories else block[:, 0])
+        # `_make_padded_matrix` subtracted this mean
         values = np.stack(columns, axis=1).astype(float) + self._compute_scaled_mean()
         return self.scaler_.inverse_transform(sequences.with_values(values))
 
     def first(self, latent_dim: int) -> "PCABaseline":
-        """Return a copy with the first components only, at most as many as were fitted."""
+        """Return a copy with the first ``latent_dim`` components, or all if there are fewer."""
         smaller = copy.copy(self)
         smaller.latent_dim, smaller.pca_ = latent_dim, copy.copy(self.pca_)
+        # what encoding and decoding read of each component
         for name in ("components_", "explained_variance_"):
             setattr(smaller.pca_, name, getattr(self.pca_, name)[:latent_dim])
         return smaller

@@ -104,6 +104,7 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
         types = resolve_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
+    # Cells that are read as text. The name None stands for no column, and is in no header.
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
     cells = dict(zip(table.column_names, table.columns, strict=True))
@@ -130,7 +131,7 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
 
 
 def read_csv_columns(content: bytes, file_name: str) -> list[str]:
-    """Return the column names, without that of an unnamed index."""
+    """Return the column names of the header; an index without a name is left out."""
     return [column for column in CsvFile(content, file_name).header if column]
 
 
@@ -168,6 +169,7 @@ class CsvFile:
 
     def find_line_number(self, row: int) -> int | None:
         """Return the number of the last line of a row; row 0 is the first one below the header."""
+        # the header comes first, so the row of data 0 is the parsed row 1
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def describe_cell(self, cells: pa.ChunkedArray, row: int, column: str) -> str:
@@ -184,7 +186,7 @@ class CsvFile:
             column_types=dict.fromkeys(text_columns, pa.string()),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
-            include_columns=None if columns == self.header else columns,
+            include_columns=None if columns == self.header else columns,  # None: all
         )
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read_options = arrow_csv.ReadOptions(block_size=min(len(self.content) + 1, _BLOCK_BYTES))
@@ -226,7 +228,8 @@ class CsvFile:
             return
         # At the end, a line is added that is only the delimiter. It becomes a row of two empty
         # cells, unless a cell is open: then the line continues this cell.
-        last_row, last_line_numbers = [""], [0]  # the number of each row's last line
+        last_row = [""]
+        last_line_numbers = [0]  # the number of the last line of each row
         for cells, line_number in self._parse_rows(self.delimiter, self.delimiter):
             last_row = cells
             last_line_numbers.append(line_number)
@@ -250,8 +253,8 @@ def _convert_column(
         return _to_categories(cells)
     numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
-    # All cells are words for a missing value. Unquoted words are null already, so some are quoted,
-    # and quoted words such as "NA" are categories if the column holds nothing else.
+    # All cells may be words for a missing value. Arrow has replaced the unquoted ones by nulls, so
+    # some are quoted. Quoted words such as "NA" are categories if the column holds nothing else.
     if requested_type is None and is_missing.all():
         return cells
     numbers = _replace_decimal_commas(numbers, column, file)

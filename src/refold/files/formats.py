@@ -35,7 +35,7 @@ class Format:
     """A file format of sequences."""
 
     name: str  # what users write for ``format=`` and ``--format``
-    suffixes: tuple[str, ...]  # of file names, the usual one first
+    suffixes: tuple[str, ...]  # of file names, with the dot; the usual one first
     # reader(content, file_name, **options) takes the bytes of a file
     reader: Callable[..., Sequences]
     read_options: frozenset[str] = frozenset()  # names of the options of `reader`
@@ -71,7 +71,7 @@ def read_content(
             raise make_access_error(path_or_stream, error, writing=False) from error
     else:
         content = path_or_stream.read()
-    # compressed text is recognized by its first bytes, so the name of the file may be any
+    # compressed text is recognized by its first bytes, so its file needs no suffix such as .gz
     signatures = _CODEC_SIGNATURES.items() if format_.is_text else ()
     codec = next((codec for codec, signature in signatures if signature.match(content)), None)
     if codec is not None:
@@ -112,7 +112,7 @@ def check_first_bytes(content: bytes, format_: Format, file_name: str) -> None:
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(content)} bytes.")
     else:
         problem = f"it begins with {content[:12]!r}"
-    article = "an" if format_.name[0] == "n" else "a"
+    article = "an" if format_.name[0] == "n" else "a"  # "an npy file"
     raise FileFormatError(
         f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
         f"format with {argument('format=')}."
@@ -121,6 +121,7 @@ def check_first_bytes(content: bytes, format_: Format, file_name: str) -> None:
 
 def decode_utf8(content: bytes, file_name: str, first_line_number: int = 1) -> str:
     """Return UTF-8 text without a byte-order mark; an error names the line of a wrong byte."""
+    # ``first_line_number`` is the line of the file in which ``content`` begins.
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

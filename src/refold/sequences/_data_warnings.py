@@ -30,10 +30,10 @@ _MIN_PADDED_SEQUENCES = 2
 # Maximum share of real steps that look like padding. If there are more, such steps are data.
 _MAX_STRAY_PADDING_SHARE = 0.01
 
-# A suspect is a number that is far from all regular values of its column. Its gap to the nearest
-# regular value is compared with the range of all regular values. So heavy tails are no suspects,
-# because their extremes differ by a small factor, and neither are few exceptions in a constant
-# column, because the regular values have no range.
+# A suspect is a number that is far from all regular values of its column: a marker or an outlier.
+# Its gap to the nearest regular value is compared with the range of all regular values. So extremes
+# of heavy tails are no suspects, because their gaps are small multiples of the range. In a column
+# of few distinct values, such as a constant one, only markers are suspects.
 
 # Number of distinct values that are stored at each end of a column, as candidates for suspects.
 _EXTREMES_PER_END = 8
@@ -55,7 +55,7 @@ _MAX_OUTLIER_SHARE = 0.01
 _MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
-# Maximum values of integer types, and the magnitude of minimum ones. They are markers, too.
+# Maximum values of integer types, and magnitudes of their minimum values. They are markers, too.
 _INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
 _MIN_MAGNITUDE_WITH_EXPONENT = 1e15
@@ -93,7 +93,7 @@ def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, steps = sequence_and_step_indices(sequences)
     is_change = steps[1:] > 0  # False where the next row begins another sequence
-    first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences with a change
+    first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences of several steps
     key_columns = {}
     for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
         changes = np.diff(values.astype(np.float64))[is_change]
@@ -113,6 +113,7 @@ def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
 
 def _describe_padding(sequences: Sequences) -> list[str]:
     """Return one warning if sequences of equal length end or begin with steps of zeros, or none."""
+    # padded sequences all have the same length
     num_steps = int(sequences.lengths.max(initial=0))
     if num_steps < 2 or (sequences.lengths != num_steps).any():
         return []
@@ -127,7 +128,7 @@ def _describe_padding(sequences: Sequences) -> list[str]:
     is_padded = (block.values == padded_step).all(axis=1).reshape(len(block), -1)
     for side in ("post", "pre"):
         lengths = lengths_without_padding(is_padded, side)
-        lengths = lengths[lengths > 0]
+        lengths = lengths[lengths > 0]  # sequences of zeros alone do not count
         num_padded = (lengths < num_steps).sum()
         num_stray = find_stray_steps(is_padded, side).sum()
         # padding is frequent, differs in length, and hardly occurs between real steps
@@ -168,8 +169,8 @@ def _describe_suspects(sequences: Sequences) -> list[str]:
     for column_index, column_extremes in extremes.items():
         for suspect in _find_suspects(column_extremes, column_index):
             suspects_by_value.setdefault(suspect.value, []).append(suspect)
-    texts = ",".join(_format_number(value) for value in sorted(suspects_by_value))
-    fix = python_or_cli(f"missing_values=[{texts.replace(',', ', ')}]", f"--missing {texts}")
+    numbers = ",".join(_format_number(value) for value in sorted(suspects_by_value))
+    fix = python_or_cli(f"missing_values=[{numbers.replace(',', ', ')}]", f"--missing {numbers}")
     messages = []
     for value, suspects in suspects_by_value.items():
         names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
@@ -211,6 +212,7 @@ class _Extremes:
         distinct, counts = np.unique(values, return_counts=True)
         merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
         counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
+        # what is between the two ends; nothing if there are few values
         middle = slice(_EXTREMES_PER_END, max(_EXTREMES_PER_END, len(merged) - _EXTREMES_PER_END))
         self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
@@ -219,7 +221,7 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
     """Return as many values of a column as possible that are far from all its other values."""
     values, counts = extremes.values, extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
-    # These are the values between the suspects at the two ends.
+    # The regular values are those between the suspects at the two ends.
     counts_per_end = range(_MAX_SUSPECTS_PER_END + 1)
     for num_low, num_high in sorted(product(counts_per_end, repeat=2), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)
@@ -227,6 +229,7 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
         if not num_distinct:
             continue
         low, high = values[regular][[0, -1]].tolist()
+        # the suspects are what remains without the regular values
         ends = zip(np.delete(values, regular), np.delete(counts, regular), strict=True)
         suspects = [_Suspect(column_index, float(x), int(count), low, high) for x, count in ends]
         num_values = extremes.num_values
@@ -240,7 +243,8 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     """Return whether a suspect is far enough from the regular values of its column."""
     low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
     gap = max(low - suspect.value, suspect.value - high)
-    # In a constant column the range is 0, and a multiple of its value takes the place of the range.
+    # In a constant column the range is 0. A multiple of the constant takes the place of the range,
+    # or a multiple of 1 if the constant is smaller.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_repeated_digits = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:

@@ -69,7 +69,7 @@ class Service:
         self.models = models
         self.settings = settings
         # Metrics of this server in the format of Prometheus. Requests of pages and of unknown paths
-        # have an empty model and the operation "other".
+        # have an empty label "model", and the label "operation" is "other".
         labels = ["model", "operation"]
         self.metric_registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -101,7 +101,8 @@ class Service:
                     self._run_operation, model_name=name, operation_name=operation
                 )
                 self._methods_and_handlers[f"/v1/{name}/{operation}"] = "POST", handler
-        # starts and ends the batches with the server, for which ASGI has messages called lifespan
+        # ASGI calls the messages for the start and the end of the server "lifespan". With them,
+        # this router starts and ends the task that computes batches.
         self._lifespan_router = Router(lifespan=self._run_batches)
 
     @contextlib.asynccontextmanager
@@ -235,6 +236,7 @@ class Service:
     async def _run_operation(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, operation_name: str
     ) -> None:
+        """Parse the body of a request, compute its operation, and send the result."""
         # the last value counts if a header is repeated
         headers: dict[bytes, bytes] = dict(scope["headers"])
         model, operation = self.models[model_name], OPERATIONS[operation_name]
@@ -273,11 +275,11 @@ class Service:
         if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise ServiceError(415, "unsupported_encoding", "The body must not be compressed.")
         length_text = headers.get(b"content-length", b"0")
-        if length_text.isdigit():  # refuses a body before its first byte is received
+        if length_text.isdigit():  # refuse a large body before its first byte is received
             check_limit("body", int(length_text), self.settings)
-        chunks, num_bytes, is_open = [], 0, True
+        chunks, num_bytes, has_more = [], 0, True
         try:
-            while is_open:
+            while has_more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
@@ -286,7 +288,7 @@ class Service:
                 self.num_body_bytes += len(chunks[-1])
                 check_limit("body", num_bytes, self.settings)
                 check_limit("total_body", self.num_body_bytes, self.settings)
-                is_open = message.get("more_body", False)
+                has_more = message.get("more_body", False)
             chunks = [b"".join(chunks)]
             yield chunks.pop()  # keeps no reference here, so that the caller can free the body
         finally:

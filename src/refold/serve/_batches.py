@@ -15,8 +15,8 @@ BatchFunction = Callable[[list[Any]], list[Any]]
 MAX_BATCH_STEPS = 16384
 # Maximum time in seconds for which a batch waits for more requests. Clients hardly notice it.
 _MAX_BATCH_WAIT_SECONDS = 0.002
-# Another maximum, as a share of the computing time of the last batch. The smaller maximum counts,
-# because waiting for more requests saves little if batches are fast.
+# Another maximum of this time, as a share of the computing time of the last batch. The smaller
+# maximum counts, because waiting for more requests saves little if batches are fast.
 _MAX_WAIT_SHARE = 0.5
 
 
@@ -42,7 +42,7 @@ class Batcher:
         self._background_executor = ThreadPoolExecutor(1, thread_name_prefix="refold-background")
         self._waiting_jobs: deque[Job] = deque()
         self._wake_up_event = asyncio.Event()  # set when a job arrives or has waited long enough
-        self._last_batch_seconds = 0.0  # computing time
+        self._last_batch_seconds = 0.0  # computing time of the last batch
         # The next batch waits for this number of jobs: those of the last batch, because its clients
         # may send again, and the jobs that were waiting at its end.
         self._expected_batch_size = 1
@@ -70,7 +70,8 @@ class Batcher:
 
     async def compute_unbatched(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
         """Run a computation in the thread of batches when it is its turn; return its result."""
-        # a new object differs from every other key, so no other job joins this batch
+        # The key is a new object, which differs from every other key, so no other job joins this
+        # batch. The computation needs no payload.
         return await self.compute_in_batch(object(), None, cost_in_steps, lambda _: [computation()])
 
     async def run_in_background(self, computation: Callable[[], Any]) -> Any:
@@ -85,7 +86,7 @@ class Batcher:
             while True:
                 await self._wait_for_batch()
                 batch = self._take_batch()
-                if not batch:
+                if not batch:  # all clients have disconnected
                     continue
                 self._record_batch_size(len(batch))
                 start_time = loop.time()

@@ -42,7 +42,8 @@ from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
 
-# Cost of a query of a search, in steps of sequences that are encoded. It limits requests per batch.
+# Cost of a query of a search, in steps of sequences that are encoded. The costs of the waiting
+# requests decide when the next batch begins.
 _QUERY_COST_IN_STEPS = 100
 # Number of steps of the sequence in the examples of the page /docs.
 _NUM_EXAMPLE_STEPS = 2
@@ -88,6 +89,7 @@ NumStepsField = Annotated[int, Meta(ge=1, le=_MAX_REQUEST_INTEGER)]
 
 
 # msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
+# The base class has no fields. It refuses requests with fields that a request class does not have.
 class BaseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
@@ -175,7 +177,8 @@ class ServedModel:
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
         model = Model.load(path)
-        # a pretrained model takes any columns; codes of this size make it a model of one column
+        # A pretrained model takes any number of columns. Here it is used for one column: a code of
+        # `code_size` numbers is a code of one column.
         if model.any_columns:
             model = model.with_columns_of(np.zeros((1, model.code_size)))
         if not isinstance(model.network, PackedNetwork):
@@ -239,13 +242,13 @@ class ServedModel:
         """Return fields for example requests; the decoder makes the values, which are not data."""
         code = np.zeros((1, self.code_size), np.float32)
         sequences = self.fitted_model.decode_to_sequences(code, np.array([_NUM_EXAMPLE_STEPS]))
-        values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
+        values = np.round(8 * sequences.values) / 8  # multiples of 1/8 have at most three decimals
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
         """Return a warning for each way in which sequences differ from the training data."""
-        # The purpose is "codes", "reconstructions" or "detection". If it is None, sequences may be
-        # longer than those of training.
+        # The purpose is "codes", "reconstructions" or "detection". It is None for a forecast, for
+        # which sequences may be longer than those of training.
         fitted, lines = self.fitted_model, []
         values = sequences.values  # (num_steps of all sequences, num_columns)
         # if even all steps together are no more than `max_steps`, then no sequence is too long
@@ -285,7 +288,7 @@ class RequestInputs:
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
-    code_warnings: tuple[str, ...] = ()  # a table may not tell the model of its codes
+    code_warnings: tuple[str, ...] = ()  # a warning if a table does not name the model of its codes
 
 
 class OperationResult(NamedTuple):
@@ -307,6 +310,7 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences, or windows of them."""
     model, windows = inputs.model, await _cut_windows(inputs, batcher)
     codes = await _encode_sequences(model, windows.sequences, batcher)
+    # a table of windows names the series and the position of each window
     ids = inputs.ids if model.fitted_model.window is None else windows
     return OperationResult(
         lambda: {"codes": codes} | _make_window_field(model, windows),
@@ -367,6 +371,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         step_fields["step_p_values"] = detection.series_p_values
 
     def make_json_content() -> dict[str, Any]:
+        # without windows, there is one row per sequence of the request, so ids are not needed
         drift, table = detection.drift, detection.to_table()
         return {
             "detections": (table if model.window else table.drop_columns(["id"])).to_pylist(),
@@ -394,7 +399,7 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    warnings = inputs.model.describe_differences(sequences, None)
+    warnings = inputs.model.describe_differences(sequences, purpose=None)
     return OperationResult(make_json_content, forecasts.to_table, warnings)
 
 
@@ -411,7 +416,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],
     )
-    return _make_sequence_result(inputs, generated, [])
+    return _make_sequence_result(inputs, generated, warnings=[])
 
 
 async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -421,7 +426,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     if model.search_index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_exactly_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
-    if ids is not None and len(set(map(type, ids))) != 1:
+    if ids is not None and len(set(map(type, ids))) != 1:  # empty, or of both types
         raise make_request_error("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
     warnings, window_field = [*inputs.code_warnings], {}
@@ -431,7 +436,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         codes = await _encode_sequences(model, sequences, batcher)
         warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
-        codes = _check_codes_to_decode(model.fitted_model, codes, None).codes
+        codes = _check_codes_to_decode(model.fitted_model, codes, lengths=None).codes
 
     def query_index() -> Any:
         try:
@@ -536,9 +541,10 @@ def _decode_to_lengths(
     sampling: Sampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
-    # if this check fails, the batcher computes each request singly, so only the long one is refused
-    max_steps = max(int(lengths.sum()) for lengths in lengths_by_request)
-    check_limit("steps", max_steps, settings)
+    # if this check fails, the batcher computes each request singly, so it refuses only those
+    # with too many steps
+    most_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
+    check_limit("steps", most_steps, settings)
     decoded = model.decode_to_sequences(
         codes, np.concatenate(lengths_by_request), sampling=sampling
     )

@@ -32,9 +32,9 @@ from refold.sequences import Sequences, check_codes_finite
 if TYPE_CHECKING:
     from refold.network.keras.network import Network
 
-# Both classes encode, decode, forecast and predict lengths by the same methods. If a result
-# overflows float32, `encode` and `predict_lengths` raise a DataError, and the other methods return
-# numbers that are not finite.
+# `PackedNetwork` and `Network`, which is in Keras, encode, decode, forecast and predict lengths by
+# the same methods. If a result overflows float32, `encode` and `predict_lengths` raise a DataError,
+# and the other methods return numbers that are not finite.
 FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
@@ -55,12 +55,13 @@ class PackedNetwork:
     # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
     # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
     # are needed.
-    reads_padding: bool = True  # its Keras models tell padding, which is NaN, from values
+    reads_padding: bool = True  # its Keras models recognize padding, which is NaN
     # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
     max_decodable_steps: int | None = None
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
+        # the reason why the compiled kernel cannot be used; None if it can
         if (reason := why_not()) is not None:
             log_slow_fallback(
                 "Encoding and decoding run on NumPy, which is slower than the compiled kernel",
@@ -69,7 +70,7 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoders and length predictor by name; it is emptied when the weights change
+        # the encoder, decoders and length predictor by name; emptied when the weights change
         self._cached_parts: dict[str, Any] = {}
         # the `refold.models.Network` with which this network shares weights, if there is one
         self.keras_network: Any = None
@@ -112,7 +113,7 @@ class PackedNetwork:
 
     @property
     def autoregressive(self) -> bool:
-        """Whether decoding is autoregressive."""
+        """Whether the decoder reads the step that it decoded before, at each step."""
         return self.specification.decoder == "autoregressive"
 
     @property
@@ -163,6 +164,7 @@ class PackedNetwork:
         with concurrent_batches(
             encode_batch, self.specification, scaled_sequences.offsets, "encode", verbose=verbose
         ) as batches:
+            # each step of this loop calls `encode_batch`
             for _ in batches:
                 pass
         check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
@@ -257,7 +259,7 @@ class PackedNetwork:
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        # `round_lengths` checks the result
+        # no warnings about overflow, because `round_lengths` checks the result
         with np.errstate(over="ignore", invalid="ignore"):
             codes = np.ascontiguousarray(codes, np.float32)
             if (predictor := self.length_predictor) is not None:

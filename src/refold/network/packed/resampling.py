@@ -55,7 +55,7 @@ class CurveNetwork(PackedNetwork):
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         num_points, curve_dim = self.specification.grid, self.specification.curve_dim
         curves = resample_columns(scaled_sequences, num_points)
-        # (n_sequences, columns, learned dimensions and length)
+        # (n_sequences, columns, curve_dim + 1): the last number of each part is the length
         codes = np.empty((*curves.shape[:2], curve_dim + 1), np.float32)
         for network, indices in self._split_by_network(scaled_sequences.lengths):
             one_column = as_sequences(curves[indices].reshape(-1, num_points, 1))
@@ -75,6 +75,7 @@ class CurveNetwork(PackedNetwork):
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
         del sampling  # numeric columns are not sampled
+        # all columns are numeric, so there is one output for each
         num_points, num_columns = self.specification.grid, self.specification.num_outputs
         # The lengths in the codes decide which network decodes them, because the encoder chose the
         # network by these lengths. The caller may ask for other lengths by ``offsets``.
@@ -102,6 +103,7 @@ class CurveNetwork(PackedNetwork):
 
 def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
     """Resample the columns of sequences to curves (n_sequences, columns, num_points)."""
+    # the curves of a sequence without steps are 0
     curves = np.zeros((len(sequences), sequences.values.shape[1], num_points), np.float32)
     for indices, values in _group_values_by_length(sequences):
         curves[indices] = resample(values, num_points)
@@ -109,7 +111,7 @@ def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
 
 
 def interpolate_missing_values(sequences: Sequences) -> Sequences:
-    """Replace missing values of sequences by straight lines between their neighbors."""
+    """Replace missing values by straight lines between their neighbors; empty columns by 0."""
     # Callers interpolate before they scale each sequence by itself, so that its mean is the mean of
     # the curve, which has no missing values.
     if not np.isnan(sequences.values).any():
@@ -127,9 +129,9 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
 
 
 def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray:
-    """Return which share of the variance of each sequence its first ``num_dims`` cosines have."""
-    # The shares (n_sequences,) are means over the columns. A code of ``num_dims`` dimensions for
-    # each column explains at least this share of the variance.
+    """Return the share of the variance of each sequence that ``num_dims`` cosines explain."""
+    # The first ``num_dims`` cosines count. The shares (n_sequences,) are means over the columns. A
+    # code of ``num_dims`` dimensions for each column explains at least this share of the variance.
     shares = np.ones(len(sequences))
     for indices, values in _group_values_by_length(sequences):
         if values.shape[2] > num_dims:
@@ -156,7 +158,8 @@ def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
     # coefficients of the same function grow with the square root of the number of its steps
     factor = np.sqrt(new_num_steps / old_num_steps)
     coefficients[..., :num_shared] = _cosine_transform(values)[..., :num_shared] * factor
-    # the inverse of `_cosine_transform`, in the reverse order
+    # The inverse of `_cosine_transform`, in the reverse order. The folded values are real, so their
+    # Fourier transform follows from the coefficients and the same coefficients backwards.
     norms, rotations = _cosine_factors(new_num_steps)
     scaled = coefficients / norms
     mirrored = np.zeros_like(scaled)
@@ -190,7 +193,7 @@ def _cosine_factors(num_steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield indices of sequences of the same length, and their values (n, columns, steps)."""
-    # missing values are interpolated
+    # the values have no gaps
     values = interpolate_missing_values(sequences).values
     for indices, step_rows in _group_rows_by_length(sequences.offsets, values.shape[1]):
         yield indices, values[step_rows].transpose(0, 2, 1)

@@ -74,7 +74,7 @@ class OneHotTokens(NamedTuple):
 
     @property
     def num_observed(self) -> np.ndarray:
-        """Number of sequences that have any token of the same column (num_steps, width)."""
+        """Number of sequences with a value in the column of each token (num_steps, width)."""
         return np.repeat(self.is_observed.sum(axis=0), self.widths, axis=1)
 
     def take(self, indices: np.ndarray) -> "OneHotTokens":
@@ -88,9 +88,10 @@ class OneHotTokens(NamedTuple):
 
 def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotTokens:
     """One-hot encode the first steps of binary and categorical columns."""
-    row, step = sequence_and_step_indices(sequences)
+    # of each step of the data: index of its sequence, and its index in the sequence
+    sequence, step = sequence_and_step_indices(sequences)
     is_first = step < num_steps
-    row, step, values = row[is_first], step[is_first], sequences.values[is_first]
+    sequence, step, values = sequence[is_first], step[is_first], sequences.values[is_first]
     num_categories = np.array([len(column.categories) for column in sequences.schema.columns])
     widths = np.maximum(num_categories, 1)
     is_observed = np.zeros((len(sequences), num_steps, len(widths)), bool)
@@ -99,11 +100,11 @@ def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotTokens:
         # The index after the last category means unknown. A binary column has no categories.
         column, count = values[:, i], num_categories[i]
         has_token = column < count if count else ~np.isnan(column)
-        is_observed[row, step, i] = has_token
+        is_observed[sequence, step, i] = has_token
         # a binary column has a one where it is true
         is_one = has_token if count else column == 1
         category = column[is_one].astype(int) if count else 0
-        rows.append(row[is_one])
+        rows.append(sequence[is_one])
         columns.append(step[is_one] * widths.sum() + column_start + category)
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
@@ -115,7 +116,7 @@ class _TokenCodec(NamedTuple):
     """Linear encoder of tokens, and a regression of the tokens at each step on the code."""
 
     mean: np.ndarray  # (num_steps * width,), subtracted before encoding
-    encoder_weights: np.ndarray  # (latent_dim, num_steps * width), of the encoder
+    encoder_weights: np.ndarray  # (latent_dim, num_steps * width)
     log_variance: np.ndarray  # (latent_dim,), of a code given its sequence
     frequencies: np.ndarray  # (num_steps, width), of tokens
     # the regression predicts how much probabilities differ from the frequencies
@@ -148,17 +149,19 @@ def fit_token_initialization(
     tokens = one_hot_encode_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     inputs = tokens.one_hot_values
-    if corruption.dropped_share:  # without randomly dropped steps
-        # the second number of a seed differs between uses of random numbers, which are independent
+    if corruption.dropped_share:  # some steps of the inputs are dropped at random
+        # 0xC0FF is the number of this use of random numbers. Each use has a number of its own, so
+        # that uses with the same seed are independent.
         rng, values = np.random.default_rng([seed, 0xC0FF]), tokens.one_hot_values.tocoo()
         is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.dropped_share
         data = values.data * is_kept[values.row, values.col // width]
         inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
     training, held_out = split_to_choose_factor(n, seed)
-    # the share is the loss relative to that of the factor 0
+    # The best choice so far. The share is its loss, divided by the loss of the factor 0.
     fit_codec, factor, share = fit_token_component_codec, 0.0, 1.0
     if len(held_out):
-        # functions, candidate factors, and the share of the loss that each must save
+        # For each codec: the function that fits it, the candidate factors, and the share of the
+        # loss that it must save. Stored tokens have the right logits, so their factor is 0 or 1.
         candidates: list[Any] = [(fit_token_component_codec, CANDIDATE_LOGIT_FACTORS, 0.0)]
         if may_store_tokens and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
             candidates.append((fit_token_storing_codec, (0.0, 1.0), _MIN_GAIN_TO_STORE_TOKENS))
@@ -193,7 +196,8 @@ def fit_token_component_codec(
     frequencies = token_frequencies(tokens)
     # slopes (latent_dim,) of the regression of clean codes on the standardized codes of the inputs
     code_slopes = (clean_codes * codes).sum(axis=0) / n / std
-    # empirical Bayes, as in `fit_linear_codec`: noise divided by the mean square of the weights
+    # empirical Bayes, as in `fit_linear_codec`: the penalty of a dimension of the code is the noise
+    # divided by the mean square of the expected weights of this dimension
     penalties = noise / np.maximum(code_slopes**2 * (loadings**2).mean(axis=1), 1e-12)
     slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
@@ -226,6 +230,7 @@ def _find_one_hot_components(
         variances = singular_values[:num_components] ** 2 / n
         nonzero = np.flatnonzero(variances > 1e-9 * power)
         loadings[nonzero], variance[nonzero] = directions[nonzero], variances[nonzero]
+    # with these lower bounds the residual variance is above 0, and so are the penalties made of it
     residual = max(power - float(variance.sum()), 0.01 * power, 1e-9)
     return mean, loadings, residual / num_values
 
@@ -246,11 +251,12 @@ def _regress_tokens(
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
     negative_lengths = -tokens.lengths[longest_first]
-    # The steps are in reverse order, so that each step has the sequences of the step before and
-    # more. Their codes are added to the sums, and no code is added twice.
+    # The loop begins with the last step, which the fewest sequences have. Each earlier step has the
+    # same sequences and more. The codes of the new ones are added to the sums.
     squares, sums, num_added = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
     for step in reversed(range(num_steps)):
-        # the number of sequences that have the step; they come first in `longest_first`
+        # The number of sequences that have the step: their lengths exceed its index. They come
+        # first in `longest_first`.
         num_sequences = int(np.searchsorted(negative_lengths, -step, side="left"))
         new = codes[longest_first[num_added:num_sequences]]
         squares, sums, num_added = squares + new.T @ new, sums + new.sum(axis=0), num_sequences
@@ -300,8 +306,10 @@ def fit_token_storing_codec(tokens: OneHotTokens, latent_dim: int, *_: object) -
         # distance of levels in a code with a mean square of 1; 1 if the code is always 0
         distance = 1 / np.sqrt(power[block].sum() or 1.0)
         encoder[i][block] = distance * levels[block[1]]
+        # logit = -_LOGIT_MARGIN * (code / distance - level)**2, without the term code**2
         slope[i][block] = 2 * _LOGIT_MARGIN / distance * levels[block[1]]
         offset[block] = -_LOGIT_MARGIN * levels[block[1]] ** 2
+    # 1e-6 is the smallest variance of a code, as in `fit_token_component_codec`
     weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
     mean = np.zeros(num_steps * width)
     return _TokenCodec(mean, weights, log_variance, token_frequencies(tokens), offset, slope)
@@ -348,7 +356,8 @@ def choose_logit_factor(
     # differences from the frequencies are useful as differences of logits.
     frequency_logits = to_logits(frequencies, tokens.num_categories)
     values, width = tokens.one_hot_values.tocsc(), int(tokens.widths.sum())
-    # column indices of the one-hot values of binary columns, and blocks of those of the others
+    # of binary columns, the index of the one value; of the others, the column and its block of
+    # one-hot values
     is_binary, starts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
     binary = starts[is_binary]
     categorical = [
@@ -404,17 +413,17 @@ def fit_mixed_initialization(
     columns, token_columns = list(range(len(is_token))), np.flatnonzero(is_token)
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in columns))
     encoded = Sequences(np.hstack(blocks), sequences.offsets, schema=schema)
-    noiseless_columns = token_columns.tolist()
+    noiseless_columns = token_columns.tolist()  # corruption adds noise only to numeric columns
     settings: Any = {"seed": seed, "corruption": corruption, "noiseless_columns": noiseless_columns}
     initialization = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
-    indices = np.flatnonzero(~sequences.schema.numeric)
+    indices = np.flatnonzero(~sequences.schema.numeric)  # of the token columns
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))
     token_sequences = Sequences(sequences.values[:, indices], sequences.offsets, schema=schema)
     tokens = one_hot_encode_tokens(token_sequences, num_steps)
     training, held_out = split_to_choose_factor(len(sequences), seed)
     factor = 0.0
     if len(held_out):
-        # without the held-out sequences
+        # the factor is chosen on held-out sequences, so a fit without them is needed
         fold = fit_linear_initialization(
             encoded[training], columns, latent_dim, num_steps, **settings
         )
@@ -438,7 +447,7 @@ def _token_regression_terms(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
     frequencies = token_frequencies(tokens)
-    # factors of the regression (num_steps, width), which are small for few observed values
+    # the factors (num_steps, width) draw the regression towards 0 where few values are observed
     factor = tokens.num_observed / (tokens.num_observed + _PRIOR_SEQUENCE_COUNT)
     offset = initialization.decoder_bias[:, token_columns] - frequencies
     return frequencies, factor * initialization.decoder[..., token_columns], factor * offset

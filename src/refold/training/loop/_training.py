@@ -89,9 +89,9 @@ class Settings(NamedTuple):
 
 
 class StopReason(Enum):
-    """Reason why a phase ended; the value says it of the refit, for a warning."""
+    """Reason why a phase ended. A warning about the refit begins with its value."""
 
-    DONE = "The refit on all sequences is done"  # as planned, or a phase ended by early stopping
+    DONE = "The refit on all sequences is done"  # or the validated phase has no epoch to come
     TIME = "The time budget ran out in the refit on all sequences"
     INTERRUPTED = "The refit on all sequences was interrupted"  # by Ctrl-C
     STOPPED = "A callback stopped the refit on all sequences"
@@ -104,7 +104,7 @@ class FitResult:
 
     # phase that trained the weights of the network: "validated" or "refit"; None if none were kept
     phase: str | None
-    history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
+    history: dict[str, list[Any]]  # by `HISTORY_COLUMNS`; "val_loss" only with validation
     best_epoch: int  # of the validated phase, counted from 1; 0 for the initial weights
     interrupted: bool = False  # by Ctrl-C
     complete: bool = True  # whether the validated phase was finished
@@ -113,7 +113,7 @@ class FitResult:
     # them itself, because no refit followed
     validated_weights: list[Any] | None = None
     out_of_time: bool = False  # whether the time budget ended the validated phase
-    initial_loss: float | None = None  # validation loss of the initial weights, if worth keeping
+    initial_loss: float | None = None  # validation loss of the initial weights, if measured
 
 
 class Training:
@@ -156,9 +156,9 @@ class Training:
         self._progress = saved_progress or TrainingProgress(
             self._untrained_state, settings.learning_rate, num_updates
         )
-        # of the epoch so far
+        # metrics of the current epoch, summed over its updates so far
         self._epoch_metrics = EpochMetrics(MetricSums(), settings.learning_rate, is_finite=True)
-        self._num_phase_updates = 0  # of the phase so far
+        self._num_phase_updates = 0  # updates of the current phase so far
         self.needs_initialization = saved_progress is None  # else the phase is resumed
         self.phase: str | None = self._progress.phase  # None after the last one
         self.result: FitResult
@@ -189,6 +189,7 @@ class Training:
             self._clock.end_preparation()
             if self.needs_initialization:
                 progress.preparation_seconds = self._clock.preparation_seconds
+            # a resumed training was prepared in an earlier run, whose time the checkpoint holds
             self._clock.preparation_seconds = progress.preparation_seconds
             # before this line, Ctrl-C ends the program at once, because there is nothing to save
             if self._interrupt_handler is not None:
@@ -244,6 +245,7 @@ class Training:
         """Give the network the validated weights, and set the result."""
         progress = self._progress
         if (best := progress.best_weights) is not None:
+            # the trainable weights come first in `best`
             state, count = progress.state, len(progress.state.trainable)
             self._engine.write_back(
                 TrainState(best[:count], best[count:], state.optimizer, state.totals)
@@ -272,14 +274,15 @@ class Training:
         if keep_initial and phase_data.validation:
             loss = self._validate(phase_data.validation)
             if math.isfinite(loss):
-                progress.keep_weights(loss, 0, self._num_phase_updates)
+                progress.keep_weights(loss, epoch=0, num_updates=self._num_phase_updates)
                 progress.initial_loss = loss
         # before any update, so that an unwritable path fails early
         self._write_checkpoint()
         num_epochs = self._settings.max_epochs
         if refit:
             # The length of the refit is a number of updates, so its last epoch may be incomplete. A
-            # pass over all sequences has `num_batches` updates, and may be several epochs.
+            # pass over all sequences has `num_batches` updates, and may be several epochs. The
+            # division rounds up.
             num_batches = max(1, self._batches.count_batches(np.arange(phase_data.num_sequences)))
             epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
             num_epochs = max(1, -(-progress.refit_num_updates * epochs_per_pass // num_batches))
@@ -294,10 +297,10 @@ class Training:
                 reason = self._end_epoch(phase_data) or reason
             reason = reason or self._reason_to_interrupt() or self._reason_to_end_phase()
         self._call_hook("on_train_end")
-        # an interrupted epoch has set `self._progress` back to that at the end of the epoch before
-        progress, is_unmeasured = self._progress, not refit and phase_data.validation is None
+        # an interrupted epoch has replaced `self._progress` by the progress before that epoch
+        progress, keeps_last = self._progress, not refit and phase_data.validation is None
         is_done = reason is StopReason.DONE and progress.best_weights is not None
-        if self._callback_hooks.has_callbacks and is_unmeasured and is_done:
+        if self._callback_hooks.has_callbacks and keeps_last and is_done:
             # without validation, the last weights are kept, and a callback may have changed them
             progress.best_weights = [*progress.state.trainable, *progress.state.non_trainable]
         return reason
@@ -381,7 +384,8 @@ class Training:
         loss = self._engine.loss(self._epoch_metrics.totals)
         val_loss = None if phase_data.validation is None else self._validate(phase_data.validation)
         final_loss = loss if val_loss is None else val_loss
-        # `loss` was measured before the last update, which may have made the weights infinite
+        # `loss` was measured before the last update, which may have made the weights infinite. The
+        # validation loss would show this; without validation, `is_finite` is about the weights.
         is_finite = val_loss is not None or self._epoch_metrics.is_finite
         if not (math.isfinite(loss) and math.isfinite(final_loss) and is_finite):
             return StopReason.DIVERGED
@@ -416,6 +420,7 @@ class Training:
             )
             totals = totals.plus(self._engine.evaluate(state, validation_data.data, batch_run))
             seconds = time.perf_counter() - start_time
+            # validation is compiled apart from training, so its shapes are recorded apart
             self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
         return self._engine.loss(totals)
 
@@ -439,11 +444,12 @@ class Training:
 
     def _reason_to_interrupt(self) -> StopReason | None:
         """Return Ctrl-C or the end of the time budget as a reason to stop; None for neither."""
-        # as a side effect, sets the length of the schedule to the updates that the budget allows
+        # As a side effect, this sets the length of the schedule to the number of updates that the
+        # time budget allows.
         if self._interrupt_handler is not None and self._interrupt_handler.is_interrupted:
             return StopReason.INTERRUPTED
         if self._processes.process_count > 1 and self._settings.time_budget is None:
-            return None  # without a message to all processes
+            return None  # there is no decision to broadcast to the other processes
         progress, clock, num_done = self._progress, self._clock, self._num_phase_updates
         num_updates = progress.num_scheduled_updates
         if progress.phase == "refit":  # a refit that has done its last update is not stopped
@@ -504,7 +510,7 @@ class Clock:
         self._stage_start_time = now
         self.preparation_seconds = 0.0  # before the first update; a refit needs them again
         self._num_timed_updates = 0
-        self._chunk_updates_by_shape: dict[Any, int] = {}  # by the shape of the batches
+        self._chunk_updates_by_shape: dict[Any, int] = {}  # of the next chunk
 
     @property
     def seconds(self) -> float:
@@ -536,10 +542,10 @@ class Clock:
             speed = num_updates / max(seconds, 1e-6)  # updates per second
             self._chunk_updates_by_shape[batch_shape] = max(1, int(_TARGET_CHUNK_SECONDS * speed))
 
-    def plan_num_updates(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
-        """Return how many updates the budget allows in total, of which `num_updates` are done."""
-        # The number is planned once, as soon as the speed is known. Before that, it is
-        # `max_updates`. After that, too, because the caller passes the plan as `max_updates`.
+    def plan_num_updates(self, num_done: int, max_updates: int, *, refit: bool) -> int:
+        """Return how many updates the budget allows in total, of which `num_done` are done."""
+        # The number is planned once, as soon as the speed is known. Until then, `max_updates` is
+        # returned. Afterwards as well: the caller then passes the planned number as `max_updates`.
         if self._time_budget is None or self._has_planned_updates:
             return max_updates
         is_early = self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget
@@ -550,11 +556,11 @@ class Clock:
         if refit:
             # The refit has a preparation, and repeats all updates: those that are done, before a
             # resume as well, and those to come. Each further update is repeated once.
-            done_seconds = num_updates * self._seconds_per_update
+            done_seconds = num_done * self._seconds_per_update
             seconds -= self.preparation_seconds + _REFIT_TIME_FACTOR * done_seconds
             seconds /= 1 + _REFIT_TIME_FACTOR
-        planned = num_updates + int(seconds / self._seconds_per_update)
-        return max(num_updates + 1, min(max_updates, planned))
+        planned = num_done + int(seconds / self._seconds_per_update)
+        return max(num_done + 1, min(max_updates, planned))
 
     def is_time_up(self, num_refit_updates: int | None = None) -> bool:
         """Return whether the budget is used up, or would be after a refit of so many updates."""
@@ -678,7 +684,7 @@ class CallbackHooks:
 def _has_batch_hooks(callback: Any) -> bool:
     """Return whether a callback does something at every update."""
     # Some callbacks of Keras have batch hooks that do nothing if they are set to act in each epoch.
-    # The callback of MLflow has an attribute for the same.
+    # The callback of MLflow has the attribute `log_every_epoch` for the same purpose.
     frequencies = getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)
     if "epoch" in frequencies or getattr(callback, "log_every_epoch", False):
         return False
@@ -694,8 +700,11 @@ def _make_engine(
 ) -> Engine:
     """Return the engine that trains the network, with the optimizer of the settings."""
     optimizer: Any = settings.optimizer
-    # Only the default optimizer is known to treat a vector of weights as separate numbers.
+    # The engine joins the weights to two vectors: the weights without decay, and all others. Only
+    # the default optimizer is known to update each number of a vector by itself. With another
+    # optimizer, None joins nothing.
     separate_names = _UNDECAYED_NAME_PARTS if optimizer is None else None
+    # an optimizer object of the user keeps its own learning rate; a name gets the schedule
     sets_learning_rate = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
         options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _MAX_GRADIENT_NORM}
