@@ -44,9 +44,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ----------
     latent_dim : int or float, default=16
         Number of latent dimensions of a code (latent vector, embedding). A share above 0 and below
-        1 asks for the smallest code with at least this quality on held-out sequences: the explained
-        variance (1 - NMSE) of numeric columns, and the accuracy of the others. This takes a few
-        more fits, each with a tenth of ``time_budget``.
+        1, such as 0.9, asks for the smallest code that reaches this share on held-out sequences.
+        The share is the explained variance (1 - NMSE) of numeric columns, and the accuracy of the
+        others. This takes a few more fits, each with a tenth of ``time_budget``.
     units : int, default=96
         Units of each recurrent layer, in each direction.
     depth : int, default=1
@@ -93,7 +93,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     forecast_steps : int, default=0
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
         predict them from the same code and the last steps. It is trained afterwards, so that codes
-        and reconstructions are those of a model without it.
+        and reconstructions are those of a model without the second decoder.
     window : int, optional
         Cut longer series into windows of this number of steps, here and in all methods of the
         fitted model. A file, a table or an array of one or two axes without ids is then one series.
@@ -140,10 +140,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Epochs without a better validation loss before training stops. The default is a quarter
         of the epochs, and at least 50.
     refit : {"auto", True, False}, default="auto"
-        Train again from the same initialization on all sequences, for as many steps as the best
-        epoch took. "auto" does so if there are fewer than 2000 sequences, but not if ``warm_start``
-        continues a fit. The validated weights are kept if the refit runs out of time, is stopped by
-        Ctrl-C or a callback, or its loss becomes NaN.
+        Train again from the same initialization on all sequences, for as many steps as there were
+        up to the best epoch. "auto" does so if there are fewer than 2000 sequences, but not if
+        ``warm_start`` continues a fit. The validated weights are kept if the refit runs out of
+        time, is stopped by Ctrl-C or a callback, or its loss becomes NaN.
     latent_steps : int or "auto", default="auto"
         Steps of latent optimization in ``transform``: each step changes the encoder's code so that
         the decoder reconstructs the sequence better, and takes about as long as two passes of the
@@ -157,9 +157,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         takes extra time.
     time_warp : float or "auto", default="auto"
         Standard deviation, in steps, of random time warps of the training sequences: in each epoch,
-        three quarters of them run slightly earlier or later. 0 is for no warps. "auto" warps
-        sequences if there are fewer than 600, and their warped copies look like other sequences of
-        the data. Only for numeric columns.
+        three quarters of the sequences run slightly earlier or later. 0 is for no warps. "auto"
+        warps sequences if there are fewer than 600, and the warped copies look like other sequences
+        of the data. Only for numeric columns.
     denoise : float or str, default=0.0
         Train on corrupted input to reconstruct the original sequence. A number is the standard
         deviation of noise that is added to scaled numeric values. ``"steps:0.2"`` is time-step
@@ -167,8 +167,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         time-step dropout, the model can read gaps. The validation loss uses corrupted input, too.
         Input is not corrupted after training.
     variational : bool, default=False
-        Train a variational autoencoder [1]_: codes follow about N(0, 1), so that draws from it
-        decode to new sequences. ``transform`` returns the mean of a code.
+        Train a variational autoencoder [1]_: codes follow about N(0, 1), so that random codes
+        from N(0, 1) decode to new sequences. ``transform`` returns the mean of a code.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the weights, the split, the order of the data, and everything else that is random
         in training.
@@ -197,10 +197,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps as it took. 0 if the initial weights were kept; None without validation.
+        steps as there were up to this epoch. 0 if the initial weights were kept; None without
+        validation.
     initial_loss_ : float or None
-        Validation loss before the first epoch, of the linear initialization or, with
-        ``warm_start``, of the weights of the fit before; None if there was neither.
+        Validation loss before the first epoch: of the linear initialization or, with
+        ``warm_start``, of the weights of the earlier fit. None if there was neither.
     interrupted_ : bool
         Whether Ctrl-C ended the training early. Not saved.
     n_shapes_ : int
@@ -212,7 +213,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Number of trainable parameters in encoder, decoders and length model.
     active_dimensions_ : int or None
         With ``variational=True``: number of latent dimensions whose means have a variance above
-        0.01 over the training data [2]_, or over 4096 sequences of it.
+        0.01 over the training data [2]_, or over 4096 of the sequences if there are more.
 
     References
     ----------
@@ -357,7 +358,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         The first call creates the model from its sequences: columns, categories, scaling, sizes and
         initialization. Later calls keep all of these. There is no validation, so the error can
-        rise: a ``fit`` with ``warm_start`` takes longer and keeps the best weights.
+        rise. A ``fit`` with ``warm_start`` takes longer, but it validates and keeps the best
+        weights.
 
         Parameters
         ----------
@@ -374,7 +376,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Notes
         -----
         The statistics for ``detect`` and ``generate`` describe the sequences of the last call, so
-        give at least some hundred. Calibration, forecast bounds and the errors for ``drift`` are
+        give at least a few hundred. Calibration, forecast bounds and the errors for ``drift`` are
         removed, because the weights have changed; call ``calibrate`` after the last call.
         """
         arguments = replace(
@@ -385,6 +387,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             refit=False,
         )
         check_training_packages("Training")
+        # not at the top, for the same reason as in `fit`
         from refold.training import fit
 
         base_model = self.model_ if self.__sklearn_is_fitted__() else None
@@ -602,6 +605,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 f"num_steps is {num_steps}, but this encoder reads {fixed_steps} steps. Leave it "
                 "out."
             )
+        # `pad` also returns targets for training
         x, _ = pad(
             model.scaler.transform(sequences),
             np.arange(len(sequences)),
@@ -622,7 +626,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @property
     def autoencoder_(self) -> Any:
-        """Keras model of both, built at the first access."""
+        """Keras model of the encoder and the decoder in a row, built at the first access."""
         return self._get_keras_models().models.autoencoder
 
     @property
@@ -689,8 +693,8 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Parameters
     ----------
     autoencoder : SequenceAutoencoder, optional
-        Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``. A fitted one
-        in scikit-learn's ``FrozenEstimator`` is used as it is.
+        Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``. A fitted
+        estimator in scikit-learn's ``FrozenEstimator`` is used as it is.
 
     Attributes
     ----------
@@ -755,9 +759,10 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
 
 def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> SequenceAutoencoder:
-    """Fit a copy of an argument `autoencoder`; None is one with default arguments."""
+    """Fit a copy of an autoencoder; None stands for an autoencoder with default arguments."""
     estimator: Any = SequenceAutoencoder() if autoencoder is None else autoencoder
-    check_input_type("autoencoder", estimator, "a SequenceAutoencoder, or None", "latent_dim")
+    expected = "a SequenceAutoencoder, or None"
+    check_input_type("autoencoder", estimator, expected, attribute="latent_dim")
     copy: Any = clone(estimator)
     return copy.fit(X, None)  # scikit-learn's FrozenEstimator needs a `y`
 
@@ -815,7 +820,8 @@ def error_curve(
     Returns
     -------
     ErrorCurve
-        After Ctrl-C, it has the finished sizes. Without any, the KeyboardInterrupt is raised.
+        After Ctrl-C, it has the finished sizes. If no size is finished, the KeyboardInterrupt is
+        raised.
 
     Examples
     --------

@@ -25,7 +25,7 @@ MIN_UMAP_VECTORS = 5
 
 
 def check_array(name: str, value: object, axes: tuple[str, ...]) -> np.ndarray:
-    """Return an argument as an array of numbers, whose shape has axes such as ("n", "T")."""
+    """Return an argument as an array of numbers, and check its axes, such as ("n", "T")."""
     try:
         array = np.asarray(value)
     except ValueError:  # NumPy refuses lists of different lengths

@@ -47,12 +47,13 @@ def log(line: str) -> None:
     from rich.console import Console
 
     text = argument_speller.get()(Message(line))
-    # without line breaks and colors, and brackets in the text are no markup
+    # Rich must not break or color the line, or take brackets in the text for markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def describe_epochs(best_epoch: int | None, num_epochs: int) -> str:
-    """Say which epoch's weights are kept: 0 is the initialization, None the last epoch."""
+    """Return text that says from which epoch the weights are."""
+    # a best epoch of 0 is the initialization, and None is the last epoch
     if best_epoch is None:
         return f"{num_epochs}, the last one kept"
     if best_epoch == 0:
@@ -82,7 +83,8 @@ _DEFAULT_DIGITS = 5
 _MIN_FULL_NOTATION_EXPONENT = -5
 # The exponent of the largest power of ten that is written in full: 100000000000000.
 _MAX_FULL_NOTATION_EXPONENT = 14
-# Rounds with more digits than any number needs, and halves away from 0, as in JavaScript.
+# The context of exact rounding. It has more digits than any number needs, and it rounds halves away
+# from 0, as in JavaScript.
 _EXACT_DECIMAL_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
 # How many columns `describe_columns` names: a line has space for about this many names, and a
 # schema may have hundreds of columns.
@@ -102,8 +104,8 @@ def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # The exponent of the first digit. As in JavaScript, it is taken from the shortest text: the
-    # exact value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
+    # The exponent is that of the first digit. As in JavaScript, it is taken from the shortest text:
+    # the exact value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
     exponent = Decimal(repr(value)).adjusted() if value else 0
     if not _MIN_FULL_NOTATION_EXPONENT <= exponent <= _MAX_FULL_NOTATION_EXPONENT:
         rounded = Context(prec=num_digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))

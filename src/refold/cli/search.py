@@ -65,6 +65,7 @@ def index(
             sequences = windows.sequences
             metadata: dict[str, Any] = {}
             if model.window is not None:
+                # the series of each window, and where the window begins and ends
                 table = windows.to_table("series")
                 metadata |= zip(table.column_names, table.columns, strict=True)
             for name, values in values_by_column.items():
@@ -73,7 +74,7 @@ def index(
                     # numbers, so text such as 0.25 becomes a number.
                     with contextlib.suppress(ValueError):
                         values = values.astype(float)
-                metadata[name] = values[windows.series]
+                metadata[name] = values[windows.series]  # each window has the value of its series
             if add or replace:
                 opened_index = refold.search.Index.open(output, model, verbose=verbose)
                 opened_index.add(sequences, metadata=metadata, replace=replace)
@@ -183,11 +184,13 @@ def cluster(
     if index_file is not None:
         opened_index = refold.search.Index.open(index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)
+        # a pretrained model gets the number of columns from the codes, because there are no data
         model = model.with_columns_of(clustering.centers)
     else:
         with read_options.open_sequences(model, str(data_file), files) as sequences:
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
+    # the id column is called as in the data, unless this is the name of another column
     target.write_table(clustering.rows(choose_id_column(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()

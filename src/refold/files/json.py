@@ -81,8 +81,8 @@ def _parse_json_value(content: bytes, file_name: str, line_number: int | None = 
         message = str(error)
         # The error names the byte where it is, and the byte tells the line. An error that names no
         # byte is about the end of the file.
-        byte = re.search(r"\(byte (\d+)\)", message)
-        end = int(byte[1]) if byte else len(content.rstrip())
+        byte_match = re.search(r"\(byte (\d+)\)", message)
+        end = int(byte_match[1]) if byte_match else len(content.rstrip())
         line = line_number or 1 + content.count(b"\n", 0, end)
         if b"NaN" in content or b"Infinity" in content:
             # JSON has no such words, but Python's own module writes and reads them
@@ -91,7 +91,7 @@ def _parse_json_value(content: bytes, file_name: str, line_number: int | None = 
             except json.JSONDecodeError as later_error:  # another error comes after such a word
                 message, line = later_error.msg, line_number or later_error.lineno
             except (ValueError, RecursionError):
-                pass
+                pass  # the first error is reported
         decode_utf8(content, file_name, line_number or 1)  # raises an error if a byte is the cause
         advice = "" if line_number is None else ". Expected one whole sequence per line"
         raise FileFormatError(
@@ -150,7 +150,7 @@ def read_json(
 
 
 def _convert_columns_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
-    """Return a row per entry if the only entry holds the columns of a table; else that entry."""
+    """Return a row per entry if the only entry holds the columns of a table; else the same."""
     table = entries.values[0]
     # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
     # An object with a single value as id is a sequence, and not a table.
@@ -176,7 +176,7 @@ def read_json_columns(content: bytes, file_name: str, *, as_lines: bool) -> list
     if as_lines:  # only the first line that is not blank is parsed, because there may be many
         num_blank_bytes = len(content) - len(content.removeprefix(_BYTE_ORDER_MARK).lstrip())
         first_line_end = content.find(b"\n", num_blank_bytes)
-        # the blank lines before it stay, so that errors name the line in the file
+        # the blank lines before the first entry stay, so that errors name the line in the file
         content = content if first_line_end == -1 else content[:first_line_end]
     values = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name).values
     return list(values[0]) if values and isinstance(values[0], dict) else []
@@ -198,7 +198,7 @@ def read_json_labels(
 def _check_json_types(
     entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
-    """Raise ``FileFormatError`` if a value does not have this type; there is one per entry."""
+    """Raise ``FileFormatError`` if a value lacks this type; there is one value per entry."""
     import msgspec
 
     for row, value in enumerate(values):
@@ -287,6 +287,7 @@ def to_jsonl_bytes(sequences: Sequences, *, layout: str | None = None, id: str =
     lines = []
     for sequence_id, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
         features = [cells[start:stop] for cells in columns]
+        # The values of an object, one per feature. A line that is no object has only one value.
         values: list[Any] = features
         if as_strings:
             values = ["".join(map(str, features[0]))]

@@ -81,7 +81,8 @@ def read_parquet_labels(
 
 
 def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the list columns, because `read` uses no others; or else of all."""
+    """Return the names of the list columns, or of all columns if there are no list columns."""
+    # `read` uses only the list columns of a table that has some
     path = local_path(path)
     path = _list_parquet_files(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
@@ -97,7 +98,7 @@ def _name_damaged_file(path: str | Path) -> Iterator[None]:
     except RefoldError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        # an error of the operating system has a number, and Arrow's own OSErrors have none
+        # an error of the operating system has an ``errno``, and Arrow's own OSErrors have none
         if isinstance(error, OSError) and error.errno is not None:
             raise make_access_error(path, error, writing=False) from error
         reason = " ".join(str(error).split()).rstrip(".")
@@ -190,10 +191,11 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             group_bytes = 8 * num_group_values + row_group.total_byte_size
             group_bytes_per_row = -(-group_bytes // max(1, row_group.num_rows))  # rounded up
             max_bytes_per_row = max(max_bytes_per_row, group_bytes_per_row)
+    # what remains in `first_rows` has one entry per file
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
         schema = _merge_schemas(paths, schemas, file_options)
-    options = file_options[0]
+    options = file_options[0]  # all files use the same columns, or `_merge_schemas` refuses them
     return ParquetFiles(root, paths, first_rows, options, schema, num_values, max_bytes_per_row)
 
 
@@ -202,7 +204,8 @@ def _merge_schemas(
 ) -> pa.Schema:
     """Return types of the used columns that hold the values of all files.
 
-    If Refold wrote files, their schemas of sequences are merged, and stored in the metadata.
+    A file that Refold wrote has a `Schema` of its sequences. These are merged, too, and stored in
+    the metadata of what is returned.
     """
     used_columns, merged = file_options[0].used_columns, pa.schema([])
     for path, schema, options in zip(paths, schemas, file_options, strict=True):
@@ -221,7 +224,8 @@ def _merge_schemas(
                 "folder need the same. Write it again, move it elsewhere, or choose the columns "
                 f"with {argument('columns=')}."
             ) from error
-    refold_schemas = [schema for file in schemas if (schema := schema_from_metadata(file.metadata))]
+    stored_schemas = [schema_from_metadata(schema.metadata) for schema in schemas]
+    refold_schemas = [schema for schema in stored_schemas if schema]
     if not refold_schemas:
         return merged
     features = file_options[0].features
@@ -235,8 +239,8 @@ def _merge_schemas(
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
     union = tuple(map(merge_columns, columns.values()))
-    is_one_layout = len({schema.layout for schema in refold_schemas}) == 1
-    schema = Schema(union, refold_schemas[0].layout if is_one_layout else "array")
+    has_one_layout = len({schema.layout for schema in refold_schemas}) == 1
+    schema = Schema(union, refold_schemas[0].layout if has_one_layout else "array")
     return merged.with_metadata(schema_to_metadata(schema))
 
 

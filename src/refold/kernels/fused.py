@@ -15,7 +15,7 @@ from refold.kernels._library import load_library, lstm_array_lengths, variant, w
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
-# Names under which JAX knows the C functions.
+# Names under which JAX knows the C functions. FFI is the foreign function interface of JAX.
 _FORWARD_FFI_TARGET, _BACKWARD_FFI_TARGET = "refold_lstm_forward", "refold_lstm_backward"
 
 
@@ -52,7 +52,7 @@ def lstm(
 ) -> tuple[Any, Any, Any]:
     """Run an LSTM [1]_ over a batch of sequences on the CPU, with the compiled kernel.
 
-    It is differentiable once, in reverse mode.  JAX refuses other derivatives: use
+    The function is differentiable once, in reverse mode. JAX refuses other derivatives: use
     ``LSTM(engine="scan")`` for them.
 
     Parameters
@@ -73,7 +73,7 @@ def lstm(
     Returns
     -------
     outputs : array of shape (B, T, H) or None
-        Outputs in the order of computation.
+        Outputs in the order of computation; None without ``return_sequences``.
     h, c : array of shape (B, H)
         Last output and cell state.
 
@@ -102,7 +102,7 @@ def lstm(
             raise ParameterError(
                 f"{name} is {value!r}; the LSTM kernel supports {', '.join(ACTIVATIONS)}."
             )
-    # the C function takes an empty mask for no mask
+    # for the C function, an empty mask says that there is no mask
     mask_array = jnp.zeros((0, 0), bool) if mask is None else mask
     arrays = [jnp.asarray(array) for array in (x, kernel, recurrent_kernel, bias, h, c, mask_array)]
     x, _, _, _, h, *_ = arrays
@@ -150,7 +150,7 @@ def _register_kernel() -> None:
 
 
 def _run_without_gradient(*arrays_and_options: Any) -> tuple[Any, Any, Any]:
-    """Return outputs, h and c, and store nothing for a gradient."""
+    """Return outputs, h and c, and store nothing for a gradient; the options come last."""
     *arrays, options = arrays_and_options
     outputs, last_h, last_c, *_ = _call_forward(arrays, options, keep_residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
@@ -177,7 +177,7 @@ def _backward(
     saved, x_flag = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
-    # the C function takes an empty array for a gradient of zeros
+    # for the C function, an empty array is a gradient of zeros
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
@@ -201,6 +201,7 @@ def _backward(
     return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
+# argument 7, after seven arrays, is the options
 _lstm_with_gradient = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
 _lstm_with_gradient.defvjp(_forward, _backward, symbolic_zeros=True)
 
@@ -213,6 +214,7 @@ def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: b
     # arrays have no rows.
     num_rows = batch * steps if keep_residuals else 0
     num_output_steps = steps if options.return_sequences or keep_residuals else 0
+    # in memory, each step has a number of floats for the gates, and another one for the cells
     trace_shapes = [(num_rows, num_floats) for num_floats in lstm_array_lengths(units)[:2]]
     shapes = (batch, num_output_steps, units), h.shape, h.shape, *trace_shapes
     call = jax.ffi.ffi_call(

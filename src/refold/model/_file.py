@@ -132,6 +132,7 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
 
 
 def _compute_checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
+    """Return the checksum of a file, 64 hexadecimal digits."""
     digest = hashlib.sha256(config_json.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -194,13 +195,14 @@ def restore_model_fields(
             f"{python_or_cli('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
         )
     try:
+        # entries that are read with `get` may be absent: old files lack some, some are optional
         specification = Specification(**config["specification"])
         reference = _restore_record(ReferenceStatistics, _REFERENCE_ARRAY_NAMES, arrays)
         if reference is not None:
             mixture = _restore_record(Mixture, _MIXTURE_ARRAY_NAMES, arrays)
             reference = replace(reference, mixture=mixture)
         arguments, default_latent_steps = config["parameters"], config.get("latent_steps", 0)
-        latent_steps = arguments.get("latent_steps", "auto")  # "auto" is what ``fit`` chose
+        latent_steps = arguments.get("latent_steps", "auto")  # "auto": what ``fit`` chose
         if specification.cell == "gru":  # only early versions had latent optimization with GRUs
             default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
@@ -270,6 +272,7 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
 
 # The digest differs from that of `_compute_checksum`. Both must stay, because files store both.
 def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """Return a hash of a configuration and arrays, 64 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
@@ -278,6 +281,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
 
 
 def _build_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
+    """Return the network with these weights."""
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
@@ -303,7 +307,7 @@ def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str,
 def _restore_record(
     record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
-    """Return a record of the arrays that a file has for its attributes; None if it has none."""
+    """Return a record of those attributes whose arrays are in the file; None without any."""
     values: dict[str, Any] = {key: arrays.get(name) for key, name in array_names.items()}
     values = {attribute: array for attribute, array in values.items() if array is not None}
     return record_type(**values) if values else None

@@ -41,11 +41,12 @@ class StreamResult:
     length : int
         Number of steps that were encoded: all of them, or those in the window.
     code : array of float32 of shape (code_size,)
-        Their code, as `Model.encode` returns it.
+        Code of the encoded steps, as `Model.encode` returns it.
     error : float
-        Their reconstruction error, as `Model.errors` measures it.
+        Reconstruction error of the encoded steps, as `Model.errors` measures it.
     p_value : float or None
-        Their p-value, as `Model.detect` returns it; None if the model is not calibrated.
+        P-value of the encoded steps, as `Model.detect` returns it; None if the model is not
+        calibrated.
 
     Examples
     --------
@@ -82,24 +83,24 @@ class Stream:
     Parameters
     ----------
     model : Model
-        For p-values, it must be calibrated.
+        Fitted model. It must be calibrated to give p-values.
     window : int, optional
-        Encode only the last ``window`` steps; by default those of the model's window, or all steps
-        since the last reset if it has none.
+        Encode only the last ``window`` steps; by default the window of the model, or all steps
+        since the last reset if the model has no window.
     every : int, default=1
-        Compute a result only if at least this number of steps came after the last one.
+        Compute a result only if at least this number of steps came after the last result.
 
     Notes
     -----
     Each result encodes all steps so far, or those in the window, again. The encoder also reads
     sequences backward, so each new step changes all of its states. The time grows with the length,
-    so set ``window`` where a stream has no end. `Model.with_latent_steps` turns latent optimization
-    off, which takes most of the time.
+    so set ``window`` where a stream has no end. Latent optimization takes most of the time, and
+    `Model.with_latent_steps` turns it off.
 
     A p-value compares the steps so far with whole normal sequences. Steps of a sequence that has
     just begun can therefore look anomalous. With another window than the model's, calibrate the
-    model on windows of that length. Use p-values once ``length`` is that of the window. The false
-    alarm rate holds for each result, not for all results of a stream together.
+    model on windows of that length. Use p-values once ``length`` is the length of the
+    window. The false alarm rate holds for each result, not for all results of a stream together.
 
     Examples
     --------
@@ -137,7 +138,7 @@ class Stream:
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
         self._num_steps = self._num_steps_at_last_result = 0
         self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
-        self._has_warned = False
+        self._has_warned = False  # of more steps than in training
 
     def push(self, steps: Steps) -> StreamResult | None:
         """Add one or more steps, and return the result. If a step is wrong, no step is added.
@@ -202,6 +203,7 @@ class Stream:
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
+            # each step is right alone, so the error is about all of them together
             raise
 
     def _align_rows(self, rows: Any, column_names: Sequence[str] | None) -> np.ndarray:
@@ -216,6 +218,7 @@ def _replace_times_by_gaps(
 ) -> tuple[Any, Any]:
     """Replace the times of steps by time gaps; return the steps and the time of the last one."""
     step_list = [steps] if isinstance(steps, Mapping) else steps
+    # the time gap is the last column
     time_name, gap_name = schema.time_name or "time", schema.names[-1]
     if not (schema.time_gaps and _is_list_like(step_list) and len(step_list)):
         return steps, last_time
@@ -274,7 +277,7 @@ def _convert_to_rows(steps: Any, schema: Schema, first_step_index: int) -> Any:
                 "it is missing."
             )
         for i, column in enumerate(schema.columns):
-            # texts are categories, or numbers as in a file of text
+            # a text is a category, or a number as in a text file, which is converted here
             if not isinstance(row[i], str) or column.column_type.has_categories:
                 continue
             text = row[i].strip().lower()

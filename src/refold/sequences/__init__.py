@@ -1,6 +1,6 @@
 """The `Sequences` container: schemas, conversion, files, scaling, padding and batches.
 
-Needs NumPy and Arrow only, not Keras or JAX.
+The package needs only NumPy and Arrow, and neither Keras nor JAX.
 """
 
 from refold.files.json import parse_jsonl_entries as parse_jsonl_entries

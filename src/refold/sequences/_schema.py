@@ -212,12 +212,14 @@ class Schema:
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         for key in _OPTIONAL_FIELDS:
-            if value := getattr(self, key):  # JSON has no tuples
+            if value := getattr(self, key):
+                # JSON has no tuples
                 state[key] = list(value) if isinstance(value, tuple) else value
         return state
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
+        # ``has_times`` says whether the column holds times. The name is "time" if all are taken.
         used_names = {*other_names, *self.names}
         candidates = (self.time_name, "time") if has_times else ("time", "step")
         return next((name for name in candidates if name and name not in used_names), "time")
@@ -258,8 +260,8 @@ class Schema:
             ) from error
 
 
-# Fields of a schema besides columns and layout. The output of `to_dict` has those that are set, in
-# this order.
+# Fields of a schema besides columns and layout, which are the first two. The output of `to_dict`
+# has the optional fields that are set, in this order.
 _OPTIONAL_FIELDS = [field_.name for field_ in fields(Schema)][2:]
 
 
@@ -270,6 +272,7 @@ def default_names(num_columns: int) -> tuple[str, ...]:
 
 def has_default_names(schema: Schema) -> bool:
     """Return whether the columns have the names that unnamed columns get."""
+    # "token" is the default name of a single column of text or categories
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
 
 
@@ -298,6 +301,7 @@ def check_column_type(name: Any) -> None:
 
 def join_names(names: Sequence[Any]) -> str:
     """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
+    # without any names, the text is "no others"
     dots = ", ..." if len(names) > _MAX_NAMES_LISTED else ""
     return ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + dots or "no others"
 
@@ -307,12 +311,14 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     first = columns[0]
     if all(column == first for column in columns):
         return first
+    # one flag if the columns agree, and both flags if they do not
     has_categories = {column.column_type.has_categories for column in columns}
     if has_categories == {False}:  # numbers can be converted to the more general type
         return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
     # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
+        # "numeric values in one set and text categories"
         contents = " in one set and ".join(sorted({c.contents_description for c in columns}))
         in_python, in_shell = f"{{{first.name!r}: ...}}", f"--column-types {first.name}=..."
         fix = python_or_cli(f"column_types={in_python}", in_shell)
@@ -381,6 +387,7 @@ def align_values(
             aligned[:, i], texts = _translate_categories(data_values, data_column, column, locate)
             unseen += texts
             continue
+        # integer categories can become numbers, and text cannot
         if data_column.column_type.has_categories and not data_column.has_integer_categories:
             raise _make_mismatch_error(data_column, column)
         numbers = indices_to_categories(data_values, data_column)
@@ -405,7 +412,7 @@ def _translate_categories(
         # numbers in the data, which were categories in training
         indices, categories = CATEGORICAL.encode(column_values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
-        # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
+        # Both are compared as text: a file of 1, 2 and N5 has text, and one of 1 and 2 integers.
         texts, fitted = tuple(map(str, categories)), tuple(map(str, fitted))
         if data_column.column_type is BINARY:
             # 0 and 1 in the spelling of the fitted column, which may have "False" and "TRUE"

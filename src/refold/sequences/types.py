@@ -1,8 +1,8 @@
 """Column types: a class for each, and `COLUMN_TYPES`, the table of all.
 
-Each class says how a raw column becomes floats, which numbers a decoder writes for it, and how
-these are compared with the truth. The module imports neither JAX nor Keras: the functions take the
-array module as an argument, and each backend implements the links.
+Each class says how a raw column becomes floats, which numbers a decoder writes for it, and how the
+decoded values are compared with the truth. The module imports neither JAX nor Keras: the functions
+take the array module as an argument, and each backend implements the links.
 """
 
 import math
@@ -17,8 +17,9 @@ from refold.errors import DataError
 # Function that describes an entry in messages: "sequence 3, step 5, column 'x'". Its arguments are
 # the index of the step among all steps, and the name of the column.
 Locator = Callable[[int, str | None], str]
-# Name of a link: the function from the outputs of the last layer to what a decoder writes. These
-# links give a mean, a probability, a probability for each category, and an expected count.
+# Name of a link: the function from the outputs of the last layer to what a decoder writes. In the
+# order of their names, the links give a mean, a probability, a probability for each category, and
+# an expected count.
 Link = Literal["identity", "sigmoid", "softmax", "exponential"]
 # An array of NumPy or JAX, or a tensor of Keras.
 Array = Any
@@ -87,7 +88,8 @@ class ColumnType(ABC):
     def encode(
         self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
     ) -> tuple[np.ndarray, tuple]:
-        """Return raw values (num_steps,) as floats, and the categories: these, or new ones."""
+        """Return raw values (num_steps,) as floats, and the categories: the given or new ones."""
+        # this default is for types without categories
         values = raw_values.astype(self.encoded_dtype(raw_values.dtype, 0), copy=False)
         self.check_values(values, column_name, locate)
         return values, ()
@@ -128,7 +130,7 @@ class ColumnType(ABC):
 
     def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
-        # The initialization fits a linear function to the values of a column. Mean and slope
+        # The initialization fits a linear function to the values of a column. The two results
         # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
         # moments of the values that the function gives.
         return mean, np.ones_like(mean)
@@ -141,7 +143,7 @@ class ColumnType(ABC):
         return None
 
     def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
-        """Return scores (..., width) of outputs (..., width); their likeliest value is a sample."""
+        """Return scores (..., width) of outputs (..., width); the likeliest value is a sample."""
         return output
 
 
@@ -181,8 +183,8 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `invert_link`. But its errors on held-out sequences
-    # were 4 to 80 % larger, on four kinds of simulated counts.
+    # A softplus link would need no `invert_link`. But with this link, the errors on held-out
+    # sequences were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
     is_centered = False
@@ -296,7 +298,7 @@ class Categorical(ColumnType):
         is_text = raw_values.dtype.kind == "O"
         tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
         distinct: set[Any] = set(tokens) - {None}
-        # new categories if the data hold others
+        # the given categories do not suffice if the data hold other tokens
         if categories is None or not distinct <= {*categories, UNKNOWN}:
             categories = tuple(sorted(distinct))
         index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
@@ -343,6 +345,7 @@ def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> l
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
     advice = "A categorical column holds integers or text; make it numeric or correct the entry."
     refuse_where(is_wrong, values, column_name, locate, advice)
+    # the error shows `raw_values`, which have all digits of an integer
     advice = f"Integers beyond {_MAX_INTEGER_CATEGORY} cannot be told apart; write them as text."
     refuse_where(np.abs(values) > _MAX_INTEGER_CATEGORY, raw_values, column_name, locate, advice)
     return [None if value != value else int(value) for value in values.tolist()]

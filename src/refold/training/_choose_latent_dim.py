@@ -39,6 +39,7 @@ def choose_latent_dim(
     windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
+    # The code size is the number of latent dimensions.
     # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
     # an argument, because its module imports this one.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
@@ -72,7 +73,8 @@ def find_latent_dim(
     share, budget = float(arguments.latent_dim), arguments.time_budget
     trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=CANDIDATE_LATENT_DIMS[-1])
     sequences = windows.sequences
-    # larger codes than PCA needs for an error of 0 on its training data are of no use
+    # Larger codes than PCA needs for an error of 0 on its training data are of no use. The last
+    # candidate is the first one with at least this size.
     num_useful = bisect_left(CANDIDATE_LATENT_DIMS, trials.evaluator.max_components) + 1
     candidates = CANDIDATE_LATENT_DIMS[:num_useful]
     numeric = sequences.schema.numeric
@@ -148,6 +150,7 @@ class Trials:
         # With scale=None, PCA has exactly as many dimensions as the code. With scale="sequence", it
         # would have more, because the mean and the scale of each sequence count as dimensions.
         unscaled = replace(arguments, scale=None)
+        # None, because no sequences are set aside for calibration
         split = Split(fit_data, None, unscaled, seed=seed, base_model=None, windows=windows)
         self.evaluator = HeldOutEvaluator(split, max_latent_dim)
 
@@ -164,6 +167,7 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
             model, fit_result = self._fit_function(self._windows, arguments, trial_seed=self._seed)
+        # a fit that Ctrl-C interrupts returns normally, and the choice must end here
         if model is None or fit_result.interrupted:
             raise KeyboardInterrupt
         latent_steps = model.latent_steps

@@ -19,8 +19,8 @@ from refold.network.specification import Specification, linear_map, position_per
 
 # The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
 # map of the code. A patch is a group of steps. The LSTMs write a patch at once, so each step of the
-# LSTMs is a patch.
-#
+# LSTMs is a patch. An autoregressive decoder has patches of one step.
+
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
 _MAX_CACHED_PATCHES = 256
 
@@ -34,8 +34,8 @@ class DecoderLayout(NamedTuple):
     padded_offsets: np.ndarray
     # (longest length in patches, 4 * units): products of position features with their weights
     position_gate_inputs: np.ndarray
-    # (longest length in padded steps, outputs): sum of the biases of both paths; None without a
-    # linear path
+    # (at least the longest length in padded steps, outputs): sum of the biases of both paths; None
+    # without a linear path
     path_biases: np.ndarray | None
     # (n_patches, width): the true previous steps, one-hot, which an autoregressive decoder reads
     # (teacher forcing); without teacher forcing, the width is 0
@@ -104,11 +104,12 @@ class PackedDecoder:
         """Return the layout of sequences with these offsets, for one or more calls."""
         # With ``inputs``, the rows (n_rows, channels) that the encoder reads, an
         # autoregressive decoder gets the true previous steps (teacher forcing).
-        patch_offsets, padded_offsets, rows = offsets, offsets, slice(None)
+        patch_offsets, padded_offsets, unpadded_rows = offsets, offsets, slice(None)
         if self.patch > 1:
             patch_offsets = compute_patch_offsets(offsets, self.patch)
             padded_offsets = patch_offsets * self.patch
-            rows = concatenated_ranges(padded_offsets[:-1], lengths_from_offsets(offsets))
+            lengths = lengths_from_offsets(offsets)
+            unpadded_rows = concatenated_ranges(padded_offsets[:-1], lengths)
         num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
         if self._cached_position_terms is None:
             num_cached = min(self._settings.max_patches, _MAX_CACHED_PATCHES)
@@ -125,7 +126,7 @@ class PackedDecoder:
             is_empty = lengths_from_offsets(offsets) == 0
             previous[offsets[:-1][~is_empty]] = 0.0  # no step comes before a first step
         return DecoderLayout(
-            offsets, patch_offsets, padded_offsets, gate_inputs, biases, previous, rows
+            offsets, patch_offsets, padded_offsets, gate_inputs, biases, previous, unpadded_rows
         )
 
     def __call__(
@@ -160,6 +161,7 @@ class PackedDecoder:
         if layout.path_biases is not None:
             linear_weights = self._linear_map, layout.path_biases
             linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
+            # the biases of both paths are in the output of the linear path
             bias = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.has_step_scales:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
@@ -238,6 +240,7 @@ class PackedDecoder:
                 results = packed.lstm(hidden, step_offsets, layer, *states[i], **gate_inputs)
                 hidden, states[i], gate_inputs = results[0], results[1:3], {}
             rows, (kernel, bias) = offsets[active] + step, self._dense_weights
+            # the biases of both paths are in the output of the linear path
             bias = bias if linear is None else linear[rows]
             outputs = self.head.activate(packed.product(hidden, kernel, bias))
             if noise is not None:
@@ -248,7 +251,7 @@ class PackedDecoder:
 
     def _compute_position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ``position_gate_inputs`` and ``path_biases`` of a `DecoderLayout`."""
-        # the position features (n_patches, features) are those of `RepeatCode`
+        # the position features (n_patches, features) are those of the layer `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
         periods = np.array(position_periods(self._settings.max_patches), np.float32)
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
@@ -267,7 +270,7 @@ class PackedDecoder:
 
 def _encode_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
-    # as `TeacherForcing` does
+    # as the layer `TeacherForcing` does
     missing = np.isnan(step_values)
     is_step = ~missing.all(axis=1, keepdims=True)
     blocks = one_hot(step_values, num_categories)

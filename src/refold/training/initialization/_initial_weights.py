@@ -68,11 +68,13 @@ class InitialWeights:
     def initialize(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
         network, split = self._network, self._split
+        # the weights of a base model are worth keeping; it is trained further
         worth_keeping = split.base_model is not None
         has_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
         has_rocket = network.specification.rocket_dim > 0
         if split.base_model is None and (has_linear or has_rocket):
             specification = network.specification
+            # of a padded sequence in memory: steps, and values of a step
             num_steps, width = specification.max_steps, len(specification.column_types)
             if has_linear:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
@@ -115,19 +117,19 @@ def set_linear_initialization(
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(make_quantity_mask(specification.column_types)).tolist()
     widths, num_columns = _output_widths(specification), len(specification.column_types)
-    code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
+    dim_and_steps = encoder_layer.latent_dim, encoder_layer.num_steps  # arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
     num_initialized, output_indices = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
-        linear = fit_mixed_initialization(sequences, *code_sizes, **options)
+        linear = fit_mixed_initialization(sequences, *dim_and_steps, **options)
     elif numeric:
         options |= {"may_use_length": encoder_layer.by_length}
-        linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
+        linear = fit_linear_initialization(sequences, numeric, *dim_and_steps, **options)
         num_initialized, output_indices = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         options |= {"may_store_tokens": models.posterior is None}
-        linear = fit_token_initialization(sequences, *code_sizes, **options)
+        linear = fit_token_initialization(sequences, *dim_and_steps, **options)
     linear = _invert_link_functions(linear, specification, output_indices)
 
     def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
@@ -149,8 +151,9 @@ def set_linear_initialization(
     decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
     # optimizer makes to the weights of the linear path, `initial_map + change_factor * map_change`.
-    # So these changes are small if the residual is small. Columns without an initialization have a
-    # residual share of 1.
+    # So these changes are small if the residual is small. They are also divided by the square root
+    # of the number of inputs, so that many inputs do not change an output much more than a few.
+    # Columns without an initialization have a residual share of 1.
     share, residual_scale = linear.residual_share, float(np.sqrt(linear.residual_share))
     mean_share = (num_initialized * share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
@@ -160,8 +163,8 @@ def set_linear_initialization(
         offsets = np.zeros(encoder_layer.offsets.shape)
         if (codec := linear.lengthwise_codec) is not None:
             maps, offsets = codec.maps_by_length, codec.offsets_by_length
-            # Maps shrink or enlarge the effect of a weight on the code. The factor undoes the
-            # effect of the map of a medium length.
+            # Maps shrink or enlarge the effect of a weight on the code. The factor undoes this for
+            # the map of a medium length. 1e-30 prevents a division by 0.
             mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
             factor = np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30))
             encoder_change_factor *= float(factor)
@@ -193,6 +196,7 @@ def _invert_link_functions(
         for column in columns
         if column.type.is_number and column.type.link != "identity"
     }
+    # the positions of these columns in the arrays of the initialization
     indices = [k for k, i in enumerate(output_indices) if i in types]
     if not indices:
         return initialization
@@ -239,6 +243,7 @@ def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     directions = directions * np.where(largest < 0, -1.0, 1.0)
     component_std = singular_values / np.sqrt(len(features))
     weights = np.zeros((network.specification.rocket_dim, features.shape[1]))
+    # relative to the first component, or to 1 if its standard deviation is smaller than 1
     min_std = _MIN_ROCKET_COMPONENT_STD * max(component_std[0], 1.0)
     rank = min(len(weights), int((component_std > min_std).sum()))
     weights[:rank] = directions[:rank] / component_std[:rank, None] * inverse_std

@@ -23,19 +23,20 @@ from refold.training.initialization._principal_components import (
     split_folds,
 )
 
-# Lower bound of the residual, as a share of the power (the sum of squares). It is a scale, so it
-# must not be 0.
+# Lower bound of the residual, as a share of the power (the sum of squares). Residuals are used
+# as scales, and a scale must not be 0.
 _MIN_RESIDUAL_SHARE = 1e-4
 # Cap on the values of an intermediate array of the regression, for memory.
 _MAX_RIDGE_PRODUCT_VALUES = 1 << 22
 
-# Minimum number of series for codes by length, because cross-validation chooses them.
+# Minimum number of series for codes by length. Cross-validation decides whether these codes are
+# used, and it needs enough series.
 _MIN_SERIES_BY_LENGTH = 20
 # Cap on the number of padded values times the number of folds, for speed.
 _MAX_VALUES_IN_ALL_FOLDS = 1 << 17
 # Cap on the number of folds.
 _MAX_FOLDS = 3
-# Candidate priors of codes by length. Each has a flag, whether the components are those of a
+# Candidate priors of codes by length. Each is a pair: whether the components are those of a
 # stationary process, and the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
@@ -48,7 +49,8 @@ _MIN_NOISE_SHARE = 1e-4
 # which makes the error of the reconstruction larger.
 _FINAL_NOISE_FACTOR = 0.01
 
-# Cap on the values per series for stationary components. The decomposition would take too long.
+# Cap on the values per series for stationary components. With more values, the decomposition would
+# take too long.
 _MAX_STATIONARY_VALUES = 1500
 # Weight of the overall mean in the mean of a step, as a number of series.
 _OVERALL_MEAN_COUNT = 2.0
@@ -86,11 +88,12 @@ class LinearInitialization:
     # squared error as a share of the power, above 0 and up to 1; for tokens, the loss as a share of
     # the loss if each token is predicted by its frequency
     residual_share: float
-    # (latent_dim,) of a code given its sequence, if the residual is normal noise: M. E. Tipping and
-    # C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
-    # Society B 61, 1999
+    # (latent_dim,), the logarithm of the variance of a code given its sequence. It follows from the
+    # residual if this is normal noise: M. E. Tipping and C. M. Bishop, "Probabilistic Principal
+    # Component Analysis", Journal of the Royal Statistical Society B 61, 1999
     log_variance: np.ndarray
-    # None if codes do not depend on the length; else its weights are `encoder`, without a bias
+    # None if codes do not depend on the length; else `encoder` has the weights of this codec, and
+    # `encoder_bias` is 0
     lengthwise_codec: LengthwiseCodec | None = None
 
 
@@ -99,7 +102,7 @@ class PaddedSeries(NamedTuple):
 
     values: np.ndarray  # zero where missing and in padding
     is_observed: np.ndarray  # bool, False where missing and in padding
-    encoder_inputs: np.ndarray  # of the encoder: values after any corruption
+    encoder_inputs: np.ndarray  # what the encoder reads: the values, corrupted for denoising
     lengths: np.ndarray  # (n,), at most num_steps
 
     def take(self, mask: np.ndarray) -> "PaddedSeries":
@@ -137,10 +140,12 @@ def fit_linear_initialization(
             series, components, mse=codec.mse, use_components=use_components, seed=seed
         )
     if lengthwise is not None:
+        # a specification that allows it has no corruption, so the encoder reads `values`
         encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
         decoder, codes = lengthwise.decoder, lengthwise.encode(values, lengths)
 
-    # the squared error of each column, and the power of its values minus their mean
+    # by column: the squared error that is expected on new sequences, and the power of the values
+    # minus their mean
     squares = ((decode(codes, decoder) - values) * is_observed) ** 2
     error = squares.sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(is_observed.sum(axis=(0, 1)), 1)
@@ -157,6 +162,7 @@ def fit_linear_initialization(
         decoder_bias=decoder[-1],
         residual_std=np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
         residual_share=float(share),
+        # the variance of the noise as a share of the variance of a code dimension
         log_variance=np.log(np.clip(codec.mse / components.code_std**2, 1e-6, 1.0)),
         lengthwise_codec=lengthwise,
     )
@@ -171,15 +177,17 @@ def pad_series(
     noiseless_columns: Sequence[int],
 ) -> PaddedSeries:
     """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
+    # of each step: the index of its sequence, and its index in the sequence
     row, step = sequence_and_step_indices(sequences)
-    is_first = step < num_steps
+    is_within = step < num_steps
     values = np.full((len(sequences), num_steps, len(column_indices)), np.nan)
-    values[row[is_first], step[is_first]] = sequences.values[is_first][:, column_indices]
+    values[row[is_within], step[is_within]] = sequences.values[is_within][:, column_indices]
     is_observed, lengths = ~np.isnan(values), np.minimum(sequences.lengths, num_steps)
     values = np.where(is_observed, values, 0.0)
     if not corruption:
         return PaddedSeries(values, is_observed, values, lengths)
-    # the second number of a seed differs between uses of random numbers, which are independent
+    # 0xC0FF stands for this use of random numbers. Each use has a number of its own, so that the
+    # uses are independent although they have the same seed.
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise_std * rng.standard_normal(values.shape) * is_observed
     noise[..., list(noiseless_columns)] = 0.0
@@ -203,7 +211,7 @@ class LinearCodec:
     component_decoder: np.ndarray
     regression_decoder: np.ndarray
     mse: float  # mean squared error of the components on new sequences
-    optimism: float  # ratio of that error to the error on the sequences of the fit
+    optimism: float  # ratio of `mse` to the mean squared error on the sequences of the fit
 
     def encode(self, series: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of series (n, num_steps, n_columns)."""
@@ -259,8 +267,9 @@ def fit_linear_codec(
     # constant, which is last, it is the mean square of the values.
     prior_variances = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
     penalties = mse / np.maximum(prior_variances, 1e-12 * prior_variances.max())
-    decoder = component_decoder + fit_ridge(codes, residual, is_observed, penalties)
-    return LinearCodec(mean, encoder_weights, component_decoder, decoder, mse, float(optimism))
+    correction = fit_ridge(codes, residual, is_observed, penalties)
+    decoders = component_decoder, component_decoder + correction
+    return LinearCodec(mean, encoder_weights, *decoders, mse=mse, optimism=float(optimism))
 
 
 def fit_ridge(
@@ -276,11 +285,12 @@ def fit_ridge(
     # solved at once.
     n, num_steps, num_columns = values.shape
     inputs = np.concatenate([codes, np.ones((n, 1))], axis=1)
-    width = inputs.shape[1]
+    width = inputs.shape[1]  # latent_dim + 1
     # if the same series are observed in all columns of a step, these columns share a system
     is_shared = bool((is_observed == is_observed[:, :, :1]).all())
     in_system = is_observed[:, :, 0] if is_shared else is_observed.reshape(n, -1)
     num_systems = in_system.shape[1]
+    # the right-hand sides of the systems, (num_systems, width, columns that share a system)
     sums = (values.reshape(n, -1).T @ inputs).reshape(num_systems, -1, width).transpose(0, 2, 1)
     solution = np.empty_like(sums)
     batch_size = max(1, _MAX_RIDGE_PRODUCT_VALUES // width**2)  # of systems, and of series
@@ -292,6 +302,7 @@ def fit_ridge(
             products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
             squares += in_system[row : row + batch_size, systems].T.astype(float) @ products
         squares = squares.reshape(-1, width, width)
+        # 1e-9 makes each matrix invertible, also without a penalty
         with one_blas_thread():  # threads are slower on many small systems
             solution[systems] = np.linalg.solve(squares + np.diag(penalties + 1e-9), sums[systems])
     return solution.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
@@ -305,7 +316,7 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
     # predicts for these values. Without the choice between components and regression, the error was
     # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
-    # there is no mixture if the data is too much for it, see `find_principal_components`
+    # there is no mixture if the data is too large for one, see `find_principal_components`
     if components.mixture is None or not series.is_observed[is_step].all():
         return False
     gains = np.zeros(len(series.values))
@@ -323,7 +334,8 @@ def _fit_fold_codec(
     training_series: PaddedSeries, all_components: Components, seed: int
 ) -> tuple[LinearCodec, Components]:
     """Return a codec and components of the training series."""
-    # the components use the mixture of series and random variations that all series have chosen
+    # The components use a mixture of series and random variations. The mixture was chosen on all
+    # series.
     values, is_observed, _, lengths = training_series
     num_components = len(all_components.loadings)
     options: Any = {"mixture_of": all_components, "seed": seed}
@@ -359,7 +371,8 @@ def _choose_lengthwise_codec(
     n, num_components = len(series.values), len(components.loadings)
     if n < _MIN_SERIES_BY_LENGTH:
         return None
-    # for each prior, how much smaller the errors of held-out series are in each fold
+    # For each prior, an array for each fold: how much smaller the error of each held-out series is
+    # than with codes that ignore the length.
     gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
     num_folds = int(np.clip(_MAX_VALUES_IN_ALL_FOLDS // series.values.size, 1, _MAX_FOLDS))
     for is_test in itertools.islice(split_folds(n, seed), num_folds):
@@ -386,6 +399,7 @@ def _choose_lengthwise_codec(
         return None
     is_stationary, shrinkage = max(mean_gains, key=mean_gains.__getitem__)
     if is_stationary:
+        # not None, because the series of the folds had as many values
         components = fit_stationary_components(series, num_components) or components
     return fit_lengthwise_codec(series, components, mse=mse, shrinkage=shrinkage)
 
@@ -411,6 +425,7 @@ def fit_lengthwise_codec(
     weights = weights.reshape(num_steps, num_columns, rank)
     bias = prior_components.mean.reshape(num_steps, num_columns)
     # the noise is above 0, also for series of zeros, whose covariance would be singular
+    # `power` is (num_steps,), and `count` is the number of all values
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
     noise = max(mse, min_noise)  # variance
@@ -422,8 +437,9 @@ def fit_lengthwise_codec(
         # Expectation: codes, and the sums of their products over the series that have each step
         codes, covariances = _compute_code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
-        squares = inputs[:, :, None] * inputs[:, None, :]
+        squares = inputs[:, :, None] * inputs[:, None, :]  # (n, rank + 1, rank + 1)
         squares[:, :rank, :rank] += covariances
+        # the sums over the first m series, for m from 0 to n; then for each step, over its series
         squares = np.concatenate([np.zeros((1, rank + 1, rank + 1)), np.cumsum(squares, axis=0)])
         squares = squares[num_series]
         products = np.stack([inputs[:m].T @ values[:m, t] for t, m in enumerate(num_series)])
@@ -472,8 +488,8 @@ def _compute_code_posterior(
     values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
-    # The condition are the values of the series, which have normal noise with the variance `noise`.
-    # Codes have a standard normal distribution as their prior.
+    # The posterior is the distribution of the code, given the values of the series. The values have
+    # normal noise with the variance `noise`. The prior of a code is a standard normal distribution.
     rank = weights.shape[2]
     grams = _accumulate_products(weights, weights)
     offsets = _accumulate_products(weights, bias[..., None])[..., 0]
@@ -502,13 +518,14 @@ def fit_stationary_components(series: PaddedSeries, num_components: int) -> Comp
     mean = (values.sum(axis=0) + _OVERALL_MEAN_COUNT * overall_mean) / (count + _OVERALL_MEAN_COUNT)
     # The autocovariance (2 * num_steps - 1, n_columns, n_columns): element k is the mean product of
     # a step and the step k steps earlier. A negative k counts from the end, as an index. A fast
-    # Fourier transform computes the sums of products. Its padding prevents that the end of a series
-    # wraps around to the beginning.
+    # Fourier transform computes the sums of products. Its padding keeps the end of a series from
+    # wrapping around to the beginning.
     num_padded = next_fast_len(2 * num_steps, real=True)
     spectrum = np.fft.rfft((values - mean) * is_step, num_padded, axis=1)
     power_spectrum = np.einsum("nfi,nfj->fij", spectrum, spectrum.conj())
     products = np.fft.irfft(power_spectrum, num_padded, axis=0)
     distance = np.abs(np.arange(1 - num_steps, num_steps))
+    # for each distance, the number of pairs of steps in all series
     num_pairs = np.maximum(lengths[:, None] - distance, 0).sum(axis=0)
     # lags in ascending order for the division, then back to the order of indices
     sums = np.roll(products, num_steps - 1, axis=0)[: 2 * num_steps - 1]
