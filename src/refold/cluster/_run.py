@@ -580,6 +580,7 @@ def _prepare_output_folder(folder: Location, manifest_text: str, model_bytes: by
 
 
 def _read_bytes(location: Location) -> bytes:
+    """Return the content of a file."""
     with location.file_system.open_input_stream(location.path) as stream:
         return stream.read()
 
@@ -690,7 +691,7 @@ def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
             renamed = table.rename_columns([run.id_name, *table.column_names[1:]])
             return renamed.replace_schema_metadata(table.schema.metadata)
         if run.operation == "detect":
-            table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
+            table = model.detect(sequences, alpha=settings["alpha"]).to_table(run.id_name)
             # this column depends on all sequences of the run, which no worker knows
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])

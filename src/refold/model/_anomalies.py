@@ -109,7 +109,8 @@ def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    model.check_lengths(sequences.lengths, len(sequences))  # the decoder may write fewer steps
+    # raises an error if a sequence is longer than what the decoder can write
+    model.check_lengths(sequences.lengths, num_codes=len(sequences))
     # empty steps at the end of a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values

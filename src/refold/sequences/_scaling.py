@@ -132,6 +132,7 @@ class Scaler:
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         is_by_sequence = mode == "sequence"
+        # mean and scale of the statistics of sequences, and the minimum standard deviations
         statistics = _fit_sequence_statistics(sequences) if is_by_sequence else [np.zeros(0)] * 3
         arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
         state = dict(zip(_SCALER_ARRAY_KEYS, arrays, strict=True))
@@ -156,7 +157,7 @@ class Scaler:
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
-            shift, scale = self._shift_and_scale(block, None)
+            shift, scale = self._shift_and_scale(block, statistics=None)  # they are computed there
             shifted = np.subtract(block.values, shift, dtype=np.float64)
             scaled_block = scaled[start : start + len(shifted)]
             np.divide(shifted, scale, out=scaled_block, casting="same_kind")

@@ -118,6 +118,7 @@ class Graph:
         return self._constants[key]
 
     def _add_initializer(self, name: str, array: np.ndarray) -> Any:
+        """Add an array as a named constant, which ONNX calls an initializer."""
         if array.dtype.kind in "OU":  # strings
             encoded = [text.encode() for text in array.ravel().tolist()]
             tensor = self._ir.StringTensor(encoded, shape=self._ir.Shape(array.shape), name=name)
