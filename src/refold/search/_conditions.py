@@ -258,7 +258,7 @@ class _Parser:
         literal = self._parse_literal()
         with self._explain_comparison_errors(column, token):
             if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
-                # a boolean is compared only with booleans; the block that ``with`` opens explains the error
+                # a boolean is compared only with booleans; the ``with`` catches this error
                 raise TypeError
             # The literal gets the type of the column, with these exceptions.
             if pa.types.is_floating(data_type) and isinstance(literal, int):
