@@ -39,9 +39,9 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     autoencoder : SequenceAutoencoder, optional
         Estimator, of which a copy is fitted. The default is ``SequenceAutoencoder()``.
     features : bool, default=False
-        Return `SequenceAutoencoder.features` of the codes instead of the codes. They suit
-        classifiers better, and ``inverse_transform`` cannot decode them. With a ``window`` of the
-        autoencoder, ``transform`` returns `SequenceAutoencoder.pooled` in either case.
+        Return `SequenceAutoencoder.features` of the codes instead of the codes. Features suit
+        classifiers better, and ``inverse_transform`` cannot decode them. If the autoencoder has a
+        ``window``, ``transform`` always returns `SequenceAutoencoder.pooled`.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002
-        """Return the codes, features or pooled vectors, (n_cases, width)."""
+        """Return the codes, features or pooled vectors of cases, (n_cases, width)."""
         sequences = Sequences.from_aeon(X)
         # with a window, a case has several codes, and aeon needs one row for each case
         if self.autoencoder_.window is not None:

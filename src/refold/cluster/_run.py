@@ -210,8 +210,8 @@ def encode(
         A fitted model, or its file. It must be the default model with LSTMs.
     source : path, URL, glob or list of them
         Parquet files, or folders of them, that all machines of the cluster can read, such as
-        ``"s3://bucket/folder"``. A row is a sequence, with a list for each feature, or a step; then
-        the rows of an id must be together.
+        ``"s3://bucket/folder"``. Each row is a sequence, with a list for each feature, or each row
+        is a step. In a file of steps, the rows of an id must be together.
     output : path or URL
         Folder for the parts, which all machines of the cluster can write to. It must be new, or the
         output of the same run.
@@ -352,17 +352,16 @@ class Run:
 
     version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
-    operation_settings: dict[
-        str, Any
-    ]  # arguments that only this operation has, such as dtype or alpha
+    # arguments that only some operations have, such as dtype or alpha, and the latent steps
+    operation_settings: dict[str, Any]
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
     table_options: TableOptions  # of the user; `plan_run` adds the roles of the columns
     # `plan_run` sets the fields below
     manifest_hash: str = ""
-    has_lists: bool = True  # a row is a sequence with lists, not a step
-    has_text_ids: bool = False
+    has_lists: bool = True  # a row of the source is a sequence with lists, not a step
+    has_text_ids: bool = False  # ids are text, not integers
 
 
 @dataclass
@@ -421,7 +420,8 @@ def _run_operation(
             "LSTMs only. Use one machine, or fit the default model."
         )
     model_bytes = dumps(model)
-    # other columns of the parts have these names; without a column of ids, its name is None
+    # The column of ids is called "id" if its name is the name of another column of the parts, or
+    # None, which says that the data have no column of ids.
     reserved_names = {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
@@ -436,6 +436,7 @@ def _run_operation(
         table_options=replace(table_options, as_series=has_windows),
     )
     _make_empty_result_table(model, run)  # called for its errors, which each worker would raise
+    # only a cluster that is started here can be given a number of CPUs
     num_cpus = num_workers if on == LOCAL_ADDRESS else None
     with (
         connect(on, num_cpus=num_cpus, object_store_memory=_OBJECT_STORE_BYTES),
@@ -443,7 +444,8 @@ def _run_operation(
     ):
         progress_task = bar.add_task(operation, total=None)
         start_time = time.monotonic()
-        # Each call on the cluster has a text that names the files of its task, for error messages.
+        # The arguments of `call_with_retries` are a text that names the files of a task, for error
+        # messages, the function of the task, and the arguments of this function.
         plan_text = ", ".join([*path_list, run.output])
         plan_arguments = run, path_list, part_steps, model.schema, model_bytes
         [(run, part_plans)] = run_on_cluster(
@@ -565,6 +567,7 @@ def _prepare_output_folder(folder: Location, manifest_text: str, model_bytes: by
             difference = "another model"
         elif key == "files":
             new_names = [file[0] for file in value if file not in (stored_value or ())]
+            # the message names the first of the new files, if there is one
             difference = f"other source files{''.join(f', not {name}' for name in new_names[:1])}"
         raise ParameterError(
             f"The output folder {folder.path_or_url} holds parts of a run with {difference}. "
@@ -577,6 +580,7 @@ def _prepare_output_folder(folder: Location, manifest_text: str, model_bytes: by
 
 
 def _read_bytes(location: Location) -> bytes:
+    """Return the content of a file."""
     with location.file_system.open_input_stream(location.path) as stream:
         return stream.read()
 
@@ -584,7 +588,7 @@ def _read_bytes(location: Location) -> bytes:
 # The name and the content of a part depend only on its plan. A part that is computed again, after a
 # worker died, therefore has the same bytes again.
 def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
-    """Return what is known about a part, and write its file if a complete one does not exist."""
+    """Write the file of a part, unless it exists and is complete; return the summary."""
     _check_refold_version(run.version)
     location = find_location(run.output).child(f"part-{part_plan.part_index:08d}.parquet")
     # a file that does not exist, or that a store shows before it is complete, has no metadata
@@ -606,18 +610,18 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
         summary = PartSummary(run.manifest_hash, part_plan.part_index)
         options = run.table_options
         column_names = options.used_columns if options.columns is not None else None
-        # the steps of a slice, and about as many rows as have these steps
+        # maximum number of steps of a slice, and the number of rows that have about so many steps
         max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
         num_rows = part_plan.stop_row - part_plan.first_row
         max_rows = max(1, max_steps * num_rows // part_plan.num_steps)
-        id_name = None if run.has_lists else options.id
+        id_name = None if run.has_lists else options.id  # None: each row is a sequence
         tables = (
             table
             for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
             for table in _compute_slice_tables(model, run, part_plan, table_slice, summary)
         )
         first_table = next(tables, None)
-        if first_table is None:  # all sequences failed, and the file has only columns
+        if first_table is None:  # all sequences failed, and the file has columns without rows
             first_table = _make_empty_result_table(model, run)
         with open_atomically(location) as stream:
             with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
@@ -627,6 +631,7 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
                 writer.add_key_value_metadata(metadata)
             # checked again: the data may have changed while they were read
             _check_files_unchanged(part_plan)
+    # the summary has only the first warning of a part
     messages = (str(w.message) for w in caught_warnings if issubclass(w.category, UserWarning))
     summary.warning = next(messages, None)
     pa.default_memory_pool().release_unused()
@@ -640,14 +645,15 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
 def _compute_slice_tables(
     model: Model, run: Run, part_plan: PartPlan, table_slice: TableSlice, summary: PartSummary
 ) -> Iterator[pa.Table]:
-    """Yield tables of results; count sequences, steps and failures in the summary."""
+    """Yield tables of results; add sequences, steps and failures to the summary."""
     first_row = table_slice.first_row  # counted over all files
+    # the range of rows in which the slice begins
     row_range = next(r for r in reversed(part_plan.row_ranges) if r.num_rows_before <= first_row)
     file_name = row_range.file_name
     try:
         sequences = sequences_from_table(table_slice.table, file_name, run.table_options)
         if run.table_options.id is None:
-            # the same ids as on one machine: row numbers over all files
+            # row numbers over all files, which are also the ids on one machine
             sequences = sequences.with_ids(np.arange(len(sequences)) + first_row)
         results = _compute_results(model, run, sequences)
     except RefoldError as error:
@@ -685,7 +691,7 @@ def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
             renamed = table.rename_columns([run.id_name, *table.column_names[1:]])
             return renamed.replace_schema_metadata(table.schema.metadata)
         if run.operation == "detect":
-            table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
+            table = model.detect(sequences, alpha=settings["alpha"]).to_table(run.id_name)
             # this column depends on all sequences of the run, which no worker knows
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])
@@ -694,6 +700,7 @@ def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
 
 def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
     """Return a table without rows that has the columns of the results."""
+    # computed for one sequence of one step, which is dropped
     ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
     values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
     return _compute_results(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
@@ -702,7 +709,8 @@ def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
 # Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
 def _load_model_of_run(output_folder: str, model_hash: str) -> Model:
-    return_freed_memory()
+    """Load the model from the output folder; refuse the model of another run."""
+    return_freed_memory()  # here, because a worker loads the model before it computes anything
     location = find_location(output_folder).child(MODEL_FILE)
     try:
         model_bytes = _read_bytes(location)

@@ -107,8 +107,8 @@ def pooled_convolutions(
     starts = np.concatenate([[0], np.cumsum(counts)])
     convolved = _convolve(signals, offsets, taps, bias, dilation, stride)
     sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
-    count = np.maximum(counts, 1).astype(np.float32)[:, None]
-    return sums / count, segment_max(convolved, starts)
+    divisors = np.maximum(counts, 1).astype(np.float32)[:, None]  # 1 for an empty sequence
+    return sums / divisors, segment_max(convolved, starts)
 
 
 def pooled_runs(
@@ -126,7 +126,8 @@ def pooled_runs(
     # results (n_sequences, kernels), each divided by the length of the sequence: the number of
     # positive steps, where steps from -margin to margin count half; the mean index of positive
     # steps, 0 if there is none; and the length of the longest run of positive steps.
-    convolved, lengths = _convolve(signals, offsets, taps, bias, dilation, 1), np.diff(offsets)
+    convolved = _convolve(signals, offsets, taps, bias, dilation, stride=1)
+    lengths = np.diff(offsets)
     # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
     is_positive, is_not_negative = np.zeros(
         (2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool
@@ -161,8 +162,8 @@ def _convolve(
     lengths = np.diff(offsets)
     counts = -(-lengths // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
-    # for each convolved step: its index in the sequence, and the first row and the length of the
-    # sequence
+    # for each convolved step: its index in its sequence, the first row of this sequence, and the
+    # length of this sequence
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
     first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
@@ -198,7 +199,7 @@ def lstm(
     # array. ``h`` and ``c`` (n_sequences, units) are the states before the first step. Only the
     # library uses the memory of ``trace_to_overwrite`` for the new trace. Fresh memory would cost
     # it a tenth of the time of a large call.
-    del trace_to_overwrite
+    del trace_to_overwrite  # not used in NumPy
     units = weights.units
     if out is None:
         out = np.empty((len(x), units), np.float32)
@@ -233,7 +234,8 @@ def lstm_gradient(
     # the array, so ``d_outputs`` (n_rows, units) is the gradient of the outputs. The library
     # overwrites the trace, so callers use a trace only once, here too.
     i, f, g, o, cells = trace.gates_and_cells
-    # gradient of the gates before their activation, in Keras's order: input, forget, cell, output
+    # gradient (n_rows, 4 * units) of the gates before their activation, in Keras's order: input,
+    # forget, cell, output
     d_gate_inputs = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
     d_h, d_c = np.zeros_like(trace.initial_c), np.zeros_like(trace.initial_c)
     recurrent_kernel_transposed = np.ascontiguousarray(trace.weights.recurrent_kernel.T)
@@ -244,6 +246,7 @@ def lstm_gradient(
         tanh_c = tanh(cells[rows])
         d_out = d_h[active] + d_outputs[rows]
         d_cell = d_c[active] + d_out * o[rows] * (1 - tanh_c**2)
+        # the derivative of a sigmoid s is s * (1 - s), and that of a tanh t is 1 - t**2
         d_gate_inputs[rows] = np.concatenate(
             [
                 d_cell * g[rows] * i[rows] * (1 - i[rows]),
@@ -263,7 +266,8 @@ def lstm_gradient(
 def _iterate_steps(
     offsets: np.ndarray, *, go_backwards: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield for each step the indices of the sequences that have the step, and its row in each."""
+    """Yield, for each step, the indices of the sequences that have it, and its row in each."""
+    # steps are in the order of computation: going backwards, step 0 is the last step of a sequence
     lengths = np.diff(offsets)
     for step in range(int(lengths.max(initial=0))):
         active = np.flatnonzero(lengths > step)

@@ -62,7 +62,7 @@ class Measurement(NamedTuple):
 
 def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors, codes and features of aligned sequences."""
-    # (n_columns,) each
+    # both (n_columns,)
     mean, max_deviation = model.error_scaler.mean_, _MAX_STD_FROM_MEAN * model.error_scaler.scale_
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
@@ -101,7 +101,7 @@ def _squared_mahalanobis(features: np.ndarray, reference: ReferenceStatistics) -
     precision = reference.require_precision().astype(float)
     standardized = (features - reference.feature_mean) / reference.feature_std
     # The distances are computed row by row, because the bits of a product of matrices may depend on
-    # the number of rows. They are not below 0, because rounding can make a tiny one negative.
+    # the number of rows. Rounding can make a tiny distance negative, which then becomes 0.
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
@@ -109,7 +109,8 @@ def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    model.check_lengths(sequences.lengths, len(sequences))  # the decoder may write fewer steps
+    # raises an error if a sequence is longer than what the decoder can write
+    model.check_lengths(sequences.lengths, num_codes=len(sequences))
     # empty steps at the end of a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
@@ -157,7 +158,7 @@ def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
     has_before = before >= sequences.offsets[sequence_indices]
     has_after = after < sequences.offsets[sequence_indices + 1]
     is_filled = is_empty & has_after
-    # from here on, only of the steps that are filled
+    # from here on, ``before`` and ``after`` are (n_filled,): only of the steps that are filled
     after = after[is_filled]
     before = np.where(has_before[is_filled], before[is_filled], after)
     # how far an empty step is from the step before to the step after, from 0 to 1
@@ -167,7 +168,8 @@ def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
     result = values.copy()
     # an empty step keeps the time since the step before
     result[is_filled] = np.where(np.isnan(values[is_filled]), interpolated, values[is_filled])
-    is_not_end = ~is_empty | has_after | ~has_before  # all but empty steps at the end
+    # False for empty steps at the end of a sequence that has values
+    is_not_end = ~is_empty | has_after | ~has_before
     lengths = np.bincount(sequence_indices[is_not_end], minlength=len(sequences))
     return Sequences(result[is_not_end], offsets_from_lengths(lengths), sequences.ids, schema)
 
@@ -176,8 +178,9 @@ def with_reference_statistics(
     model: "refold.Model", sequences: Sequences, *, seed: int
 ) -> "refold.Model":
     """Return a model that knows the statistics of a sample of its training sequences."""
-    # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
-    # decoder can reconstruct. ROCKET features also describe patterns that the decoder may not know.
+    # The statistics are the mean and the covariance of codes and ROCKET features. Codes hold what
+    # the decoder can reconstruct. ROCKET features also describe patterns that the decoder may not
+    # know.
     check_training_packages("Learning what is normal")
     codes, features = _compute_codes_and_features(model, sequences)
     mean, std = features.mean(axis=0), features.std(axis=0)
@@ -194,7 +197,10 @@ def with_reference_statistics(
         precision = LedoitWolf(assume_centered=True).fit(standardized).get_precision()
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=seed)
-    reference = ReferenceStatistics(codes, mean, std, precision, np.ones(2), mixture)
+    # the means of the score components are computed below, with the other statistics
+    reference = ReferenceStatistics(
+        codes, mean, std, precision, mean_score_components=np.ones(2), mixture=mixture
+    )
     # the means of both score components, over a part of the sequences
     rows = linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_MEAN_SCORES)
     sample = sequences[rows]
@@ -209,7 +215,7 @@ def with_reference_statistics(
 def build_calibration(
     measurement: Measurement, reference: ReferenceStatistics, forecast_residuals: np.ndarray | None
 ) -> Calibration:
-    """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
+    """Return sorted scores of normal sequences and of their steps, and the forecast residuals."""
     step_scores = compute_step_scores(measurement.value_errors)
     step_scores = np.sort(step_scores[~np.isnan(step_scores)])
     step_scores = step_scores[linspace_indices(len(step_scores), _MAX_STORED_STEP_SCORES)]
@@ -283,7 +289,7 @@ class Drift:
 
     def __str__(self) -> str:
         """Return the p-value, and what differs at a family-wise error rate of 0.001."""
-        # Bonferroni correction, because there are several tests
+        # Bonferroni correction: the error rate of all tests is divided among the tests
         alpha, num_dimensions = _FAMILY_WISE_ALPHA / self._num_tests, len(self.code_p_values)
         num_different = int((self.code_p_values <= alpha).sum())
         text = f"p = {self.p_value:.2g}, {num_different} of {num_dimensions} code dimensions "
@@ -305,7 +311,7 @@ def measure_drift(
     codes: np.ndarray,  # (n_sequences, code_size)
     training_codes: np.ndarray,  # (n_training_sequences, code_size)
     errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
-    held_out_errors: np.ndarray | None = None,  # float32 (n_held_out,), the same of others
+    held_out_errors: np.ndarray | None = None,  # float32 (n_held_out,), of held-out sequences
 ) -> Drift:
     """Compare codes with those of training, and errors with those of held-out sequences."""
     dimensions = zip(codes.T, training_codes.T, strict=True)
@@ -317,7 +323,7 @@ def measure_drift(
         return Drift(len(codes), statistics, p_values)
     # in the precision of the held-out errors, so that rounding does not make equal errors differ
     differences = _cdf_differences(errors.astype(np.float32), held_out_errors)
-    statistic = float(differences.max(initial=0.0))  # 0 if no errors are larger
+    statistic = float(differences.max(initial=0.0))  # 0 if new errors do not tend to be larger
     p_value = float(_one_sided_ks_p_value(statistic, len(errors), len(held_out_errors)))
     return Drift(len(codes), statistics, p_values, statistic, p_value)
 
@@ -455,8 +461,8 @@ class Detection:
         """List the values with the largest errors in the sequence at an index, at most ``most``.
 
         The largest error comes first. The list is empty if the sequence was reconstructed without
-        an error. If ``score_components`` has a larger distance than error, the combination of
-        values is more anomalous than the values.
+        an error. If the distance in ``score_components`` is larger than the error, the
+        combination of the values is more anomalous than each single value.
         """
         errors = np.nan_to_num(self.errors[index])
         total_error = errors.sum()
@@ -490,7 +496,7 @@ class Detection:
         if self.windows is not None:
             table, starts = self.windows.to_table(id), self.windows.starts
             id_columns = {name: table[name] for name in table.column_names}
-        # of the worst value of each sequence; None if no value explains the score
+        # step and column of the worst value of each sequence; None if no value explains the score
         steps, columns = [], []
         for i, start in enumerate(starts.tolist()):
             reasons = self.explain(i, most=1) if is_error_larger[i] else []
@@ -516,7 +522,8 @@ class Detection:
         """
         ids = self.ids if self.windows is None else self.windows.ids
         lengths = [len(scores) for scores in self.series_scores]
-        # with an empty array, because NumPy concatenates one array at least
+        # The empty array is for a result without sequences: NumPy refuses to concatenate no arrays.
+        # ``from_pandas`` turns NaN into null.
         scores, p_values = (
             pa.array(np.concatenate([*series_arrays, []]), pa.float64(), from_pandas=True)
             for series_arrays in (self.series_scores, self.series_p_values)

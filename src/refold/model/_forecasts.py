@@ -97,7 +97,7 @@ class Forecast:
         """
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
-        num_steps = table.num_rows // max(1, len(self.sequences))
+        num_steps = table.num_rows // max(1, len(self.sequences))  # the same for all sequences
         step_numbers = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
         columns = {id: table[id], "step": step_numbers}
         if self.sequences.times is not None:
@@ -212,8 +212,9 @@ def _compute_bound_margins(
     model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
     """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
-    # Both are None if there can be no bounds, and the user gave no ``alpha``.
+    # Both results are None if there can be no bounds, and the user gave no ``alpha``.
     is_requested = alpha is not None
+    # the default; if there can be no bounds at 0.1, the forecast has none
     alpha = 0.1 if alpha is None else alpha
     alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
     residuals = None if model.calibration is None else model.calibration.forecast_residuals
@@ -238,7 +239,7 @@ def _compute_bound_margins(
 
 def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 0) -> Sequences:
     """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
-    # only the last steps of a long sequence are read: training had no longer inputs than these
+    # only the last steps of a long sequence are read, as many as the longest input of the training
     max_input_steps = model.specification.max_steps - model.specification.forecast_steps
     starts = np.maximum(0, sequences.lengths - max_input_steps)
     last = split_at(sequences, starts)[1] if starts.any() else sequences
@@ -248,7 +249,7 @@ def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 
 def split_last_steps(
     sequences: Sequences, num_steps: int
 ) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Return the indices of longer sequences, and their steps before and after the cut."""
+    """Return the indices of sequences with more steps, their earlier steps and their last steps."""
     rows = np.flatnonzero(sequences.lengths > num_steps)
     return rows, *split_at(sequences[rows], sequences.lengths[rows] - num_steps)
 
@@ -267,15 +268,17 @@ def forecast_next_steps(
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     check_decoded_finite(np.isfinite(outputs), offsets)
     predicted = Sequences(network.head.likeliest_values(outputs), offsets, schema=sequences.schema)
-    return scaler.inverse_transform(predicted, None).with_ids(sequences.ids)
+    # models that forecast do not scale by sequence, so there are no statistics
+    return scaler.inverse_transform(predicted, statistics=None).with_ids(sequences.ids)
 
 
 def recent_values(scaled_sequences: Sequences, specification: Specification) -> np.ndarray:
     """Return the last values (n_sequences, width) that a forecast decoder reads beside the code."""
     # The width is `Specification.num_recent_values`. The last step comes first, with categories as
-    # one-hot vectors. Then come the earlier steps minus the last step, the latest first, because
-    # differences show changes even if all values are far from zero. A missing value gets the value
-    # of the step before, or else of the first step after, or else zero.
+    # one-hot vectors. Then come the earlier steps, the latest first. The last step is subtracted
+    # from each earlier step, because differences show changes even if all values are far from zero.
+    # A missing value gets the value of the step before, or else of the first step after, or else
+    # zero.
     num_steps, num_columns = specification.recent_steps, len(specification.num_categories)
     # (n_sequences, num_steps, num_columns)
     values = last_steps(scaled_sequences, num_steps).astype(np.float32)
@@ -294,7 +297,8 @@ def recent_values(scaled_sequences: Sequences, specification: Specification) -> 
 
 def last_steps(sequences: Sequences, num_steps: int) -> np.ndarray:
     """Return the last steps (n_sequences, num_steps, n_columns), NaN before short sequences."""
-    # (n_sequences, num_steps), indices into all steps; those before a start are of other sequences
+    # (n_sequences, num_steps), indices into all steps; before the start of a short sequence, they
+    # are indices of steps of other sequences
     step_indices = np.arange(-num_steps, 0) + sequences.offsets[1:, None]
     exists = step_indices >= sequences.offsets[:-1, None]
     values = np.full((*exists.shape, sequences.schema.num_columns), np.nan)

@@ -40,9 +40,9 @@ class Plot:
 
     traces: Sequence[dict[str, Any]]  # as plain JSON values
     layout: dict[str, Any]  # with a height
-    button_text: str = ""  # of the button that shows it, if the card has a switch
-    narrow_layout: dict[str, Any] = field(default_factory=dict)  # on a phone; empty if the same
-    view_type: str = "plot"  # for the template of the page
+    button_text: str = ""  # of the button that shows this plot, if the card has a switch
+    narrow_layout: dict[str, Any] = field(default_factory=dict)  # on a phone; empty: as ``layout``
+    view_type: str = "plot"  # by which the template of the page tells views apart
 
 
 # A text, and whether it is marked as wrong.
@@ -98,7 +98,7 @@ class Score:
     value : float
         Value for the model.
     pca : float or None
-        None if PCA could not be fitted.
+        Value for PCA; None if PCA could not be fitted.
 
     Examples
     --------
@@ -127,6 +127,7 @@ class Score:
     @property
     def behind(self) -> bool:
         """Whether PCA is at least as good as the model."""
+        # with equal values, the model is both ahead and behind
         return self.pca is not None and (self.value == self.pca or not self.ahead)
 
     @property
@@ -159,7 +160,7 @@ class Result:
     code_size : int
         Width of a code.
     pca_size : int
-        Number of components of PCA: ``code_size``, or fewer if there are no more.
+        Number of components of PCA: ``code_size``, or fewer if the data do not allow so many.
     scores : tuple of Score
         The main score comes first.
     seconds : float or None
@@ -185,7 +186,7 @@ class Section:
 
     title: str
     summary: str
-    key_figures: Sequence[tuple[str, str]] = ()  # key figures, in large type: value and meaning
+    key_figures: Sequence[tuple[str, str]] = ()  # (value, meaning), in large type
     cards: Sequence[Card] = ()
     result: Result | None = None  # for the table at the top of a page with several sections
 
@@ -234,10 +235,12 @@ def write_page(
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
         script=folder.joinpath("page.js").read_text(encoding="utf-8"),
         plots=plots_json,
+        # escaped, because this text would end the script element
         plotly=plotly.replace("</script", "<\\/script"),
     )
     with atomic_writer(Path(path)) as stream:
-        stream.write(page.encode("utf-8", "replace"))
+        # a half of a UTF-16 pair in a text of the user cannot be encoded, and becomes "?"
+        stream.write(page.encode("utf-8", errors="replace"))
 
 
 # Charts as figures of Plotly; `page.js` adds the colors of light and dark mode
@@ -252,11 +255,11 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
 }
 # Symbols of points, by the style of `Marks`.
 POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
-# Largest number of points of a line, of which long ones skip some, so that the page stays small.
+# Largest number of points of a line. A longer line skips points, so that the page stays small.
 MAX_LINE_POINTS = 1000
 # An axis of integers with at most this range has a tick at each of them.
 MAX_INTEGER_TICKS = 12
-# The same on the axis of a panel, which is about a third as wide as the page.
+# An axis of integers in a panel, about a third as wide as the page, has them up to this range.
 MAX_PANEL_INTEGER_TICKS = 4
 # Largest number of characters in the name of a tick.
 MAX_TICK_CHARACTERS = 48
@@ -271,7 +274,7 @@ MAX_SUBTITLE_CHARACTERS = 38
 # Gap between panels, for ticks and titles, as a share of the height of a panel.
 PANEL_GAP_SHARE = 0.35
 # Largest number of characters in the name of a tick on a phone.
-MAX_PHONE_TICK_CHARACTERS = 16
+MAX_NARROW_TICK_CHARACTERS = 16
 # Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
 # Largest number of characters in a line of the title of an axis on a phone.
@@ -284,10 +287,10 @@ NARROW_PANEL_PIXELS = 200
 
 def draw(
     charts: Chart | Sequence[Chart],
-    height: int,
+    height: int,  # of the whole figure, in pixels
     button_text: str = "",
     *,
-    num_columns: int = 1,
+    num_columns: int = 1,  # of the grid of panels
     fills_columns: bool = False,  # True: panels fill one column after the other, instead of rows
     panel_height: int = NARROW_PANEL_PIXELS,  # in pixels, on a phone, which has a single column
     **layout: Any,  # other options of the layout of Plotly
@@ -299,10 +302,11 @@ def draw(
     # in the legend.
     all_names = [marks.name for chart in panels for marks in chart.marks]
     names = [*dict.fromkeys(all_names[::-1])][::-1]
+    # a legend with a single name would tell nothing; marks without a name have the name ""
     has_legend = len({*names} - {""}) > 1
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""  # Plotly calls the axes x, x2, x3, ...
-        # many points are small, so that they do not cover each other
+        # Diameter in pixels. Many points are small, so that they do not cover each other.
         point_size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
         for marks in chart.marks:
             # only the first trace of a name has an entry in the legend
@@ -319,6 +323,7 @@ def draw(
     grid = [pairs[i : i + num_columns] for i in range(0, len(pairs), num_columns)]
     if fills_columns:
         grid = [pairs[i::num_rows] for i in range(num_rows)]
+    # 120 pixels for what surrounds the panels, such as the legend
     narrow_height = height if len(panels) == 1 else 120 + panel_height * len(panels)
     return Plot(
         traces,
@@ -332,7 +337,7 @@ def _make_layout(
     panels: Sequence[Chart], axis_pairs: Sequence[Sequence[str]], height: int, *, is_narrow: bool
 ) -> dict[str, Any]:
     """Return the axes, titles and legend of panels, given the grid of their pairs of axes."""
-    first = panels[0]
+    first = panels[0]  # its legend and its kind of axes count for all panels
     has_panels = bool(first.title)  # a single chart has no title, because the card has one
     layout: dict[str, Any] = {}
     # in each column of the grid, only the lowest panel has a title of its x axis
@@ -361,12 +366,13 @@ def _make_layout(
         layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
         lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
         lines += [escape_text(chart.subtitle, max_subtitle)] if chart.subtitle else []
+        # the annotation may shorten the subtitle, and its hover text shows more of the subtitle
         hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
         annotation = {"text": "<br>".join(lines), "hovertext": hover_text}
         annotation |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
         annotation |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
         annotations.append(annotation | {"showarrow": False, "font": {"size": 12.5}})
-    top = 16 if is_narrow else 40  # pixels for a legend and the buttons
+    top = 16 if is_narrow else 40  # pixels above the axes, for a legend and the buttons
     # 56 pixels below the axes, whose height is about 120 pixels less than that of the figure
     below = {"x": 0, "y": -56 / (height - 120), "yanchor": "top", "orientation": "h"}
     legend = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
@@ -397,6 +403,7 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     stride = 1
     if marks.mark_type == "lines":
         stride = max(1, -(-len(marks.x) // MAX_LINE_POINTS))  # rounded up
+    # the x of runs is (n, 2), begin and end, from which the trace is made below
     x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[::stride])
     y = to_json_numbers(marks.y[::stride])
     name = escape_text(marks.name, MAX_LEGEND_CHARACTERS)
@@ -430,7 +437,7 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     if marks.style:
         marker |= {"size": 11, "opacity": 1, "symbol": POINT_STYLES[marks.style]}
         marker["line"] = {"width": 2, "color": marks.color}
-        trace["cliponaxis"] = False
+        trace["cliponaxis"] = False  # large symbols at the edge are drawn in full
     elif not isinstance(marks.color, str):
         marker |= {"color": to_json_numbers(marks.color), "coloraxis": "coloraxis"}
     return trace | {"mode": "markers", "marker": marker}
@@ -448,7 +455,7 @@ def _make_axis(
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
     if axis.tick_names:
         stride = -(-len(axis.tick_names) // (max_ticks or len(axis.tick_names)))  # rounded up
-        max_characters = MAX_PHONE_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
+        max_characters = MAX_NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
         names = [escape_text(name, max_characters) for name in axis.tick_names[::stride]]
         positions = [*range(0, len(axis.tick_names), stride)]
         options |= {"tickmode": "array", "tickvals": positions, "ticktext": names}

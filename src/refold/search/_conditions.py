@@ -17,7 +17,8 @@ import pyarrow.compute
 from refold._support.rules import Rule, check
 from refold.errors import ParameterError, argument
 
-# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
+# Any, because pyarrow.compute creates its functions when it is imported, so type checkers do not
+# know them
 pc: Any = pyarrow.compute
 
 _CONDITION_RULE = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
@@ -100,7 +101,8 @@ class _Column(NamedTuple):
         elif pa.types.is_floating(column_values.type):  # NaN is a missing value
             missing = pa.nulls(1, column_values.type)[0]
             column_values = pc.if_else(pc.is_nan(column_values), missing, column_values)
-        elif pa.types.is_timestamp(column_values.type):  # in UTC, as literals are
+        elif pa.types.is_timestamp(column_values.type):
+            # In UTC and microseconds, as literals are. Not safe: nanoseconds are cut off.
             column_values = column_values.cast(pa.timestamp("us"), safe=False)
         return cls(display_text, column_values)
 
@@ -142,6 +144,7 @@ class _Parser:
 
     @property
     def _next_token(self) -> _Token:
+        """Return the first token that is not taken yet."""
         return self._tokens[self._token_index]
 
     def _take_token(self) -> _Token:
@@ -152,10 +155,10 @@ class _Parser:
     def _skip_if_next(self, keyword: str) -> bool:
         """Skip the next token if it is this keyword or symbol, and return whether it is."""
         token = self._next_token
-        is_keyword = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
-        if is_keyword:
+        is_match = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
+        if is_match:
             self._take_token()
-        return is_keyword
+        return is_match
 
     def _skip_or_fail(self, keyword: str, expected_text: str | None = None) -> None:
         """Skip the next token, or raise an error if it is not this keyword or symbol."""
@@ -255,8 +258,9 @@ class _Parser:
         literal = self._parse_literal()
         with self._explain_comparison_errors(column, token):
             if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
-                raise TypeError  # a boolean is compared only with booleans
-            # The literal gets the type of the column, with the exceptions below.
+                # a boolean is compared only with booleans; the ``with`` catches this error
+                raise TypeError
+            # The literal gets the type of the column, with these exceptions.
             if pa.types.is_floating(data_type) and isinstance(literal, int):
                 literal = float(literal)  # rounded, because Arrow refuses an inexact integer
             elif pa.types.is_integer(data_type) and isinstance(literal, float):
@@ -265,7 +269,7 @@ class _Parser:
             elif pa.types.is_integer(data_type):
                 # an integer may be too large for the type of the column, such as int8
                 data_type = pa.int64()
-            # a date keeps its type, because Arrow compares it with times
+            # a date or a time keeps its type, because Arrow compares dates with times
             scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
             return _COMPARISON_FUNCTIONS[operator](values, scalar)
 
@@ -291,10 +295,10 @@ class _Parser:
             # A float would round integers above 2**53. An integer of 64 bits has at most 19 digits.
             is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", token.text) is not None
             number = int(token.text) if is_integer else float(token.text)
-            # 2003.0 becomes an integer, which is compared exactly with a column of integers
+            # a float such as 2003.0 becomes an integer, which is compared exactly with integers
             if isinstance(number, float) and number.is_integer():
                 number = int(number)
-            return number if abs(number) < 2**63 else float(number)
+            return number if abs(number) < 2**63 else float(number)  # Arrow's integers have 64 bits
         if token.pattern_group == "text":
             return _unquote(self._take_token().text)
         if token.pattern_group == "word" and word in _LITERALS_BY_WORD:

@@ -92,8 +92,8 @@ def codes_from_arrow(
     id, code : str
         Names of the two columns. Without a column ``id``, rows are numbered from 0.
     model : Model or SequenceAutoencoder, optional
-        Model that is to decode the codes. Those of another model are refused. A warning tells if
-        the table does not name the model of its codes.
+        Model that is to decode the codes. Codes of another model are refused. There is a warning
+        if the table has no hash of the model of its codes.
 
     Returns
     -------
@@ -111,6 +111,7 @@ def codes_from_arrow(
         warn(check_model_hash(stored_model_hash(table), model, "This table"))
     arrow_table = to_arrow_table(table)
     column = arrow_table.get(code, "code")
+    # the type null stands for a column without lists, which is refused
     item_type = column.type.value_type if has_lists(column) else pa.null()
     if not (pa.types.is_floating(item_type) or pa.types.is_integer(item_type)):
         raise SchemaError(
@@ -121,6 +122,7 @@ def codes_from_arrow(
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
     row_indices = np.repeat(np.arange(len(widths)), widths)  # of each number
     is_complete = (widths == width) & (widths > 0)
+    # a code with a null in it is not complete
     is_complete[row_indices[numbers.is_null().to_numpy()]] = False
     if not is_complete.all():
         row = int(np.argmin(is_complete))
@@ -142,7 +144,7 @@ def check_code_dtype(dtype: str) -> None:
 
 
 def stored_model_hash(table: Any) -> str | None:
-    """Return the hash of the model that a table of codes stores, or None."""
+    """Return the hash that a table of codes stores for its model, or None if it has no hash."""
     schema: Any = getattr(table, "schema", None)
     if isinstance(schema, pa.Schema):  # a table of Arrow
         stored = (schema.metadata or {}).get(MODEL_HASH_KEY.encode())

@@ -82,7 +82,8 @@ def as_sequences(
         )
     reads_table = isinstance(x, ArrowColumns) or is_table(x)
     if reads_table and not hasattr(x, "columns") and str(getattr(x, "dtype", None)) == "object":
-        # a pandas column whose cells are arrays of several features is a list of sequences
+        # a pandas column is not a table but a list of sequences if its cells are arrays of several
+        # features
         reads_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
     if reads_table:
         table = to_arrow_table(x)
@@ -101,6 +102,7 @@ def as_sequences(
                 if {*features} <= {*table.columns}:
                     names = features  # further columns of the table are left out
                 if time_name is not None:
+                    # a column of times needs no format, unlike text or numbers
                     is_time = pa.types.is_temporal(table.columns[time_name].type)
                     options["time_format"] = None if is_time else schema.time_format
                     options["duplicates"] = schema.duplicates or "error"
@@ -132,7 +134,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
     """Return sequences as a table like the user's: of the same library, layout and columns."""
     schema = sequences.schema
     id_name, time_name = schema.id_name or "id", schema.time_name or "time"
-    if not is_frame(user_table):  # a long table for data that were no table
+    if not is_frame(user_table):  # data that were no table get a table with one row per step
         time_name = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
     user_columns = to_arrow_table(user_table)
@@ -156,7 +158,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
             times = resize_column(user_columns, id_name, time_name, sequences.lengths)
-            table = table.set_column(1, time_name, times)
+            table = table.set_column(1, time_name, times)  # after the ids
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
         if name in columns and name not in numeric_names:
@@ -210,6 +212,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     schema = Schema(tuple(merge_columns(columns) for columns in columns_of_sets), first.layout)
     aligned = [set_.align(schema) for set_ in sequences]
     id_arrays = [set_.ids for set_ in aligned]
+    # ids of different types, such as text and integers, are not kept
     have_one_type = len({array.dtype.kind for array in id_arrays}) == 1
     ids = np.concatenate(id_arrays) if have_one_type else None
     if ids is not None and len(np.unique(ids)) < len(ids):
@@ -223,7 +226,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:
-    """Return a hash of the values of each sequence as float32, uint64 (n,); ids are ignored."""
+    """Return a hash, uint64 (n,), of the values of each sequence in float32; ids do not count."""
     hashes = []
     for block in sequences.blocks():
         with np.errstate(over="ignore"):
@@ -242,7 +245,8 @@ def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndar
 
 
 def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
-    """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
+    """Replace missing-value markers by NaN, except in categorical columns, and keep the markers."""
+    # the schema keeps them, so that data that are aligned with it lose the same markers
     return sequences.align(replace(sequences.schema, missing=check_missing_markers(markers)))
 
 
@@ -252,5 +256,6 @@ def check_missing_markers(markers: Any) -> tuple[float, ...]:
     numbers = list(markers) if is_list else [markers]
     expected = "a finite number or a list of them, such as [-99999], or None"
     are_numbers = all(map(number_rule().allows, numbers))
+    # the rule ignores its argument, because it was tested number by number
     check("missing_values", markers, Rule(expected, lambda _: are_numbers))
     return tuple(map(float, numbers))

@@ -1,9 +1,10 @@
-"""Invertible scaling of columns of quantities, and means and standard deviations for it.
+"""Invertible scaling of numeric columns, and the means and standard deviations that it needs.
 
 `Scaler` standardizes columns. `RunningMoments` and `sequence_moments` compute moments, which are
 means and standard deviations, of all data and of each sequence. They ignore missing entries.
 
-In the shapes, F is the number of columns, and K the number of columns of quantities.
+In the shapes, F is the number of columns, K the number of numeric columns, which include counts,
+and n the number of sequences.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ CLIP_RULE = Rule(
     lambda value: value == "positive" if isinstance(value, str) else BOOLEAN_RULE.allows(value),
 )
 
-# Keys of the arrays of a scaler in a model file.
+# Keys of the arrays of a scaler in a model file. "least" and "greatest" are the range of each
+# column, and "floor" is the minimum standard deviation of a sequence.
 _SCALER_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
 _SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 
@@ -97,8 +99,8 @@ class Scaler:
         sequences : Sequences
             Training data.
         mode : {"features", "sequence"} or None, default="features"
-            Statistics to scale by; see the attribute. A constant column is scaled by 1, of which a
-            warning tells.
+            Statistics to scale by; see the attribute. A constant column is scaled by 1, and a
+            warning names it.
         """
         check("scale", mode, one_of("features", "sequence", None))
         numeric, num_steps = sequences.schema.numeric, len(sequences.values)
@@ -130,6 +132,7 @@ class Scaler:
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         is_by_sequence = mode == "sequence"
+        # mean and scale of the statistics of sequences, and the minimum standard deviations
         statistics = _fit_sequence_statistics(sequences) if is_by_sequence else [np.zeros(0)] * 3
         arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
         state = dict(zip(_SCALER_ARRAY_KEYS, arrays, strict=True))
@@ -143,7 +146,8 @@ class Scaler:
     def check(self, sequences: Sequences) -> None:
         """Raise ``DataError`` if float32 cannot hold the scaled values of sequences."""
         self._check_columns(sequences)
-        # float32 also has to hold the values as they are
+        # Scaled, a value is its distance from the mean, divided by the scale. Float32 has to hold
+        # the scaled value, the distance, and the value as it is.
         max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
         minimum = np.maximum(self.mean_ - max_distance, -MAX_FLOAT32)
         _check_range(sequences, minimum, np.minimum(self.mean_ + max_distance, MAX_FLOAT32))
@@ -153,7 +157,7 @@ class Scaler:
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
-            shift, scale = self._shift_and_scale(block, None)
+            shift, scale = self._shift_and_scale(block, statistics=None)  # they are computed there
             shifted = np.subtract(block.values, shift, dtype=np.float64)
             scaled_block = scaled[start : start + len(shifted)]
             np.divide(shifted, scale, out=scaled_block, casting="same_kind")
@@ -226,7 +230,8 @@ class Scaler:
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
-        # the first K statistics are means, so their means are means over the training sequences
+        # distance of each mean from its mean over the training sequences; the first K statistics
+        # are the means of a sequence
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
         min_std = np.maximum(self.min_std_, MIN_STD_TO_MEAN_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
@@ -258,7 +263,8 @@ class Scaler:
         if self.mode != "sequence":
             return self.shift(sequences.schema), self.scale_
         if statistics is None:
-            # `inverse_transform` gets the same statistics, rounded to float32, so it is exact
+            # `inverse_transform` gets these statistics, rounded to float32 as here. So it
+            # multiplies by exactly what `transform` divides by.
             statistics = self.statistics(sequences)
         # means and log standard deviations of the sequence of each step, (num_steps, 2 K)
         moments = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
@@ -305,9 +311,10 @@ def check_float32_range(sequences: Sequences) -> None:
 
 def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
     """Raise ``DataError`` if a value is outside the range of its column."""
+    # the minimum and the maximum are (F,), or one number for all columns
     values = sequences.values
-    # A fast check, which most data pass. It is False if a value is NaN, and the check by column
-    # below then ignores NaN.
+    # A fast check, which most data pass. Data with NaN never pass it; they pass the check by column
+    # below, which ignores NaN.
     if not values.size or (values.min() >= np.max(minimum) and values.max() <= np.min(maximum)):
         return
     outside = np.argwhere((values < minimum) | (values > maximum))

@@ -39,7 +39,7 @@ class Runtime(NamedTuple):
     kernel : str or None
         Variant of the fused kernel, such as "avx2"; None if it cannot run.
     why_not : str or None
-        Reason why it cannot run, in one line; None if it can.
+        Reason why the kernel cannot run, in one line; None if it can.
     """
 
     backend: str
@@ -92,8 +92,8 @@ class LSTM(keras.layers.LSTM):
     Attributes
     ----------
     engine_used : str or None
-        Engine of the latest call, "fused" or "scan"; None before the first call.  Running compiled
-        code again is not a call.
+        Engine of the latest call, "fused" or "scan"; None before the first call.  A model that is
+        compiled calls the layer only while Keras traces it, not at each batch.
     why_scan : str or None
         Reason why the latest call chose the scan; None if it did not.
 
@@ -128,7 +128,7 @@ class LSTM(keras.layers.LSTM):
     ) -> Any:
         """Run all steps of sequences (batch, steps, features).  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
-            mask = mask[0]
+            mask = mask[0]  # as in Keras's LSTM, the other masks do not matter
         reason = self._find_reason_for_scan_or_none(sequences)
         if reason is not None and self.engine == "fused":
             raise ParameterError(
@@ -140,7 +140,7 @@ class LSTM(keras.layers.LSTM):
         if reason is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         cell = self.cell
-        if training and 0.0 < self.dropout < 1.0:
+        if training and 0.0 < self.dropout < 1.0:  # one mask for all steps, as in Keras
             sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
         if mask is not None:
             mask = ops.cast(mask, "bool")
@@ -150,7 +150,7 @@ class LSTM(keras.layers.LSTM):
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
         from refold.kernels import fused  # not at the top, because it imports JAX
 
-        run: Any = fused.lstm  # keras.ops has no annotations
+        run: Any = fused.lstm  # Any, because the results of keras.ops have no annotations
         outputs, h, c = run(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
@@ -265,7 +265,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     layers = model._flatten_layers()
     classes = {type(layer).__name__: type(layer) for layer in layers}
     copy: Any = None
-    reason: str | None = "it has no keras.layers.LSTM."
+    reason: str | None = "it has no keras.layers.LSTM."  # replaced if the model has one
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
             config = _replace_lstm_layers(keras.saving.serialize_keras_object(model), engine)
@@ -282,8 +282,8 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     if not model.built:
         return copy
     copy.set_weights(model.get_weights())
-    # Not all state of a layer is in its weights. Vocabularies are assets, and a Normalization
-    # computes statistics from its weights in ``finalize_state``.
+    # Not all state of a layer is in its weights. A vocabulary is in a file, which Keras calls an
+    # asset, and a Normalization computes statistics from its weights in ``finalize_state``.
     copied_layers: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         for layer in model._flatten_layers():
@@ -349,16 +349,19 @@ class RecurrentCell(NamedTuple):
 
 CELLS = {
     "lstm": RecurrentCell(
-        LSTM,
-        {"bias_initializer": ForgetBias(), "unit_forget_bias": False},
-        2,  # the output, and the cell state, whose initial value tanh bounds
-        lambda projected, units: [projected[:, :units], ops.tanh(projected[:, units:])],
+        layer_class=LSTM,
+        bias_options={"bias_initializer": ForgetBias(), "unit_forget_bias": False},
+        num_states=2,  # the output, and the cell state, whose initial value tanh bounds
+        make_initial_state=lambda projected, units: [
+            projected[:, :units],
+            ops.tanh(projected[:, units:]),
+        ],
     ),
     "gru": RecurrentCell(
-        keras.layers.GRU,
-        {"bias_initializer": Constant()},
-        1,  # the output; tanh bounds it, as it bounds all outputs of a GRU
-        lambda projected, _: [ops.tanh(projected)],
+        layer_class=keras.layers.GRU,
+        bias_options={"bias_initializer": Constant()},
+        num_states=1,  # the output; tanh bounds it, as it bounds all outputs of a GRU
+        make_initial_state=lambda projected, _: [ops.tanh(projected)],
     ),
 }
 """Recurrent cells by the value of ``cell``."""

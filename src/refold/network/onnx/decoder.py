@@ -45,17 +45,21 @@ def _decode_curves(
     """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
     # A curve is a column that is resampled to a fixed number of points, see `CurveNetwork`.
     curve_dim, num_points = specification.curve_dim, specification.grid
-    codes = graph("Reshape", codes, [-1, curve_dim + 1])  # the last dimension is the length
+    # Each column has a code of its own, (n * columns, curve_dim + 1). Its last dimension is the
+    # length. The arguments of Slice are the starts, the ends and the axes.
+    codes = graph("Reshape", codes, [-1, curve_dim + 1])
     codes = graph("Slice", codes, [0], [curve_dim], [1])
     curves = _DecoderGraph(graph, specification.of_curve)(codes, [num_points])
-    # as in `CurveNetwork`, short sequences use only the linear path as it was before training
+    # As in `CurveNetwork`, short sequences use only the linear path as it was before training. The
+    # map is (curve_dim, points): the last axis of the weights has one entry, the only column.
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
     uses_trained_network = trained_network_mask(graph, specification, predicted_lengths)
     uses_trained_network = graph("Unsqueeze", uses_trained_network, [1, 2])
     curves = graph("Where", uses_trained_network, curves, untrained_curves)
     # Now the curves are resampled to the steps of each sequence: from points to coefficients of
-    # cosines, which are scaled to the number of steps, and from coefficients to steps.
+    # cosines, and from coefficients to steps. The cosines are orthonormal, so a coefficient grows
+    # with the root of the number of steps.
     curves = graph.cast(curves, np.float64)
     curves = graph("Reshape", curves, [-1, len(specification.column_types), num_points])
     coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
@@ -97,6 +101,7 @@ def _predict_lengths(graph: Graph, specification: Specification, codes: Value) -
     # plausible.
     max_length = 2 * specification.max_steps
     if specification.length_dim:
+        # this dimension of the code is the logarithm of 1 + length, standardized
         center, scale = (np.float64(value) for value in specification.length_moments)
         code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
         logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
@@ -153,10 +158,10 @@ class _DecoderGraph:
         kernel, bias = self._scale_head_weights()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
-        if self._settings.has_step_scales:
+        if self._settings.has_step_scales:  # a single scale is already in the weights of the head
             logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale"))
         if patch > 1:
-            shape = graph("Concat", [0], num_steps, [self._num_outputs], axis=0)
+            shape = graph("Concat", [0], num_steps, [self._num_outputs], axis=0)  # 0: axis stays
             logits = graph("Reshape", logits, shape)
         return logits if linear is None else graph("Add", logits, linear)
 
@@ -164,17 +169,17 @@ class _DecoderGraph:
         self, codes: Value, position_features: Value, linear: Value
     ) -> Any:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
-        graph, name, weights = self._graph, self._layer_names[0], self._weights
+        graph, first_layer, weights = self._graph, self._layer_names[0], self._weights
         # the first layer reads the code, position features, the previous step, and a flag
-        kernel = weights[f"{name}/lstm_cell/kernel"]
+        kernel = weights[f"{first_layer}/lstm_cell/kernel"]
         position_begin = self._specification.latent_dim
         previous_begin = len(kernel) - self._num_outputs - 1
         position_kernel = kernel[position_begin:previous_begin]
-        code_kernel = graph.weight(f"{name}/kernel/code", kernel[:position_begin])
-        position_kernel = graph.weight(f"{name}/kernel/position", position_kernel)
-        previous_kernel = graph.weight(f"{name}/kernel/previous", kernel[previous_begin:])
+        code_kernel = graph.weight(f"{first_layer}/kernel/code", kernel[:position_begin])
+        position_kernel = graph.weight(f"{first_layer}/kernel/position", position_kernel)
+        previous_kernel = graph.weight(f"{first_layer}/kernel/previous", kernel[previous_begin:])
         # (n, 4 * units)
-        code_inputs = graph("Gemm", codes, code_kernel, weights[f"{name}/lstm_cell/bias"])
+        code_inputs = graph("Gemm", codes, code_kernel, weights[f"{first_layer}/lstm_cell/bias"])
         position_inputs = graph("MatMul", position_features, position_kernel)
         position_inputs = graph("Unsqueeze", position_inputs, [1])  # (steps, 1, 4 * units)
         head_kernel, head_bias = self._scale_head_weights()
@@ -203,6 +208,7 @@ class _DecoderGraph:
             if hidden is not None:  # after the first layer
                 kernel = graph.weight(f"{name}/kernel", weights[f"{cell}/kernel"])
                 gate_inputs = body("Add", body("MatMul", hidden, kernel), weights[f"{cell}/bias"])
+            # ``next_states`` has the new h and c of the layers before this one
             h, c = states[len(next_states) : len(next_states) + 2]
             kernel = graph.weight(f"{name}/recurrent_kernel", weights[f"{cell}/recurrent_kernel"])
             gates = body("Add", gate_inputs, body("MatMul", h, kernel))  # (n, 4 * units)
@@ -233,7 +239,7 @@ class _DecoderGraph:
         results = graph(
             "Scan",
             *(*initial, *scanned),
-            num_results=len(initial) + 1,
+            num_results=len(initial) + 1,  # the final states, and the logits of all steps
             body=body.build_graph("step"),
             num_scan_inputs=len(scanned),
         )
@@ -284,8 +290,9 @@ class _DecoderGraph:
         num_linear_steps = graph("Min", num_steps, [max_linear_steps])
         end = graph("Mul", num_linear_steps, [width])
         kernel, bias = graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
-        shape = graph("Concat", [0], num_linear_steps, [width], axis=0)
+        shape = graph("Concat", [0], num_linear_steps, [width], axis=0)  # 0: the axis stays
         linear = graph("Reshape", graph("Gemm", codes, kernel, bias), shape)
         num_added = graph("Sub", num_steps, num_linear_steps)
+        # numbers of zeros before the three axes, and then of zeros after them
         padding = graph("Concat", [0, 0, 0, 0], num_added, [0], axis=0)
         return graph("Pad", linear, padding, np.float32(0))

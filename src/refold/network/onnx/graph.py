@@ -31,7 +31,8 @@ class Graph:
     ) -> None:
         self._ir = import_onnx_package("onnx_ir")
         self.weights = weights  # weights of the network by name
-        # None, or for the body of a loop, the graph around the loop, which also has its constants
+        # For the body of a loop, the graph around the loop, which also has the constants of the
+        # body. None if this graph is not a body.
         self._outer_graph = outer_graph
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
@@ -44,6 +45,7 @@ class Graph:
         # An input is a `Value`, or None for an optional input that is left out. Integers and lists
         # of integers become int64.
         values = [self.to_value(value) for value in inputs]
+        # the operators of Refold are in the standard domain "", except for LabelEncoder
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=num_results, domain=domain
@@ -82,7 +84,7 @@ class Graph:
         self, name: str, value: Value, dtype: DTypeLike, shape: Iterable[int | str] | None
     ) -> Any:
         """Add an output."""
-        value = self("Identity", value)
+        value = self("Identity", value)  # a copy, so that only the copy is renamed
         value.name, value.type = name, self._ir.TensorType(_to_onnx_type(dtype))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
@@ -106,6 +108,7 @@ class Graph:
             return constant
         if self._outer_graph is not None:
             return self._outer_graph.to_value(constant)
+        # a NumPy array or scalar keeps its type
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
         # Equal constants are stored once. The key has the repr, which differs for -0.0 and 0.0, and
         # is equal for NaN.
@@ -115,6 +118,7 @@ class Graph:
         return self._constants[key]
 
     def _add_initializer(self, name: str, array: np.ndarray) -> Any:
+        """Add an array as a named constant, which ONNX calls an initializer."""
         if array.dtype.kind in "OU":  # strings
             encoded = [text.encode() for text in array.ravel().tolist()]
             tensor = self._ir.StringTensor(encoded, shape=self._ir.Shape(array.shape), name=name)
@@ -134,7 +138,7 @@ def _to_onnx_type(dtype: DTypeLike) -> Any:
 
 
 def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
-    """Add a dense layer."""
+    """Add a dense layer, x @ kernel + bias."""
     kernel_and_bias = (graph.weight(f"{layer_name}/{name}") for name in ("kernel", "bias"))
     return graph("Gemm", x, *kernel_and_bias)
 
@@ -161,7 +165,7 @@ def add_lstm(
     states = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
     outputs, last_output = graph(
         "LSTM",
-        *(x, *arrays, lengths, *states),
+        *(x, *arrays, lengths, *states),  # lengths None: all sequences have all steps
         num_results=2,
         hidden_size=len(graph.weights[f"{first_layer}/lstm_cell/recurrent_kernel"]),
         direction="bidirectional" if len(layer_names) == 2 else "forward",

@@ -56,7 +56,7 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     sorted_offsets = offsets_from_lengths(lengths[order])
     batches, begin = [], 0
     while begin < len(order):
-        # a batch ends before the sequence that would end after the maximum number of steps
+        # a batch ends before the first sequence with which it would have more than ``max_steps``
         last_offset = sorted_offsets[begin] + max_steps
         end = int(np.searchsorted(sorted_offsets, last_offset, side="right")) - 1
         # a sequence that is too long is a batch by itself
@@ -80,12 +80,12 @@ def concurrent_batches(
     compute_batch: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
-    bar_description: str = "",
+    bar_description: str = "",  # text beside the progress bar
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
     """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
-    # The caller iterates, so that this function adds no frame to the call stack of an operation.
+    # The caller iterates, so that this function is not in the call stack of an operation.
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits. If several cores computed one batch, they would wait for each other. At the
     # end, fewer batches than cores may be left. Then each batch gets several cores.
@@ -96,7 +96,8 @@ def concurrent_batches(
     no_warnings: Any = {"over": "ignore", "invalid": "ignore"}
 
     def compute_with_limited_threads(batch_index: int) -> None:
-        num_last = len(batches) % num_concurrent  # number of batches that are left at the end
+        # number of batches that are left at the end; with 0, no batch is one of the last
+        num_last = len(batches) % num_concurrent
         is_last = batch_index >= len(batches) - num_last
         num_threads = num_cores // (num_last if is_last else num_concurrent)
         with packed.limited_threads(num_threads), np.errstate(**no_warnings):
@@ -124,7 +125,7 @@ def make_input_and_targets(
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
     # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
     # channels) and targets (n_rows, columns). The index of an unknown category is the number of
-    # categories.
+    # categories, and NaN for a column that is not categorical.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(scaled_values[batch.set_rows], np.float32)
     return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
@@ -140,8 +141,9 @@ def iterate_encoded_batches(
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
-    """Encode the first, categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
-    # An unknown or missing category becomes zeros. A column with 0 categories is not categorical
+    """Encode the categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
+    # ``num_categories`` has a number for each of the first columns of x. An unknown or missing
+    # category becomes zeros. A column with 0 categories is not categorical
     # and does not change. The columns after those of ``num_categories`` are observed flags and do
     # not change, either.
     if not any(num_categories):

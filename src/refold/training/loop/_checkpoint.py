@@ -75,8 +75,8 @@ class TrainingProgress:
     best_weights: list[Any] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0  # 0 if the initial weights are the best ones
-    best_num_updates: int = 0  # number of updates up to the end of that epoch
-    initial_loss: float | None = None  # validation loss of the initialization, if worth keeping
+    best_num_updates: int = 0  # number of updates up to the end of the best epoch
+    initial_loss: float | None = None  # validation loss of the first weights, if they may be kept
     refit_num_updates: int = 0  # number of updates in the refit, once it has begun
     history: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in HISTORY_COLUMNS}
@@ -93,6 +93,7 @@ class TrainingProgress:
         """Return JSON values, and arrays of the weights and of the optimizer."""
         json_values = {saved: getattr(self, name) for name, saved in self.json_names().items()}
         json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
+        # the arrays of a group have the names "group/0000", "group/0001" and so on
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
         groups["best"] = self.best_weights or []
         arrays = {
@@ -134,9 +135,10 @@ class SavedTraining:
     seed: int
     base_model: Model | None  # to train further; None if the checkpoint began without a model
     progress: TrainingProgress | None = None  # from which training continues
-    # which training a checkpoint belongs to, see `open_checkpoint`; with the choice of `latent_dim`
+    # which training a checkpoint belongs to, see `open_checkpoint`; if `fit` chose `latent_dim`,
+    # the choice is under the key "choice"
     identity: dict[str, Any] = field(default_factory=dict)
-    checkpoint: Checkpoint | None = None  # only in the first of several processes
+    checkpoint: Checkpoint | None = None  # to write; None in all but the first of the processes
 
     def write(self, progress: TrainingProgress) -> None:
         """Write the progress to the checkpoint atomically, if there is one."""
@@ -163,6 +165,7 @@ def open_checkpoint(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, fit_data.processes
+    # only the first of several processes, with the index 0, locks, reads and writes the file
     with lock_checkpoint(None if processes.process_index else path):
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
@@ -180,8 +183,9 @@ def open_checkpoint(
             identity["weights"] = digest.hexdigest()
 
         progress = None
-        # only the first process reads the file, and sends its content to the others
+        # the first process sends the content to the others; False or None if there is none to read
         content = processes.call_in_first(lambda: resume and _read_own_checkpoint(path, identity))
+        # the saved identity has the seed, too, which a resumed training takes from there
         if content:
             identity, json_values, arrays = content
             progress = TrainingProgress.from_saved(json_values, arrays)
