@@ -157,7 +157,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     real_indices, generated_indices = (
         np.sort(rng.choice(len(sequences), count, replace=False)) for sequences in (real, generated)
     )
-    ids = np.arange(count)
+    ids = np.arange(count)  # numbers replace the ids, which are not needed
     # the first half is real, and the second half is generated
     sequences = concatenate(
         [real[real_indices].with_ids(ids), generated[generated_indices].with_ids(ids)]
@@ -168,6 +168,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     if has_tokens and len(unclassified_indices):
         max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // max_steps))
         reference = real[np.sort(rng.permutation(unclassified_indices)[:max_reference])]
+        # each (2 * count, number of token columns, number of n-gram lengths)
         num_unseen, num_ngrams = _count_unseen_and_all_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
         # the generated half first, then the real half; all sequences and columns of a half together

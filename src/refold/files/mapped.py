@@ -141,11 +141,11 @@ def _convert_blocks(
     if len(repeated):
         first_repeated = repeated.min()  # a number of a sequence, in the order of the data
         # the block of this sequence
-        i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
+        block_index = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
-            f"{first_row_names[i]} or a later one comes after rows of another id. Data that "
+            f"{first_row_names[block_index]} or a later one comes after rows of another id. Data that "
             "are too large to be read at once must be sorted: sort the file by column "
             f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
             "all values."

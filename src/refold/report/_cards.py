@@ -268,12 +268,14 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         scaled = scaler.transform(report_data.sequences).values
         ranked = charts.sort_columns_by_variance(schema, scaled)
         # most values are within two standard deviations of the mean
+        # arrays (num_columns,)
         low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
         # the columns on each axis, largest variance first
         groups = charts.group_columns_by_range(schema, low, high)
         max_lines = MAX_NUMERIC_COLUMNS // len(groups)
         groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
-        colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
+        colors = charts.choose_column_colors([sorted(group) for group in groups])
+        panels = []
         for title, subtitle, original, decoded in examples:
             for i, group in enumerate(groups):
                 visible = group[:MAX_VISIBLE_LINES]
