@@ -145,8 +145,8 @@ def _convert_blocks(
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
-            f"{first_row_names[block_index]} or a later one comes after rows of another id. Data that "
-            "are too large to be read at once must be sorted: sort the file by column "
+            f"{first_row_names[block_index]} or a later one comes after rows of another id. Data "
+            "that are too large to be read at once must be sorted: sort the file by column "
             f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
             "all values."
         )
