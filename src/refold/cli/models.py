@@ -145,6 +145,7 @@ def adapt(
         raise ParameterError(
             f"{model_file} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
+    # windows may be cut from one long series, so a file without ids is read as one series
     has_windows = window is not None or max_lost_variance is not None
     with read_options.open_sequences(
         model, data_file, files, is_one_series=has_windows
@@ -194,7 +195,7 @@ def export(
 
 
 def _make_setting_option(name: str, metavar: str = "N") -> Parameter:
-    """Return the annotation of an option of the service; the help shows the default."""
+    """Return the annotation of the option for a setting, whose default the help shows."""
 
     def show_setting_default(_: object) -> str:
         # the import takes as long as all others together, so only printing the help pays for it

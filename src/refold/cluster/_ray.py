@@ -25,8 +25,8 @@ _ADDRESS_RULE = Rule(
 )
 # Maximum time for an address to accept a connection.
 _MAX_CONNECT_SECONDS = 10.0
-# Maximum number of times that Ray starts a task again after its worker died. Ray does not count
-# machines that leave the cluster.
+# Maximum number of times that Ray starts a task again after its worker died. Ray does not count it
+# if a worker died because its machine left the cluster.
 _MAX_TASK_RETRIES = 10
 
 
@@ -43,7 +43,7 @@ def connect(
     num_cpus: int | None = None,  # for a local cluster; None for all cores
     object_store_memory: int | None = None,  # bytes of shared memory; None for 30 % of the memory
 ) -> Iterator[None]:
-    """Connect to a cluster inside a ``with`` block; the address is the ``on`` of `encode`."""
+    """Connect to a cluster inside a ``with`` block; `encode` takes the address as ``on``."""
     ray = import_ray()
     check("on", address, _ADDRESS_RULE)
     # if the process is connected already, this connection is used, and stays open
@@ -134,7 +134,7 @@ def run_on_cluster(
             f"missing. Its machines need the same versions as here, Refold {refold.__version__} "
             f"and Ray {ray.__version__}."
         ) from error
-    finally:
+    finally:  # calls are left after an error, or if the caller takes no more results
         with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
             for call in running_calls:
                 ray.cancel(call)

@@ -157,7 +157,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     real_indices, generated_indices = (
         np.sort(rng.choice(len(sequences), count, replace=False)) for sequences in (real, generated)
     )
-    ids = np.arange(count)
+    ids = np.arange(count)  # numbers replace the ids, which are not needed
     # the first half is real, and the second half is generated
     sequences = concatenate(
         [real[real_indices].with_ids(ids), generated[generated_indices].with_ids(ids)]
@@ -168,10 +168,11 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     if has_tokens and len(unclassified_indices):
         max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // max_steps))
         reference = real[np.sort(rng.permutation(unclassified_indices)[:max_reference])]
+        # each (2 * count, number of token columns, number of n-gram lengths)
         num_unseen, num_ngrams = _count_unseen_and_all_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
+        # the generated half first, then the real half; all sequences and columns of a half together
         for half in (slice(count, None), slice(count)):
-            # of all sequences and columns together
             num_unseen_in_half, num_in_half = (
                 counts[half].sum(axis=(0, 1)) for counts in (num_unseen, num_ngrams)
             )
@@ -184,7 +185,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
-    """Share of generated sequences that are exact copies of training sequences, from 0 to 1.
+    """Return the share of generated sequences that are exact copies of training sequences.
 
     Both are `Sequences` or lists with the same columns. Values are compared as float32.
 
@@ -210,17 +211,19 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
         categories = categories[most_frequent]
         counts = sum_by_sequence(values[:, None] == categories, sequences)
         features += [counts, counts % 2]
-        # For each pair of frequent categories, three more features: the last value, the minimum and
-        # the maximum of the difference of the two counts up to each step. They show, for example,
-        # whether brackets are balanced. N-grams cannot.
+        # For each pair of frequent categories, the difference of the two counts up to each step is
+        # a series. Its last value, minimum and maximum are three more features. They show, for
+        # example, whether brackets are balanced. N-grams cannot.
         for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
             changes = (values == a).astype(np.int64) - (values == b)
-            # a step without a change before each sequence, so that its difference begins at 0
+            # a step without a change before each sequence holds the sum of all earlier sequences
             differences = np.cumsum(np.insert(changes, sequences.offsets[:-1], 0))
-            first = sequences.offsets[:-1] + np.arange(len(sequences))  # indices of these steps
+            # indices of these steps: each earlier sequence has one step more
+            first = sequences.offsets[:-1] + np.arange(len(sequences))
             last = first + sequences.lengths
             minima, maxima = (f.reduceat(differences, first) for f in (np.minimum, np.maximum))
             pooled = np.stack([differences[last], minima, maxima], axis=1)
+            # without the sum of earlier sequences, each series begins at 0
             features.append(pooled - differences[first][:, None])
     if sequences.lengths.any():
         num_padded_values = int(sequences.lengths.max()) * sequences.schema.output_width
@@ -249,7 +252,7 @@ def _count_unseen_and_all_ngrams(
 
 
 def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
-    """Yield the n-grams of a column of each sequence; its start and its end count as tokens."""
+    """Yield the n-grams of a column for each sequence, whose start and end count as tokens."""
     values = sequences.values[:, column_index]
     # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
@@ -300,7 +303,7 @@ class Probe:
 
 
 def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 0) -> Probe:
-    """Cross-validated accuracy of a logistic regression that predicts labels from vectors [1]_.
+    """Cross-validate a logistic regression that predicts labels from vectors [1]_.
 
     Parameters
     ----------
@@ -343,7 +346,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
             f"Label {rarest!r} has 1 sequence. Each needs at least 2, one for training and one for "
             "testing."
         )
-    num_folds = int(min(check_integer("folds", folds, 2), counts.min()))
+    num_folds = int(min(check_integer("folds", folds, minimum=2), counts.min()))
     stratified_folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     accuracies = cross_val_score(classifier, vectors, labels, cv=stratified_folds)

@@ -82,6 +82,7 @@ class StoredBatches:
         """Write all batches to the file."""
         with pa.ipc.new_stream(self.path, self.schema) as stream:
             for table in tables:
+                # rows of a batch of about CHUNK_BYTES
                 num_rows = max(1, CHUNK_BYTES * len(table) // max(1, table.nbytes))
                 with _explain_write_errors(self.path.parent):
                     stream.write_table(table, max_chunksize=num_rows)
@@ -117,7 +118,7 @@ def _convert_blocks(
     large_table: LargeTable, options: TableOptions, schema: Schema
 ) -> Iterator[Sequences]:
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
-    # `block_offsets` are the numbers of sequences before each block, and at the end of all
+    # `block_offsets` has the number of sequences before each block and, at its end, in all blocks
     block_ids, block_offsets, first_row_names = [], [0], []
     metadata = schema_to_metadata(schema)
     for first_row, table in _read_chunks_of_whole_sequences(large_table):
@@ -135,15 +136,17 @@ def _convert_blocks(
     all_ids = np.concatenate(block_ids)
     # a stable sort puts equal ids next to each other, in the order of their sequences
     order = np.argsort(all_ids, kind="stable")
+    # the sequences whose id an earlier sequence has
     repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
     if len(repeated):
         first_repeated = repeated.min()  # a number of a sequence, in the order of the data
-        i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
+        # the block of this sequence
+        block_index = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
-            f"{first_row_names[i]} or a later one comes after rows of another id. Data that "
-            "are too large to be read at once must be sorted: sort the file by column "
+            f"{first_row_names[block_index]} or a later one comes after rows of another id. Data "
+            "that are too large to be read at once must be sorted: sort the file by column "
             f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
             "all values."
         )
@@ -207,8 +210,9 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
         to_raw_column(pa.chunked_array([], type_), name).dtype
         for type_, name in zip(arrow_types, features, strict=True)
     ]
-    stored = schema_from_metadata(large_table.schema.metadata)
-    types = choose_column_types(features, arrow_types, options.column_types, stored)
+    # None if the table was not written by Refold
+    stored_schema = schema_from_metadata(large_table.schema.metadata)
+    types = choose_column_types(features, arrow_types, options.column_types, stored_schema)
     distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
     # if all values of all columns are missing, the sequence has one step, which is NaN
     num_steps = max([*map(len, distinct_values), int(has_steps)])
@@ -221,9 +225,10 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
             # integers cannot hold NaN: take the smallest float type that holds these integers
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
+    # the offsets of one sequence, which has all distinct values
     locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
     arrays = encode_columns(
-        features, columns, types, locate, from_lists=from_lists, stored_schema=stored
+        features, columns, types, locate, from_lists=from_lists, stored_schema=stored_schema
     )
     # as in memory, text that holds numbers causes no warning if it is in lists
     warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
@@ -245,7 +250,8 @@ def _collect_distinct_values(
         for type_, dtype in zip(types, raw_dtypes, strict=True)
     ]
     options = replace(large_table.options, column_types=dict(zip(features, types, strict=True)))
-    # the keys of dictionaries, which keep the order of the file
+    # The distinct values of a column are the keys of a dictionary. Unlike a set, it keeps the order
+    # in which the values come in the file.
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
     for chunk in _read_chunks_of_whole_sequences(large_table):
@@ -261,8 +267,9 @@ def _collect_distinct_values(
             if len(values) < 3:  # three different numbers tell that a column is not binary
                 numbers = sequences.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-            # A column with a requested type needs one value, because a column of NaN has another
-            # dtype. Any other column is binary until it has a number other than 0 and 1.
+            # A column with a requested type needs one value, because without any, `_infer_schema`
+            # takes the dtype of NaN. Any other column is binary until it has a number other than 0
+            # and 1.
             is_certain &= bool(values if type_ else {*values} - {0.0, 1.0})
         if is_certain:
             break
@@ -402,7 +409,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     description = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(description.encode()).hexdigest()[:32]
     if not entry.is_dir():
-        with lock_path(entry, None):  # waits for another process
+        with lock_path(entry, locked_message=None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _free_disk_space(folder, files)
                 log(f"{files.root} is too large to be read at once: its values go to {entry}.")
@@ -432,7 +439,7 @@ def _make_cache_folder() -> Path:
 def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
-    needed_bytes = 4 * files.max_num_values  # float32
+    needed_bytes = 4 * files.max_num_values  # a float32 has 4 bytes
     if files.options.time is not None:
         needed_bytes += 8 * files.max_num_values // len(files.options.features)  # times of 64 bits
     dates = {}
@@ -442,6 +449,7 @@ def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     for path in sorted(dates, key=dates.__getitem__):  # the oldest first
         # a name with a dot at the front is a lock, or an entry that is being written
         is_entry = not path.name.startswith(".")
+        # measured again for each entry, because each removal frees space
         is_disk_full = shutil.disk_usage(folder).free < needed_bytes
         if dates[path] < oldest_date or (is_entry and is_disk_full):
             shutil.rmtree(path, ignore_errors=True)

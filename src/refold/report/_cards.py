@@ -40,7 +40,7 @@ ERROR_MEANINGS = {
     "categorical": "A binary or categorical value is wrong if it differs from the original or is "
     "missing.",
 }
-# Largest number of numeric columns of a reconstruction, on all its axes.
+# Largest number of numeric columns of a reconstruction, on all its axes together.
 MAX_NUMERIC_COLUMNS = 12
 # Largest number of lines on an axis of a reconstruction that are visible before a click.
 MAX_VISIBLE_LINES = 3
@@ -52,11 +52,11 @@ MAX_TEXT_STEPS = 160
 MAX_STRIP_STEPS = 1000
 # Largest number of points of the map of the codes.
 MAX_MAP_POINTS = 5000
-# With fewer codes, there are too few neighbors for UMAP.
+# Smallest number of codes for UMAP. With fewer codes, there are too few neighbors.
 MIN_UMAP_CODES = 20
 # Largest number of latent dimensions with a sweep.
 MAX_SWEPT_DIMENSIONS = 6
-# A dimension of a variational code with a larger variance is active.
+# A dimension of a variational code is active if its variance is larger than this.
 MIN_ACTIVE_VARIANCE = 0.01
 
 
@@ -146,6 +146,7 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
             f" The last {specification.rocket_dim} of the {specification.latent_dim} latent "
             "dimensions are ROCKET features."
         )
+    # the first two models are the encoder and the decoder
     models: tuple[Any, ...] = keras_models(model.network).models[:2]
     rows = []
     for part, keras_model in zip(("encoder", "decoder"), models, strict=True):
@@ -192,7 +193,8 @@ def draw_errors(report_data: ReportData) -> list[Card]:
     """Return cards with the errors by feature, by length and by position."""
     schema, sequences = report_data.model.schema, report_data.sequences
     scaler, methods = report_data.model.error_scaler, report_data.reconstructions.items()
-    # by method: an array (num_columns,), and `GroupErrors` of groups of lengths and of positions
+    # For each method, `by_feature` has an array (num_columns,). `by_length` has `GroupErrors` of
+    # groups of lengths, and `by_position` has `GroupErrors` of groups of steps.
     by_feature = {method: errors_by_feature(sequences, x, scaler) for method, x in methods}
     by_length = {method: errors_by_length(sequences, x, scaler) for method, x in methods}
     by_position = {method: errors_by_position(sequences, x, scaler) for method, x in methods}
@@ -214,14 +216,17 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             caption += f" The {MAX_FEATURE_BARS} with the largest errors are shown."
         views = []
         for column_type, indices in columns.items():
+            # the columns with the largest errors of Refold, drawn in the order of the schema; the
+            # error of a column is NaN if it has no observed value
             worst = np.argsort(-np.nan_to_num(by_feature["Refold"][indices]), kind="stable")
             drawn = np.sort(indices[worst[:MAX_FEATURE_BARS]])
             errors = {method: values[drawn] for method, values in by_feature.items()}
             names = [schema.names[i] for i in drawn]
             chart = charts.feature_error_bars(errors, names, column_type)
+            # 26 pixels for each feature, and 110 for the margins
             views.append(draw(chart, 110 + 26 * max(2, len(drawn)), column_type))
         cards.append(Card("Error by feature", caption, views, has_switch=True))
-    if len(by_length["Refold"].first) > 1:
+    if len(by_length["Refold"].first) > 1:  # more than one group
         caption = (
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {meaning}"
@@ -263,12 +268,14 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         scaled = scaler.transform(report_data.sequences).values
         ranked = charts.sort_columns_by_variance(schema, scaled)
         # most values are within two standard deviations of the mean
+        # arrays (num_columns,)
         low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
         # the columns on each axis, largest variance first
         groups = charts.group_columns_by_range(schema, low, high)
         max_lines = MAX_NUMERIC_COLUMNS // len(groups)
         groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
-        colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
+        colors = charts.choose_column_colors([sorted(group) for group in groups])
+        panels = []
         for title, subtitle, original, decoded in examples:
             for i, group in enumerate(groups):
                 visible = group[:MAX_VISIBLE_LINES]
@@ -276,7 +283,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
                     original, decoded, sorted(group), visible, colors
                 )
                 name = schema.names[group[0]] if len(group) == 1 and len(groups) > 1 else ""
-                texts = (name,) if i else (subtitle, name)  # only above the first panel
+                texts = (name,) if i else (subtitle, name)  # the first panel has the subtitle
                 panel_subtitle = " · ".join(text for text in texts if text)
                 panels.append(replace(chart, title="" if i else title, subtitle=panel_subtitle))
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
@@ -300,6 +307,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
     for column in strips:
         panels = []
         for title, subtitle, original, decoded in examples:
+            # the first row is the original, which has no mask of wrong values
             rows = _compare_column(original, decoded, column, MAX_STRIP_STEPS)
             named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
             chart = _make_strip_chart(report_data, column, named_rows, wrong_masks)
@@ -335,9 +343,9 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
     if not has_numbers:
         # each extra step of a reconstruction counts as a wrong one
         errors = wrong_shares + num_extra / np.maximum(1, sequences.lengths)
-        errors[sequences.lengths == 0] = np.nan
-    # rows by error, and by length if errors are equal, so the shorter sequence is the better one;
-    # NaN is last, and left out
+        errors[sequences.lengths == 0] = np.nan  # an empty sequence is no example
+    # Rows are sorted by error. If errors are equal, the shorter sequence is the better one. Rows
+    # with the error NaN come last, and are left out.
     ranked = np.lexsort((sequences.lengths, errors))[: int(np.isfinite(errors).sum())].tolist()
     examples: dict[int, Example] = {}  # by row, because a row may be two of the three
     for name, rank in (("Best", 0), ("Median", len(ranked) // 2), ("Worst", len(ranked) - 1)):
@@ -362,12 +370,13 @@ def _compare_column(
     column_index: int,
     max_steps: int | None = None,
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return name, values (n_steps,) and wrong mask of a column: original and reconstructions."""
+    """Return a column of the original and of each reconstruction, as a row for each of them."""
+    # a row has a name, values (n_steps,), and a mask (n_steps,) of the wrong values
     values = original.values[:max_steps, column_index]
     rows = [("original", values, np.zeros(len(values), bool))]
     for method, reconstructed in reconstructions.items():
-        # PCA returns numbers between categories, so they are rounded
         column_type = original.schema.columns[column_index].column_type
+        # PCA returns numbers between categories, so they are rounded
         decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column_index])
         rows.append((method, *charts.pad_and_mark_wrong(values, decoded)))
     return rows
@@ -403,7 +412,8 @@ def _make_tokens(
     step_values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
 ) -> list[Token]:
     """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
-    # characters are written without gaps between them
+    # A token is a text, and whether it is wrong. A gap is a token, too. Tokens of one character are
+    # written without gaps between them.
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
     for step, text in enumerate(charts.get_value_names(step_values[:MAX_TEXT_STEPS], column)):
@@ -426,8 +436,8 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
         generator = np.random.default_rng(report_data.seed)
         rows = np.sort(generator.choice(num_codes, MAX_MAP_POINTS, replace=False))
     codes = report_data.codes[rows].astype(float)
-    # method, text of the button and vectors (n_points, n_dimensions) of each view
-    planes: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
+    # method, text of the button and vectors (n_points, n_dimensions) of each view of the map
+    vectors_of_views: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
     colors, color_name, meaning = _choose_color_values(report_data, rows)
     caption = "Each point is the code of a sequence"
     if codes.shape[1] > 2:
@@ -437,16 +447,16 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
         )
     caption += f". Colors show {meaning}."
     if codes.shape[1] > 2 and len(rows) >= MIN_UMAP_CODES and is_installed("umap"):
-        planes.append(("umap", "UMAP", codes))
+        vectors_of_views.append(("umap", "UMAP", codes))
     if codes.shape[1] > 2 and model.reference is not None:
         caption += (
             " Features describe the decoded sequences by pooled random convolutions, which are "
             "similar for sequences with similar patterns. Under "
-            f"{' and '.join(button for _, button, _ in planes)}, points are codes."
+            f"{' and '.join(button for _, button, _ in vectors_of_views)}, points are codes."
         )
-        # the first view, because it shows groups of similar sequences best
-        planes.insert(0, ("pca", "Features", model.features(codes)))
-    if planes[-1][0] == "umap":
+        # features are the first view, because it shows groups of similar sequences best
+        vectors_of_views.insert(0, ("pca", "Features", model.features(codes)))
+    if vectors_of_views[-1][0] == "umap":
         caption += " UMAP preserves neighborhoods; its distances between groups have no meaning."
     if len(rows) < num_codes:
         caption += f" {len(rows):,} of {num_codes:,} codes are drawn, chosen at random."
@@ -464,7 +474,7 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     options: dict[str, Any] = {"label_name": color_name, "label_order": report_data.label_order}
     options["hover_texts"] = hover_texts
     views = []
-    for method, button, vectors in planes:
+    for method, button, vectors in vectors_of_views:
         points, axis_names = code_plane(vectors, method, seed=report_data.seed)
         chart = charts.code_scatter_chart(points, axis_names, colors, **options)
         views.append(draw(chart, 520, button))
@@ -505,7 +515,8 @@ def draw_latent_cards(report_data: ReportData) -> list[Card]:
         "of the dimension and the columns that it changes most."
     )
     is_inactive = None
-    if model.active_dimensions is not None:  # of a variational model
+    if model.active_dimensions is not None:  # only a variational model has this number
+        # a code may end in level and scale, which are never inactive
         is_inactive = np.arange(num_dimensions) < specification.latent_dim
         is_inactive &= dimensions.deviation**2 <= MIN_ACTIVE_VARIANCE
         caption += (
@@ -524,7 +535,7 @@ def draw_latent_cards(report_data: ReportData) -> list[Card]:
         is_inactive=is_inactive,
     )
     cards = [Card("Latent dimensions", caption, [draw(chart, 300)])]
-    if dimensions.total.max() > 0:
+    if dimensions.total.max() > 0:  # any dimension changes the decoded sequence
         cards.append(_draw_sweeps(report_data, dimensions))
     return cards
 
@@ -546,7 +557,7 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
     strongest = dimensions.order[:MAX_SWEPT_DIMENSIONS].tolist()
     swept = [dimension for dimension in strongest if dimensions.total[dimension] > 0]
     decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
-    # names of the dimensions, and what they hold if that is not learned
+    # the title of a dimension: its name, and what it holds if it is not learned
     titles, specification = {}, model.specification
     first_rocket = specification.latent_dim - specification.rocket_dim
     for dimension in swept:
@@ -574,7 +585,8 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
         is_strip = charts.is_drawn_as_strip(schema.columns[column], schema)
         panels, text_groups = [], []
         for dimension in (dimension for dimension in swept if columns[dimension] == column):
-            # a row for each value of the dimension, named by its standard deviations
+            # a row for each value of the dimension, named by its distance from the mean in standard
+            # deviations
             sequences = decoded[dimension]
             bounds = zip(DEVIATIONS, sequences.offsets[:-1], sequences.offsets[1:], strict=True)
             named_rows = [
@@ -594,6 +606,7 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
 
 def _draw_chart_grid(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
+    # 245 pixels for each row of panels, and 110 for the margins; -(-a // 3) rounds a / 3 up
     return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 
 

@@ -141,7 +141,7 @@ def encode_columns(
             raw_values, type_name = _objects_to_text_or_numbers(raw_values, name, type_name, locate)
         if raw_values.dtype.kind == "O":  # still objects, so it is text
             type_name = CATEGORICAL.name
-        elif raw_values.dtype.kind not in "biuf":
+        elif raw_values.dtype.kind not in "biuf":  # neither booleans, integers nor floats
             # scikit-learn's estimator checks expect the words "Complex data not supported"
             raise SchemaError(
                 f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. "
@@ -158,7 +158,8 @@ def encode_columns(
     # float32, or float64 if a column needs it
     dtype = np.result_type(np.float32, *encoded)
     values = np.stack(encoded, axis=1, dtype=dtype)
-    # A stored layout is that of all stored columns. Lists are series or tokens, and tables arrays.
+    # A stored layout holds for all stored columns together. Without a stored schema, lists of one
+    # column are series or tokens. All other data are arrays.
     layout: Layout = "array"
     if stored_schema is not None and stored_schema.names == tuple(names):
         layout = stored_schema.layout
@@ -195,20 +196,20 @@ def is_missing(value: object) -> bool:
     """Return whether an object marks a missing entry: None, NaN, pandas NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
-    return isinstance(value, Real | Decimal) and value != value
+    return isinstance(value, Real | Decimal) and value != value  # only NaN differs from itself
 
 
 def _objects_to_text_or_numbers(
     raw_values: np.ndarray, name: str, type_name: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
-    """Return objects (num_steps,) as an array of text or numbers, and the name of its type."""
+    """Return objects (num_steps,) as an array of text or numbers, and the column type if known."""
     objects = raw_values.tolist()
     may_be_text = type_name is None or COLUMN_TYPES[type_name].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
         return raw_values.astype(object, copy=False), type_name
     objects = [None if is_missing(value) else value for value in objects]
     observed = [value for value in objects if value is not None]
-    if objects and not observed:
+    if objects and not observed:  # all entries are missing
         return np.full(len(objects), np.nan, np.float32), type_name
     num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
@@ -262,7 +263,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
         return array.astype(np.int64, copy=False)
     if array.dtype.kind == "U":
         return array
-    # from the original objects, because NumPy turns integers into floats if one is too large
+    # `objects` are the original ids, because NumPy turns integers into floats if one is too large
     objects = np.asarray(ids, dtype=object).reshape(-1).tolist()
     for i, id_ in enumerate(objects):
         if is_missing(id_):
@@ -301,6 +302,7 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
             "Expected finite numbers; use NaN for a missing entry."
         )
     for i in schema.categorical:
+        # the number of categories, n, is also the index of an unknown one
         indices, n = values[:, i], len(schema.columns[i].categories)
         has_fraction = (indices != np.floor(indices)) & ~np.isnan(indices)
         is_wrong = (indices < 0) | (indices > n) | has_fraction
@@ -321,6 +323,7 @@ def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
 def check_decoded_finite(is_finite: np.ndarray, offsets: np.ndarray) -> None:
     """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
     if not is_finite.all():
+        # argmin of a mask is the first step with a value that is not finite
         location = StepLocator(offsets)(int(np.argmin(is_finite.all(axis=1))))
         raise DataError(
             f"Decoding overflows float32 at {location}. The code, or the sequence that was "

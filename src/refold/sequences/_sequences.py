@@ -61,10 +61,12 @@ from refold.sequences._times import future_times
 # Approximate bytes of the values of one of the `Sequences.blocks`, as float32. Smaller blocks need
 # less memory; larger blocks have less overhead.
 BLOCK_BYTES = 12 << 20
-# Number of pieces of a mapped file that are copied before the memory of the file is released. The
-# system also loads the neighbors of each piece, so all pieces together could load the whole file.
+# Number of pieces that `cut_pieces` copies from a mapped file before it releases the memory of the
+# file. The system also loads the neighbors of each piece, so without a release, the pieces together
+# could load the whole file.
 _PIECES_PER_COPY = 1 << 9
-# Maximum number of ids among which an error looks for the nearest to an unknown one, which is slow.
+# Maximum number of ids among which the error for an unknown id looks for the nearest id. The search
+# is slow.
 _MAX_IDS_COMPARED = 1 << 16
 # Number of ids that a notebook shows.
 _NUM_IDS_SHOWN = 5
@@ -246,7 +248,7 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        sequences = unpad_array(x, lengths, padding_value, padding)
+        sequences = unpad_array(x, lengths, padding_value, side=padding)
         return cls.from_list(sequences, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -276,7 +278,8 @@ class Sequences:
             Name of the column of times: numbers or dates, strictly ascending within an id. Rows
             of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
             without times, the rows of an id must be contiguous. Text of dates may have any form of
-            ISO 8601. Times keep their zone if all have the same offset from UTC, else it is UTC.
+            ISO 8601. Times keep their zone if all have the same offset from UTC, else the zone is
+            UTC.
         columns : list of str, optional
             Names of the features; by default all other columns.
         column_types : str, list of str or dict, optional
@@ -315,10 +318,11 @@ class Sequences:
             time_format=time_format,
         )
         check_not_empty(len(arrays.ids), "row", "in the table")
-        # Arrow's name for a pandas index without a name
+        # Arrow names a pandas index without a name "__index_level_0__", which is no name to keep
         time_name = None if str(time).startswith("__index_level_") else time
-        kept = None if duplicates == "error" else duplicates  # the row of equal times that is kept
-        schema = arrays.schema.with_read_options(id, time_name, time_format, duplicates=kept)
+        # the schema stores how rows of equal times were merged, for data that are read later
+        merge_rule = None if duplicates == "error" else duplicates
+        schema = arrays.schema.with_read_options(id, time_name, time_format, duplicates=merge_rule)
         return cls.from_checked(*arrays).with_schema(schema)
 
     @classmethod
@@ -425,9 +429,10 @@ class Sequences:
 
     @property
     def block_offsets(self) -> np.ndarray:
-        """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
-        # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
-        # counts as one step, so that a block has a limited number of sequences.
+        """Index of the first sequence of each block, and number of sequences, (n_blocks + 1,)."""
+        # A block has as many sequences as fit in `block_bytes`, or a single sequence that does not
+        # fit. An empty sequence counts as one step, so that a block has a limited number of
+        # sequences.
         bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
         # end_bytes[i]: bytes of the sequences up to sequence i
         end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
@@ -455,17 +460,20 @@ class Sequences:
     def release(self, start: int, stop: int) -> None:
         """Give the memory of mapped values back to the system, which reads them again if needed."""
         # Otherwise the whole file counts as memory of this process once all blocks were read.
+        # `from_checked` makes a plain array of the mapped one, which stays the base of the values.
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
         row_bytes = self.values.strides[0]  # a row has the values of a step
         # NumPy maps the file from a multiple of the granularity on, so the array begins this number
-        # of bytes after the start of the mapping. The system takes whole pages.
+        # of bytes after the start of the mapping.
         first_byte = array.offset % mmap.ALLOCATIONGRANULARITY
         first_byte += int(self.offsets[start]) * row_bytes
+        # The system releases whole pages. So the first byte moves back to the start of its page, by
+        # less than one page, and one page more is released.
         first_byte -= first_byte % mmap.PAGESIZE
         num_bytes = int(self.offsets[stop] - self.offsets[start]) * row_bytes + mmap.PAGESIZE
-        mapping: Any = array.base
+        mapping: Any = array.base  # the `mmap` object
         mapping.madvise(mmap.MADV_DONTNEED, first_byte, num_bytes)
 
     # Indexing and display
@@ -488,12 +496,13 @@ class Sequences:
             yield to_layout(self.values[start:stop], self.schema)
 
     def __getitem__(self, key: Any) -> Any:
-        # scikit-learn's splitters index objects with a shape as X[indices, ...]
+        # scikit-learn's splitters index objects with a shape as X[indices, ...], so a tuple may
+        # have an ellipsis next to its index
         if isinstance(key, tuple) and sum(index is not Ellipsis for index in key) > 1:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
-        # a slice or a tuple holds no ids, and is no array
+        # a slice or a tuple holds no ids, so it counts as an empty array of keys
         keys: np.ndarray = np.zeros(0) if isinstance(key, slice | tuple) else np.asarray(key)
         if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
             keys = keys.astype(str)  # an index of pandas has text as objects
@@ -512,6 +521,7 @@ class Sequences:
                     advice = f"The ids are {join_names(self.ids.tolist())}"
                 raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
             key = np.array([index_of[id_] for id_ in ids]).reshape(keys.shape)
+        # the key is any index of NumPy: an integer, a slice, a mask or an array of indices
         indices = np.arange(len(self))[key]
         if indices.ndim == 0:
             start, stop = self.offsets[indices : indices + 2]
@@ -569,7 +579,7 @@ class Sequences:
         """Return a long Arrow table: one row per step, with its id and time.
 
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
-        sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
+        sequences have no rows, and a warning says so. The metadata of the table hold the schema.
         """
         arrays = SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
         return table_from_arrays(arrays, id, time)
@@ -586,7 +596,7 @@ class Sequences:
         """
         names = [id, *self.schema.names]
         check_unique_names(names, f"Choose an {argument('id=')} that no feature has.")
-        # the usual lists of Arrow have offsets of 32 bits
+        # a ListArray has offsets of 32 bits, and a LargeListArray has offsets of 64 bits
         is_small = self.offsets[-1] <= np.iinfo(np.int32).max
         list_type = pa.ListArray if is_small else pa.LargeListArray
         offsets = pa.array(self.offsets, pa.int32() if is_small else pa.int64())
@@ -625,8 +635,8 @@ class Sequences:
         """Convert the data to another schema, such as that of a fitted model.
 
         Columns are matched by name, or by position if the names differ and one side has default
-        names. Categories are compared as text if one side has text; then at least one must match.
-        Those that are not in the schema become unknown, of which a warning tells.
+        names. Categories are compared as text if one side has text; then at least one category
+        must match. Categories that are not in the schema become unknown, and a warning says so.
 
         Examples
         --------
@@ -665,7 +675,7 @@ class Sequences:
             return None
         # integers of 64 bits, because `future_times` returns these
         time_type = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
-        chunks = [pa.array([], time_type)]
+        chunks = [pa.array([], time_type)]  # `concat_arrays` needs at least one array
         for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
             times = self.times[int(self.offsets[i]) : int(self.offsets[i + 1])]
             later_times = future_times(times, max(0, stop - len(times)))
@@ -680,6 +690,7 @@ class Sequences:
         # first_rows: row of the first step of each piece in the values
         first_rows, offsets = self.offsets[:-1][indices] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
+        # `concat_arrays` needs at least one array, even if there are no pieces
         times = [] if self.times is None else [self.times[:0]]
         for i in range(0, len(indices), _PIECES_PER_COPY):
             pieces = slice(i, i + _PIECES_PER_COPY)

@@ -33,7 +33,7 @@ from refold.serve._settings import ServeSettings, ServiceError, check_limit, mak
 
 # Media type of Arrow IPC streams.
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
-_flatten = itertools.chain.from_iterable
+_flatten = itertools.chain.from_iterable  # joins the entries of lists, one level deep
 # Exceptions of PyArrow and Python for malformed bytes, such as names that are not UTF-8.
 _READ_ERRORS = (pa.ArrowException, struct.error, ValueError, OSError)
 # Types of Arrow columns whose values become a NumPy array without a copy.
@@ -69,7 +69,8 @@ def parse_json(
         check_limit("steps", sum(map(len, sequence_lists)), settings)
         if has_only_numbers and sequence_lists:
             offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
-            # of all sequences: rows of numbers, or numbers if the model takes flat lists
+            # The steps of all sequences. A step is a list of numbers, or one number if the model
+            # takes flat lists. A single sequence needs no copy.
             steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
             # array.array converts a list of numbers faster than NumPy does; "d" is float64
             numbers = array.array("d", steps if model.takes_flat_lists else [*_flatten(steps)])
@@ -91,7 +92,7 @@ def parse_json(
 def _make_json_decoder(
     request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a decoder for requests whose steps have num_columns numbers each; 0: any values."""
+    """Return a decoder for requests. A step has num_columns numbers, or any values for 0."""
 
     def make_list_type(num_values: int) -> Any:
         return Annotated[list[float], msgspec.Meta(min_length=num_values, max_length=num_values)]
@@ -142,6 +143,7 @@ def parse_table(
     """Return the fields, sequences and codes of a request whose body is an Arrow table."""
     table = _read_arrow_table(body, settings)
     names = request_type.__struct_fields__
+    # if the operation takes sequences or codes, a column "code" tells that the table has codes
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
     # The query of the URL has the other fields. Sequences and codes stay in the table, and an empty
     # list takes their place in the fields.
@@ -181,7 +183,7 @@ def parse_table(
 
 
 def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
-    """Return the table of a body, with no metadata but the hash of the model of its codes."""
+    """Return the table of a body. Its metadata keep only the hash of the model of the codes."""
     # A body may be malicious. All batches are validated in full. Types such as null are refused,
     # because with them a few bytes can describe a billion rows.
     try:
@@ -212,13 +214,14 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
 
 
 def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
-    """Return whether values are text or numbers, or are in lists that are nested at most twice."""
+    """Return whether values are text or numbers, alone or in lists of at most two levels."""
     types = pa.types
     if types.is_dictionary(dtype):
         dtype = dtype.value_type
         return types.is_string(dtype) or types.is_large_string(dtype)
     is_fixed_size = types.is_fixed_size_list(dtype)
     if is_fixed_size or types.is_list(dtype) or types.is_large_list(dtype):
+        # lists of the fixed size 0 need no bytes, so a few bytes could describe a billion of them
         has_values = not is_fixed_size or dtype.list_size > 0
         return has_values and depth < 2 and _is_supported_arrow_type(dtype.value_type, depth + 1)
     is_text = types.is_string(dtype) or types.is_large_string(dtype)
@@ -226,7 +229,7 @@ def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
 
 
 def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
-    """Return the number of steps in lists. In text, where a step is a character, count bytes."""
+    """Return the steps in lists, or the bytes of text, which has a byte or more for each step."""
     dtype = column.type
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
@@ -279,7 +282,7 @@ def _convert_float_table_or_none(table: pa.Table, model: ServedModel) -> Sequenc
     if columns[0].type not in _FLOAT_LIST_TYPES:
         return None
     offsets = columns[0].offsets.to_numpy()
-    # all columns must have lists of the same lengths, which begin at value 0, and no nulls
+    # all columns must have no nulls, and lists of the same lengths whose first value is value 0
     for column in columns:
         has_nulls = column.null_count or column.values.null_count
         if has_nulls or column.type != columns[0].type:

@@ -131,7 +131,8 @@ def _to_html(text: str) -> str:
 
 def _make_field_html(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
     """Return the name, description, type, bounds and default of a request field as HTML."""
-    # the JSON schema of an optional field has the key anyOf: its type, and null
+    # The JSON schema of an optional field has the key anyOf, a list of its type and null. The
+    # bounds are in the type, and the default is beside anyOf.
     types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
     merged_schema = schema | types[0]
     rules = [_describe_json_type(schema)]
@@ -150,6 +151,7 @@ def _describe_json_type(schema: dict[str, Any], *, is_plural: bool = False) -> s
     """Return the type in a JSON schema in words, such as "list of strings or lists"."""
     if "anyOf" in schema:
         types = [item for item in schema["anyOf"] if item.get("type") != "null"]
+        # the keys of a dictionary are distinct, and keep the order of the types
         words = dict.fromkeys(_describe_json_type(item, is_plural=is_plural) for item in types)
         return " or ".join(words)
     if "enum" in schema:

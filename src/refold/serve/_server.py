@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
         self._idle_start_times: dict[tuple[Any, Any], float] = {}
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections without a next request, or with a refused request that never ends."""
+        """Close connections that wait too long for a next request or the end of a refused one."""
         # Uvicorn limits only the time without any byte after an answer. It does not limit the time
         # that a client takes for the head of a request.
         if counter % 10 == 0:  # once per second, because Uvicorn ticks ten times per second
@@ -129,7 +129,7 @@ def serve(
     refold.errors.ParameterError: There is no model to serve. Name at least one file.
     """
     settings = settings or read_settings()
-    run_app(create_app(models, settings, indexes=indexes), settings, ", ".join(models))
+    run_app(create_app(models, settings, indexes=indexes), settings, name=", ".join(models))
 
 
 def run_app(app: ASGIApp, settings: ServeSettings, name: str) -> None:
@@ -204,13 +204,15 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        # Uvicorn answers with status 503 already when the number of connections is at its limit
+        # one more, because Uvicorn answers with status 503 already when the number of connections
+        # is at its limit
         limit_concurrency=settings.max_connections + 1,
         timeout_graceful_shutdown=math.ceil(settings.max_seconds),
     )
     host = settings.host.strip("[]")
     is_ipv6 = ":" in host
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    # a dual stack also accepts connections over IPv4
     is_dual_stack = is_ipv6 and socket.has_dualstack_ipv6()
     try:
         # listens at once, because clients may connect before the event loop runs

@@ -32,7 +32,7 @@ _NUM_FOLDS = 3
 _MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
 _MIN_WARPED_SERIES = 12
-# Number of series from which on no warp is chosen: they show shifted patterns by themselves.
+# With this many series or more, no warp is chosen: the series show shifted patterns by themselves.
 MAX_WARPED_SERIES = 600
 # Cap on the values of all series. The choice would take too long on more.
 _MAX_VALUES_TO_WARP = 400_000
@@ -111,16 +111,18 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     can_warp = _MIN_WARPED_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_VALUES_TO_WARP
     if not can_warp or not scaled_series.schema.numeric.all():
         return 0.0
+    # padding and missing values are 0, the mean
     series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
     series[sequence_and_step_indices(scaled_series)] = np.nan_to_num(scaled_series.values)
-    # the second number of a seed differs between uses of random numbers, which are independent
+    # 0x3A4C is the number of this use of random numbers. Each use has another number, so that uses
+    # with the same seed are independent.
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_DENSITY_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
     for is_test in (fold == i for i in range(_NUM_FOLDS)):
         gains[..., is_test] = _compute_warp_gains(
             series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
         )
-    is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else it may be chance
+    is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else a gain may be chance
     gains = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)  # of each candidate
     best = int(np.argmax(gains))
     return _CANDIDATE_WARP_STDS[best] if gains[best] > _MIN_DENSITY_GAIN else 0.0
@@ -135,6 +137,7 @@ def _compute_warp_gains(
     centered = (training_series - mean).reshape(n, -1)
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE_SHARE * singular_values[0]).sum()))
+    # (num_steps * n_columns, n_components)
     directions = directions[: min(latent_dim, rank, max(_DENSITY_COMPONENT_COUNTS))].T
     centers = centered @ directions
     points = (test_series - mean).reshape(len(test_series), -1) @ directions
@@ -145,6 +148,7 @@ def _compute_warp_gains(
         np.tile(training_series, (num_copies, 1, 1)),
         np.tile(lengths, num_copies),
     )
+    # all candidates have the same shifts of standard deviation 1, multiplied by their own
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:
@@ -161,16 +165,18 @@ def _compute_log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarra
     log_densities = []
     for num_dimensions in (min(count, points.shape[1]) for count in _DENSITY_COMPONENT_COUNTS):
         x, y = points[:, :num_dimensions], centers[:, :num_dimensions]
-        # squared distances of all points from all centers (n, m)
+        # squared distances of all points from all centers (n, m): x**2 + y**2 - 2 * x * y
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
         squares = np.maximum(squares - 2 * x @ y.T, 0.0)
+        # typical square of the distance to the nearest center, for one dimension
         nearest = np.median(squares.min(axis=1)) / num_dimensions
-        best = np.full(len(x), -np.inf)  # with the bandwidth of the largest mean
+        # log densities (n,) with the best bandwidth so far, which gives the largest mean
+        best = np.full(len(x), -np.inf)
         for bandwidth in np.maximum(_CANDIDATE_BANDWIDTHS * np.sqrt(nearest), 1e-12):
             # without the factor (2 pi)^(-d / 2), which cancels in differences of log densities
-            density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(y))
-            density -= num_dimensions * np.log(bandwidth)
-            if density.mean() > best.mean():
-                best = density
+            log_density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(y))
+            log_density -= num_dimensions * np.log(bandwidth)
+            if log_density.mean() > best.mean():
+                best = log_density
         log_densities.append(best / num_dimensions)
     return np.stack(log_densities)

@@ -32,8 +32,8 @@ Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
-# Options of a specification that only the default model supports. For other models, they must have
-# these values, which turn them off.
+# Options of a specification that only the default model supports. Other models need these values,
+# which turn the options off.
 _OPTIONS_WITHOUT_DEFAULT_MODEL = {
     "cell": "lstm",
     "decoder": "parallel",
@@ -66,7 +66,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     Examples
     --------
     >>> specification = Specification(
-    ...     "default", ["numeric"], [0], False, latent_dim=3, max_steps=5, units=8
+    ...     "default", ["numeric"], [0], observed_flags=False, latent_dim=3, max_steps=5, units=8
     ... )
     >>> build(specification).models.decoder.output_shape
     (None, 5, 1)
@@ -109,9 +109,9 @@ def default(
 
     The encoder is a stack of bidirectional LSTMs whose states are pooled over real steps (last,
     mean, maximum).  The decoder is a stack of LSTMs whose initial states are computed from the
-    code, and that read the code and the absolute position at every step.  A ``linear_path`` adds a
-    linear map between all steps and the code to each of them.  The map is zero until it is trained
-    or initialized with principal components.
+    code, and that read the code and the absolute position at every step.  A ``linear_path`` adds
+    two linear maps: from all steps to the code, and from the code to all steps.  They are zero
+    until they are trained or initialized with principal components.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def default(
     ((None, 4), (None, 7, 2))
     """
     columns = list(column_types), list(num_categories or [0] * len(column_types))
-    sizes = observed_flags, latent_dim, max_steps
-    return _build_default_models(Specification("default", *columns, *sizes, **options))
+    options |= {"observed_flags": observed_flags, "latent_dim": latent_dim, "max_steps": max_steps}
+    return _build_default_models(Specification("default", *columns, **options))
 
 
 def _build_default_models(specification: Specification) -> Models:
@@ -162,6 +162,7 @@ def _build_default_models(specification: Specification) -> Models:
 def _build_classic_models(specification: Specification) -> Models:
     """Build a classic model; raise a ParameterError if it does not support the data."""
     name = specification.architecture
+    # numeric columns have the link "identity", and binary ones "sigmoid"
     links = {COLUMN_TYPES[column].link for column in specification.column_types}
     if links - {"identity", "sigmoid"} or specification.observed_flags:
         raise ParameterError(
@@ -169,7 +170,7 @@ def _build_classic_models(specification: Specification) -> Models:
             "counts and missing values, and the data has some. Use "
             f"{argument(architecture='default')}, or make the columns numeric and fill the values."
         )
-    is_binary = links == {"sigmoid"}
+    is_binary = links == {"sigmoid"}  # all columns are binary
     make_models = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}
     models = make_models[name](
         steps=specification.max_steps,
@@ -211,6 +212,7 @@ def _build_custom_models(make_models: Callable[..., Any], specification: Specifi
             raise ParameterError(
                 f"the architecture's {name} must have width {expected}. Got {width}."
             )
+    # the loss of the autoencoder needs the types, which the user's own layers may not tell
     if any(specification.num_categories):
         columns = tuple(specification.column_types), tuple(specification.num_categories)
         models.autoencoder.columns = columns
@@ -222,7 +224,7 @@ def _to_loadable_json(model_role: str, model: keras.Model) -> str:
     cause, reason = None, "its copy has other weights."
     try:
         text = model.to_json()
-        with seeded(None):
+        with seeded(None):  # initializers need not draw numbers
             loaded = keras.models.model_from_json(text)
         if [v.shape for v in loaded.variables] == [v.shape for v in model.variables]:
             return text
@@ -248,7 +250,7 @@ def to_inference_network(network: Network) -> FittedNetwork:
 
 def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> Network:
     """Build a network from its specification and the arrays of ``Network.arrays``."""
-    with seeded(None):
+    with seeded(None):  # initializers need not draw numbers, because all weights are assigned
         network = build(specification)
     for i, variable in enumerate(network.variables):
         variable.assign(arrays[f"{i:04d}"])
@@ -275,7 +277,7 @@ def keras_models(network: Any) -> Network:
     # a `CurveNetwork` (a pretrained model) has no Keras models, but its network of one column has
     packed_network: Any = getattr(network, "curve_network", network)
     if packed_network.keras_network is None:
-        with seeded(None):
+        with seeded(None):  # initializers need not draw numbers, because the weights are copied
             keras_network = build_trainable_copy(packed_network)
         packed_network.share_weights(keras_network)
         return keras_network

@@ -25,7 +25,7 @@ _MAX_LOG_VARIANCE = 2.0
 
 
 def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
-    """Build the encoder, and the model of means and log-variances if it is variational."""
+    """Build the encoder and, if it is variational, the model of means and log-variances."""
     cell, patch = specification.cell, specification.patch
     num_categories, learned_dim = specification.num_categories, specification.learned_dim
     x = keras.Input((None, specification.num_channels), name="sequence")
@@ -64,7 +64,7 @@ def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Mode
     bias = Constant(_INITIAL_LOG_VARIANCE)
     initializers = {"kernel_initializer": Constant(), "bias_initializer": bias}
     log_variance = make_dense(learned_dim, name="log_variance", **initializers)(pooled)
-    # softplus gives a smooth minimum of the log-variance and its upper bound
+    # bound - softplus(bound - x) is a smooth minimum of the bound and x
     distance: Any = ops.softplus(_MAX_LOG_VARIANCE - log_variance)
     return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - distance], name="posterior")
 
@@ -90,6 +90,7 @@ class NestedDropout(BaseLayer):
         uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
         # a number from 1/2 to 1 gives no halving, from 1/4 to 1/2 one, from 1/8 to 1/4 two, and so
         # on
+        # (the bound 1e-6 avoids the logarithm of 0)
         num_halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
         num_dims = ops.ceil(self.learned_dim / 2.0**num_halvings)  # (batch, 1)
         index = ops.cast(ops.arange(code.shape[-1]), code.dtype)
@@ -127,7 +128,7 @@ class RealSteps(BaseLayer):
         return is_real if self.patch == 1 else is_real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
-        """Shape (batch, patches), bool."""
+        """Return the shape (batch, patches) and the dtype bool."""
         batch, steps = inputs.shape[:2]
         return keras.KerasTensor((batch, count_patches(steps, self.patch)), dtype="bool")
 
@@ -189,7 +190,7 @@ class FoldSteps(BaseLayer):
         return None if previous_mask is None else previous_mask[:, :: self.patch]
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape (batch, patches, patch * channels + 1)."""
+        """Return the shape (batch, patches, patch * channels + 1)."""
         batch, steps, channels = input_shape
         return (batch, count_patches(steps, self.patch), self.patch * channels + 1)
 
@@ -217,20 +218,24 @@ class StatePooling(BaseLayer):
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         is_real = ops.cast(mask, inputs.dtype)
-        # the number of real patches of a sequence, and the number up to and including each patch
-        lengths = ops.sum(is_real, axis=1, keepdims=True)  # (batch, 1)
+        # the number of real patches of a sequence, and the number up to and including each patch;
+        # without patches, each step is a patch
+        num_patches = ops.sum(is_real, axis=1, keepdims=True)  # (batch, 1)
         positions = ops.cumsum(is_real, axis=1)  # (batch, patches)
-        is_last = is_real * ops.cast(positions == lengths, inputs.dtype)
+        is_last = is_real * ops.cast(positions == num_patches, inputs.dtype)
         is_first = is_real * ops.cast(positions == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
         forward_end = ops.sum(forward * is_last[..., None], axis=1)
         backward_end = ops.sum(backward * is_first[..., None], axis=1)
-        mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
-        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # never a maximum
-        maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
+        mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(num_patches, 1.0)
+        masked = ops.where(
+            mask[..., None], inputs, ops.full_like(inputs, -1e9)
+        )  # never the maximum
+        maximum = ops.where(num_patches > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         pooled = [forward_end, backward_end, mean, maximum]
-        is_empty = ops.cast(lengths == 0, inputs.dtype)
+        is_empty = ops.cast(num_patches == 0, inputs.dtype)
+        lengths = num_patches
         if real_steps is not None:  # the features of the length are in steps, not in patches
             lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
@@ -238,7 +243,8 @@ class StatePooling(BaseLayer):
         return ops.concatenate(pooled + length_features, axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape (batch, 6 * units + 3)."""
+        """Return the shape (batch, 6 * units + 3)."""
+        # the width of the states is 2 * units
         return (input_shape[0], 3 * input_shape[-1] + 3)
 
 
@@ -246,7 +252,7 @@ class LinearMap(BaseLayer):
     """A linear map ``initial_map + change_factor * map_change``; only ``map_change`` is trained."""
 
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
-        """Create the weights."""
+        """Create the weights. Their names in files are start, unit, change and bias."""
         self.initial_map = self.add_untrained_weight("start", shape)
         # A factor below 1 makes the updates of any optimizer smaller. The initial map may have an
         # error of only a thousandth, and full updates of Adam would ruin it.
@@ -280,14 +286,14 @@ class LinearEncoding(LinearMap):
             self.offsets = self.add_untrained_weight("offsets", shape[:2])
 
     def call(self, inputs: Tensor, beside: Tensor, inputs_mask: Tensor = None) -> Any:
-        """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
+        """Encode inputs (batch, steps, channels), and add ``beside`` (batch, latent_dim) scaled."""
         if inputs_mask is None:
             inputs_mask = ops.ones(ops.shape(inputs)[:2], "bool")
         mask: Any = ops.cast(inputs_mask, inputs.dtype)
         lengths = ops.sum(mask, axis=1)
         inputs = (inputs * mask[..., None])[:, : self.num_steps]
         weights = (self.initial_map + self.change_factor * self.map_change)[: ops.shape(inputs)[1]]
-        axes: Any = ((1, 2), (0, 1))
+        axes: Any = ((1, 2), (0, 1))  # the sum is over steps and channels
         linear = ops.tensordot(inputs, weights, axes=axes) + self.bias
         if self.by_length:
             # longer sequences use the map of length ``num_steps``
@@ -297,7 +303,7 @@ class LinearEncoding(LinearMap):
         return linear + self.scale * beside
 
     def compute_output_shape(self, inputs_shape: Shape, beside_shape: Shape = None) -> Any:
-        """Shape (batch, latent_dim)."""
+        """Return the shape (batch, latent_dim)."""
         del beside_shape
         return (inputs_shape[0], self.latent_dim)
 
@@ -336,6 +342,7 @@ class PooledConvolutions(BaseLayer):
         mixed, convolutions = ops.matmul(inputs, self.channels), []
         for i, dilation in enumerate(DILATIONS):
             kernels = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
+            # with this padding, a kernel is centered at its step
             padding = dilation * (self.taps.shape[0] // 2)
             padded = ops.pad(mixed[..., kernels], ((0, 0), (padding, padding), (0, 0)))
             total: Any = self.bias[kernels]
@@ -343,8 +350,8 @@ class PooledConvolutions(BaseLayer):
                 shifted = padded[:, tap * dilation : tap * dilation + num_steps : self.stride]
                 total = total + shifted * self.taps[tap, kernels]
             convolutions.append(total)
-        convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, strides, kernels)
-        is_real = is_real[:, :: self.stride]
+        convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, positions, kernels)
+        is_real = is_real[:, :: self.stride]  # whether a kernel is centered at a real step
         count = ops.sum(is_real, axis=1)
         positive_sums = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
         maxima = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
@@ -352,7 +359,7 @@ class PooledConvolutions(BaseLayer):
         return ops.concatenate([positive_sums / ops.maximum(count, 1.0), maxima], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape (batch, 2 * kernels)."""
+        """Return the shape (batch, 2 * kernels)."""
         return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
 
@@ -396,5 +403,5 @@ class FixedMap(BaseLayer):
         return terms[:, 0]
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape (batch, size)."""
+        """Return the shape (batch, size)."""
         return (input_shape[0], self.size)

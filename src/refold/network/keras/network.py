@@ -44,20 +44,21 @@ class Network:
     models : Models
         Encoder, decoder and autoencoder.
     length : keras.Model
-        Codes to the location and log-scale of the length.
+        Model from codes to the location and the log-scale of the length.
     forecaster : keras.Model, optional
-        Codes and recent values to the steps after the sequences.
+        Model from codes and recent values to the steps after the sequences.
 
     Examples
     --------
     >>> from refold.models import Specification, build
     >>> columns = ["numeric"], [0]
-    >>> build(Specification("default", *columns, False, latent_dim=3, max_steps=5)).fixed_steps
+    >>> sizes = {"observed_flags": False, "latent_dim": 3, "max_steps": 5}
+    >>> build(Specification("default", *columns, **sizes)).fixed_steps
     """
 
-    # It has the same methods as `PackedNetwork`, so that a model can have either. `PackedNetwork`
-    # encodes 1.2 to 1.5 times as many sequences in a second, and starts without Keras
-    # (benchmarks/results/inference.md).
+    # `Network` has the same methods as `PackedNetwork`, so that a model can have either.
+    # `PackedNetwork` encodes 1.2 to 1.5 times as many sequences in a second, and starts without
+    # Keras (benchmarks/results/inference.md).
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class Network:
     def fixed_steps(self) -> int | None:
         """Number of steps that the encoder reads, or None if it reads any number."""
         # Padding changes the codes of an encoder that does not mask it. So such an encoder needs
-        # all sequences padded to the same number of steps, also if it could read any number.
+        # all sequences padded to the same number of steps, even if it could read any number.
         steps = self.models.encoder.inputs[0].shape[1]
         return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
@@ -99,6 +100,7 @@ class Network:
     def variables(self) -> list[keras.Variable]:
         """All variables once, in the order of their creation."""
         variables: dict[int, keras.Variable] = {}
+        # the weights of the other two models are those of the encoder and the decoder
         encoder, decoder, _, _, posterior = self.models
         for model in (encoder, decoder, self.length, posterior, self.forecaster):
             for variable in [] if model is None else model.variables:
@@ -155,6 +157,7 @@ class Network:
         for batch in self._split_into_batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]  # (n, steps)
+            # rows of the outputs of the real steps, in the order of the mask
             output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
             # the decoder skips padding, which is where the template is NaN
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
@@ -183,6 +186,7 @@ class Network:
         for batch in self._split_into_batches(np.ones(len(codes), np.int64), "lengths"):
             # the second output is a log-scale
             locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
+        # the default model could decode any length, so its bound is twice the longest of training
         return round_lengths(
             locations, self.max_decodable_steps or 2 * self.specification.max_steps
         )
@@ -205,6 +209,7 @@ class Network:
         if fixed_length is not None:
             padded_lengths = np.full(len(order), fixed_length)
         else:
+            # the shapes are multiples of the longest training length by powers of two
             usual_length = self.specification.max_steps
             steps = np.maximum(lengths[order], min(_MIN_PADDED_STEPS, usual_length))
             exponents = np.ceil(np.log2(steps / usual_length))
@@ -257,6 +262,6 @@ class _PaddedBatch(NamedTuple):
 
     def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
         """Run a model on the inputs of the sequences, each (n_sequences, ...)."""
-        # the last sequence is repeated up to the batch size
+        # the last sequence is repeated up to the batch size; the copies are left out of the result
         rows = np.minimum(np.arange(self.batch_size), len(self.indices) - 1)
         return predict(model, *(array[rows] for array in inputs))[: len(self.indices)]

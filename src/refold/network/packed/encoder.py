@@ -62,7 +62,7 @@ class PackedEncoder:
         if self._linear_weights is not None:
             linear = packed.linear_encode(values, offsets, *self._linear_weights)
             if self._length_maps is not None:
-                # as in `LinearEncoding`: longer sequences share the last map
+                # as in the layer `LinearEncoding`, longer sequences use the last map
                 maps, map_offsets = self._length_maps
                 lengths = np.minimum(lengths_from_offsets(offsets), len(maps) - 1)
                 centered = linear - map_offsets[lengths]
@@ -90,10 +90,10 @@ class PackedEncoder:
         hidden = encoded_steps
         if patch > 1:
             hidden, offsets = _fold_patches(encoded_steps, offsets, patch)
-        last_states = []
+        last_states = []  # only those of the last layer are pooled
         for layer in self._layers:
             units = layer[0].units
-            zeros = np.zeros((len(lengths), units), np.float32)
+            zeros = np.zeros((len(lengths), units), np.float32)  # the two initial states
             outputs = np.empty((len(hidden), 2 * units), np.float32)
             last_states = []  # of the forward and the backward direction
             for i, direction in enumerate(layer):
@@ -123,7 +123,8 @@ def _fold_patches(
     x: np.ndarray, offsets: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return patches (n_patches, patch * channels + 1) of steps x, and offsets of the patches."""
-    # As in `FoldSteps`, the last column is the share of the steps of a patch that are not padding.
+    # As in the layer `FoldSteps`, the last column of a patch is the share of its steps that are not
+    # padding.
     patch_offsets = compute_patch_offsets(offsets, patch_size)
     num_patches, num_channels = patch_offsets[-1], x.shape[1]
     padded = np.zeros((num_patches * patch_size, num_channels + 1), np.float32)
@@ -148,7 +149,7 @@ class RocketFeatures:
 
     @functools.cached_property
     def _convolutions(self) -> RandomConvolutions:
-        """Convolutions that the model stores, or else convolutions of the fixed seed."""
+        """Return the convolutions that the model stores, or else those of the fixed seed."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
