@@ -116,7 +116,7 @@ class SearchFeatures:
 
         ``channel_counts`` has the number of channels of each column.
         """
-        # a kernel is 8 dilations long, so the kernel with the largest dilation covers all steps
+        # a kernel is 8 dilations long, and with the largest dilation, this is the longest sequence
         max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
@@ -384,7 +384,7 @@ def _fit_principal_axes(features: np.ndarray, num_axes: int) -> np.ndarray:
     eigenvalues, vectors = eigenvalues[::-1][:num_axes], vectors[:, ::-1][:, :num_axes]
     is_nonzero = eigenvalues > 1e-9 * max(eigenvalues[0], 1e-12)  # smaller ones are rounding errors
     eigenvalues, vectors = eigenvalues[is_nonzero], vectors[:, is_nonzero]
-    if is_wide:  # from eigenvectors of the product of rows to those of the product of features
+    if is_wide:  # these are eigenvectors of rows, and they become eigenvectors of features
         vectors = features.T @ vectors / np.sqrt(eigenvalues)
     # the largest entry of each axis is positive, because the sign of an eigenvector is arbitrary
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)

@@ -618,9 +618,9 @@ def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
 
 def negative_elbo(mean_error: float, kl_per_value: float, kl_factor: float) -> float:
     """Return a loss that rises with the negative ELBO, and is the error at zero divergence."""
-    # The loss is error * exp(kl_factor * kl_per_value), because N / 2 times the logarithm of this
-    # product is the negative ELBO. It is written as error + error * (exp(...) - 1), and the second
-    # error has a lower bound. So the divergence counts even if the error is 0.
+    # The loss is error * exp(kl_factor * kl_per_value). For squared errors, the negative ELBO is
+    # N / 2 times the logarithm of this product. It is written as error + error * (exp(...) - 1),
+    # and the second error has a lower bound. So the divergence counts even if the error is 0.
     return mean_error + max(mean_error, _MIN_MEAN_ERROR) * math.expm1(
         min(kl_factor * kl_per_value, _MAX_LOSS_EXPONENT)
     )
