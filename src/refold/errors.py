@@ -51,7 +51,7 @@ class Message(str):
 
     def __new__(cls, text: str) -> Self:
         """Make a message from marked text, or from another message."""
-        marked = getattr(text, "marked", str(text))
+        marked = getattr(text, "marked", str(text))  # only a message has the attribute
         message = super().__new__(cls, _ARGUMENT_PATTERN.sub(r"\1", marked))
         message.marked = marked
         return message
@@ -70,6 +70,7 @@ class Message(str):
 
     def spell_for_command_line(self, spell_option: Callable[[str], str]) -> str:
         """Return the text with options; `spell_option` makes ``--units 8`` of ``units=8``."""
+        # group 2 is the spelling on the command line, if it was given
         return _ARGUMENT_PATTERN.sub(lambda match: match[2] or spell_option(match[1]), self.marked)
 
 

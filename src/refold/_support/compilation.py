@@ -13,7 +13,7 @@ import jax
 import keras
 import platformdirs
 
-# The cache is broken in versions of JAX from the first version here to before the second. On a CPU,
+# The cache is broken from the first version of JAX here on. It works from the second. On a CPU,
 # every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE_VERSIONS = (0, 8, 2), (0, 10, 2)
 # With an empty text as its value, this option disables YNNPACK, a library that recent versions of
@@ -68,7 +68,8 @@ def enable_compilation_cache() -> None:
     if _BROKEN_CACHE_VERSIONS[0] <= jax.__version_info__ < _BROKEN_CACHE_VERSIONS[1]:
         return
     # Several machines with different CPUs may share a home folder, and compiled code needs the type
-    # and the instruction set of its CPU. So the name of the folder is a hash of both.
+    # and the instruction set of its CPU. So the name of the folder is a hash of these, and of the
+    # number of cores.
     properties = [platform.machine(), platform.processor(), str(os.cpu_count())]
     with contextlib.suppress(OSError):  # only Linux has this file
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

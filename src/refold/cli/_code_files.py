@@ -9,7 +9,7 @@
 
 The column of ids may have another name, as in the data. If a model cuts series into windows, a
 row has the id of the series, and the steps of its window in ``_WINDOW_COLUMNS``. If the data have
-times, a row has ``_TIME_COLUMNS``, too, and for a window also ``end_time``.
+times, a row also has ``_TIME_COLUMNS``, and the row of a window has ``end_time``, too.
 """
 
 import csv
@@ -137,9 +137,10 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
     try:
         yield
     except _READ_ERRORS as error:
-        if isinstance(error, RefoldError):  # such an error about data is a ValueError, too
+        if isinstance(error, RefoldError):  # many errors of Refold are a ValueError, too
             problem = error.message.marked  # Python arguments are marked, to be spelled as options
         else:
+            # an error without a text is that of a file that ends too early
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
             problem = f"It is not a .{format_name} file of codes ({reason})."
         problem = problem if file_name in problem else f"{file_name!r}: {problem}"
@@ -158,6 +159,7 @@ def _read_code_table(path: Path, format_name: str) -> pa.Table:
                     f"{str(path)!r}, {row_name(row)}: expected an object such as "
                     f'{{"id": 3, "code": [0.1, -2.5]}}. Got {json.dumps(record)[:40]}.'
                 )
+        # the keys of all records, in the order of their first appearance
         keys = dict.fromkeys(key for record in records for key in record)
         return pa.table({key: [record.get(key) for record in records] for key in keys})
     with path.open("rb") as stream:
@@ -191,7 +193,7 @@ def _read_code_csv(stream: IO[bytes]) -> pa.Table:
     table = pyarrow.csv.read_csv(stream, convert_options=options)
     columns = {name: integers_from_text_if_exact(table.column(name)) for name in text_types}
     columns |= {name: table.column(name) for name in _TIME_COLUMNS if name in names}
-    # in the order of the latent dimensions: code10 comes after code9
+    # all other columns hold codes, in the order of the latent dimensions: code10 is after code9
     code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))
     values = [table.column(name).cast(pa.float32()).to_numpy() for name in code_columns]
     columns["code"] = vectors_to_arrow(np.column_stack(values))
@@ -207,7 +209,7 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
     """Return the expected name if a file has this column, and else the most likely id column."""
     other_names = [name for name in column_names if name not in ("code", *POSITION_COLUMNS)]
     if expected_name in other_names:
-        return str(expected_name)
+        return str(expected_name)  # the type checker needs `str`: the name is not None here
     # without a column `id`, a single other column holds the ids
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
 
@@ -217,6 +219,7 @@ def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) 
     sequences = windows.sequences
     if sequences.times is None:
         return windows.to_table(id_column) if has_windows else None
+    # the table has ids, windows, and the times of the first and last step; the gaps are added to it
     table = windows.to_table(id_column)
     # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
     gaps = [compute_median_gaps(block.times, block.offsets) for block in sequences.blocks()]

@@ -138,7 +138,8 @@ class ReadOptions:
                 labels=ignored_columns,
                 as_series=is_one_series or (model is not None and model.window is not None),
             )
-            if sequences.is_mapped:  # then each block of data is large, and is freed after its use
+            if sequences.is_mapped:
+                # from here on, each large block that is freed returns its memory to the system
                 return_freed_memory()
             yield sequences
 
@@ -155,9 +156,9 @@ class ReadOptions:
         label_columns = label_columns or []
         if label_columns:
             outputs.check_no_streams("--label", file_name, label_file)
-        file_options: dict[str, Any] = {"path": label_file}
-        # labels in the file of the sequences are no features; columns of another file may share a
-        # name with a feature, so they are not ignored here
+        file_options: dict[str, Any] = {"path": label_file}  # of the file with the labels
+        # Label columns in the file of the sequences are no features, so they are ignored. A label
+        # column of another file may have the name of a feature, which is not ignored.
         ignored_columns: Sequence[str] = ()
         if label_file is None:
             format_name = self._get_format_option(file_name, command_files)
@@ -173,8 +174,8 @@ class ReadOptions:
             for name in label_columns:
                 arguments = {**file_options, "label": name, "sequences": sequences}
                 if self.id is None and id_name is not None:
-                    # SchemaError: the label file has no column of this name, and the call below
-                    # finds its id column
+                    # The id column of the labels likely has the same name. If there is no column of
+                    # this name, this is a SchemaError, and the call below finds the id column.
                     with contextlib.suppress(SchemaError):
                         labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
                 if name not in labels:
@@ -182,7 +183,7 @@ class ReadOptions:
             yield sequences, labels
 
     def _get_format_option(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
-        """Return ``--format``, or None if this option is about standard input, not this file."""
+        """Return ``--format``, or None if it is the format of standard input, not of this file."""
         has_known_suffix = outputs.find_format_name_or_none(file_name) in refold.sequences.FORMATS
         if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:
             return None

@@ -132,10 +132,11 @@ def reconstruct(
     model = load_model(model_file, latent_steps=latent_steps)
     sequences = read_options.read_sequences(model, data_file, files)
     model = model.adapt(sequences)
+    # the columns of ids and times are named as in the data
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
-    # Each reconstruction has the times of its sequence from step 0 on. If it is longer than the
-    # sequence, its further times follow at the median gap.
+    # Each reconstruction has the times of its sequence from step 0 on: the array has a 0 for each
+    # sequence. If the reconstruction is longer, further times follow at the median gap.
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 

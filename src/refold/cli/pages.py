@@ -152,11 +152,12 @@ def explore(
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
     sequences = windows.sequences
+    # `windows.lengths` has one length for each series
     noun = "sequences" if model.window is None else f"windows of {len(windows.lengths)} series"
     # each window has the label of its series
     labels = {name: values[windows.series] for name, values in labels.items()}
     if code_file is not None:
-        codes, ids, _ = read_codes(code_file, None, model)
+        codes, ids, _ = read_codes(code_file, format_name=None, model=model)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             problem = f"{code_file} does not hold the codes of {data_file}: the ids differ."
             raise ParameterError(f"{problem} Encode {data_file} again.")
@@ -247,6 +248,7 @@ def demo(
         test_sequences: "refold.Sequences",
         **texts_and_labels: Any,  # further arguments of `section`
     ) -> None:
+        """Fit a model, write its files, and add its section to the page."""
         title = texts_and_labels["title"]
         if not quiet:
             outputs.log(f"{title}: {latent_dim} latent dimensions")
@@ -311,10 +313,10 @@ def demo(
     )
     rows = []
     for result in (page_section.result for page_section in sections):
-        score = result.scores[0]
-        error_texts = score.text(score.value), score.text(score.pca)
+        score = result.scores[0]  # the main score
+        score_texts = score.text(score.value), score.text(score.pca)
         counts = f"{result.num_sequences:,}", str(result.code_size)
-        rows.append((result.name, *counts, *error_texts, f"{result.seconds:.1f}"))
+        rows.append((result.name, *counts, *score_texts, f"{result.seconds:.1f}"))
     headings = ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds")
     outputs.print_table(headings, rows)
     if not quiet:

@@ -88,9 +88,9 @@ class Atlas:
     codes : array of float32 of shape (n_sequences, width of the code)
         Codes of the sequences.
     places : array of float32 of shape (n_sequences, 2)
-        Places on the map.
+        Places on the map of principal components.
     projection : PcaMap
-        The map: from codes to places and back.
+        The map of principal components, which turns codes into places, and places into codes.
     fields : list of ColorField
         What the map can be colored by.
 
@@ -141,6 +141,7 @@ class Atlas:
         self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
+            # `windows.lengths` has one length for each series
             noun = f"values of {name!r}"
             check_counts_match(len(values), noun, len(windows.lengths), "sequences")
             if model.window is not None:  # each window has the value of its series
@@ -187,10 +188,11 @@ class Atlas:
         return p_values
 
     def _measure_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
-        """Return the squared difference of the sequences that each pair of codes decodes to."""
+        """Return how much the decoded sequences of two codes differ, squared, for n pairs (n,)."""
         model = self.model
         lengths = model.predict_lengths(codes).astype(float)
         changed_lengths = model.predict_lengths(changed_codes).astype(float)
+        # at least one step, because all lengths may be equal
         length_std = max(1.0, float(self.sequences.lengths.std()))
         length_difference = (_LENGTH_WEIGHT * (changed_lengths - lengths) / length_std) ** 2
         # both are decoded at the same lengths, because values are compared step by step
@@ -225,7 +227,7 @@ class Atlas:
                 "low": low,
                 "high": high,
                 "mean": self.projection.mean,
-                # of a change of each dimension by one standard deviation, on the decoded sequence
+                # how much one standard deviation of each dimension changes the decoded sequence
                 "effect": self.projection.weights * np.maximum(self.codes.std(axis=0), 1e-9),
             },
             # the axis of a picture has at least this many steps, so that pictures are comparable
@@ -252,7 +254,8 @@ class Atlas:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
         answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
-        # one more, because the nearest sequence is usually the sequence itself
+        # one more than the page shows, because the nearest sequence is usually the sequence itself;
+        # the hits are the indices and the distances of neighbors
         hits = self.weighted_codes.find_nearest_codes(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
         neighbors = [
             {
@@ -277,7 +280,7 @@ class Atlas:
             )
 
     def find(self, prefix: str) -> list[dict[str, Any]]:
-        """Return the sequences whose ids begin with a prefix; an id that is equal comes first."""
+        """Return sequences whose ids begin with a prefix: an equal id first, then shorter ids."""
         start = prefix.lower()
         ids = enumerate(map(str, self.sequences.ids.tolist()))
         matches = [(row, id_text) for row, id_text in ids if id_text.lower().startswith(start)]
@@ -287,8 +290,9 @@ class Atlas:
     def compare(
         self, sequences: Sequences, codes: np.ndarray, map_name: str = "pca"
     ) -> list[dict[str, Any]]:
-        """Return values, reconstruction from the code, errors and place of each sequence."""
+        """Return an answer for each sequence: values, reconstruction, errors, place and so on."""
         reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
+        # (n_steps, n_columns), of the steps of all sequences
         value_errors = compute_value_errors(sequences, reconstructed, self.model.error_scaler)
         sequence_errors = mean_errors_by_sequence(value_errors, sequences)
         num_observed = (~np.isnan(value_errors)).sum(axis=1)
@@ -300,6 +304,7 @@ class Atlas:
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
             errors = value_errors[begin:end]  # (n_steps, n_columns)
+            # the largest errors, as shares of the sum of all errors of the sequence
             largest = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
             reasons = [
                 {
@@ -348,8 +353,9 @@ class Atlas:
         code : array of shape (width of the code,), optional
             Code, instead of a place.
         row : int, optional
-            Sequence whose other principal components the code has. By default they are at their
-            mean.
+            Index of a sequence, for a place on the map of PCA. The place sets two principal
+            components of the code. The other components are those of this sequence, or by default
+            their means.
         on : {"pca", "umap"}
             Map of the place. A place on a UMAP map decodes to a mean of the codes near it.
 
@@ -406,7 +412,7 @@ class Atlas:
         return field
 
     def _make_cluster_field(self, num_clusters: int | None) -> ColorField:
-        """Return the field of clusters, which are found when it is needed."""
+        """Return the field of clusters. They are found when the page first needs the field."""
         vectors = self.weighted_codes.vectors
         return make_cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
@@ -433,7 +439,7 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     values = sequences.values[:, column_index]
     sample = values[:: max(1, len(values) // _MAX_AXIS_VALUES)]
     sample = sample[~np.isnan(sample)]
-    if not len(sample):
+    if not len(sample):  # no value is observed
         return [0.0, 1.0]
     low, high = np.quantile(sample, _RANGE_QUANTILES).tolist()
     return [low, high] if high > low else [low - 0.5, high + 0.5]
@@ -444,7 +450,7 @@ def _check_coordinates(coordinates: ArrayLike | None, count: int, key: str) -> n
     try:
         array = np.asarray(coordinates, dtype=float)
     except (TypeError, ValueError):
-        array = np.zeros(0)
+        array = np.zeros(0)  # refused below, because of its shape
     # the comparison is false for NaN
     if array.shape != (count,) or not (np.abs(array) <= _MAX_COORDINATE).all():
         raise ParameterError(f"{key!r} must be a list of {count} finite numbers.")

@@ -1,4 +1,7 @@
-"""NumPy files: an ``.npz`` file holds all but times, an ``.npy`` file one array padded with NaN.
+"""NumPy files: an ``.npz`` file holds all but times, an ``.npy`` file holds one padded array.
+
+The shape of an array is (n, T, F), for n sequences, T steps and F features. In an ``.npy`` file,
+shorter sequences are padded with NaN.
 
 A pickle is never loaded, because it can run any code.
 """
@@ -44,7 +47,7 @@ def read_npz(
         except (ValueError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{file_name} does not hold sequences: {reason}") from error
-    # an array with one axis holds the lengths, or with `as_series`, a single series
+    # an array with one axis holds the lengths or, with `as_series`, a single series
     min_axes = 1 if as_series and len(arrays) == 1 else 2
     data_keys = [key for key, array in arrays.items() if min_axes <= np.ndim(array) <= 3]
     if len(data_keys) != 1 or set(arrays) - {data_keys[0], "lengths"}:
@@ -62,7 +65,7 @@ def read_npz(
 
 
 def to_npy_bytes(sequences: Sequences) -> bytes:
-    """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN."""
+    """Return an ``.npy`` array (n, T, F), or (n, T) for the layout of series, padded with NaN."""
     check_numbers_only(sequences, "an .npy")
     nonempty = sequences[sequences.lengths > 0]
     last_steps = nonempty.values[nonempty.offsets[1:] - 1]  # (num_nonempty, num_features)

@@ -88,9 +88,10 @@ def cut_into_windows(
     series: Sequences,
     window: int | None,  # number of steps of a window; None makes each series one window
     step: int | None,  # number of steps from the start of a window to the next
-    # A series is cut only if its code loses a larger share of the variance; None cuts all.
+    # A series is cut only if the code of the whole series would lose a larger share of its
+    # variance; None cuts all series.
     max_lost_variance: float | None = None,
-    curve_dim: int = 0,  # number of learned dimensions of this code, if the model is pretrained
+    curve_dim: int = 0,  # number of learned dimensions of the code, if the model is pretrained
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
@@ -134,9 +135,9 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
     """Return the number of steps of latent optimization; refuse steps if the model allows none."""
     check("latent_steps", latent_steps, or_auto(integer_rule(0)))
     required = {"cell": "lstm", "architecture": "default", "variational": False}
-    options = {name: getattr(specification, name) for name in required}
-    if latent_steps and options != required:
-        texts = [argument(**{name: value}) for name, value in options.items()]
+    actual = {name: getattr(specification, name) for name in required}
+    if latent_steps and actual != required:
+        texts = [argument(**{name: value}) for name, value in actual.items()]
         raise ParameterError(
             f"{argument(latent_steps=latent_steps)} needs LSTMs, and the default architecture that "
             f"is not variational. Got {', '.join(texts)}. Use 0."
@@ -164,6 +165,7 @@ def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence
     remedy = f"ask for at most {max_steps} steps with {argument('lengths=')}"
     if noun == "sequence":
         remedy = f"on windows of them, with {argument(window=max_steps)}"
+    # of a single length, the message gives the length; of several, the largest
     verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
         f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING_TEXT}: {up_to}"
@@ -215,7 +217,7 @@ def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
     num_zeros = ((values == 0) & ~is_outlier).sum(axis=0)
     lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
     highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # a distance that overflows becomes inf
         distance = np.maximum(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
         distance = distance / error_scaler.scale_
     num_outliers = is_outlier.sum(axis=0)
@@ -257,7 +259,7 @@ _MAX_STD_OF_CHANCE_MATCHES = 3.0
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
     num_matches, num_compared = _count_training_matches(normal_sequences, training_hashes)
-    if 0 < num_matches == num_compared:
+    if 0 < num_matches == num_compared:  # all sequences match, and there is at least one
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
@@ -273,8 +275,8 @@ def describe_overlap_with_training(
     num_matches, num_compared = _count_training_matches(sequences, training_hashes)
     if training_hashes is None or not num_matches:
         return None
-    # If the model stores only some fingerprints, only a part of the sequences can be compared. The
-    # counts are then too small, so the message gives the share in this part.
+    # The message gives the share of matches if the model stores only some fingerprints. Only a part
+    # of the sequences can be compared then, so the counts are too small. Else it gives the counts.
     share, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
     if len(training_hashes) < MAX_STORED_FINGERPRINTS:
         share, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
@@ -293,7 +295,8 @@ def _count_training_matches(
     if training_hashes is None or not len(training_hashes):
         return 0, 0
     hashes = fingerprints(sequences)[sequences.lengths > 0]  # all empty sequences are equal
-    if len(training_hashes) == MAX_STORED_FINGERPRINTS:  # larger fingerprints were not stored
+    if len(training_hashes) == MAX_STORED_FINGERPRINTS:
+        # larger fingerprints than the last one, which is the largest, were not stored
         hashes = hashes[hashes <= training_hashes[-1]]
     num_matches, num_compared = int(np.isin(hashes, training_hashes).sum()), len(hashes)
     # The probability that a new sequence equals a training sequence by chance is estimated by the

@@ -35,7 +35,7 @@ class Mixture:
 
     def draw(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, width) of float32."""
-        rng = np.random.RandomState(seed % 2**32)  # takes no larger seeds
+        rng = np.random.RandomState(seed % 2**32)  # `RandomState` takes no larger seeds
         counts = rng.multinomial(n, self.weights)
         drawn = [
             rng.standard_normal((count, len(mean))) @ root + mean
@@ -47,8 +47,8 @@ class Mixture:
 
     @functools.cached_property
     def _covariance_roots(self) -> np.ndarray:
-        # (n_components, width, width): ``root.T @ root`` is a covariance. The roots are cached,
-        # because they take seconds on busy cores, and a service draws at each request.
+        # (n_components, width, width): matrices whose ``root.T @ root`` is a covariance. They are
+        # cached, because they take seconds on busy cores, and a service draws at each request.
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
         return np.sqrt(variances)[..., None] * axes
@@ -113,7 +113,7 @@ class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    # (n_steps,), mean error of each step; of very many steps, only evenly spaced ones in this order
+    # (n_steps,), mean error of each step; of very many sorted errors, only evenly spaced ones
     step_scores: np.ndarray
     # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers
@@ -169,7 +169,7 @@ class History:
         losses = [loss for loss in self.epochs.get("val_loss", ()) if loss is not None]
         if not losses:
             return None
-        # at index 0, so that the index of a loss is the number of its epoch
+        # the initial loss is at index 0, so that the index of a loss is the number of its epoch
         losses.insert(0, np.inf if self.initial_loss is None else self.initial_loss)
         epoch = 0 if self.keeps_initial_weights else int(np.argmin(losses))
         return epoch, losses[epoch]

@@ -1,4 +1,4 @@
-"""The figures of `refold.plots`. Each checks its arguments, and draws a chart or lines."""
+"""The figures of `refold.plots`. Each function checks its arguments, and draws on axes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -42,7 +42,7 @@ from refold.plots._matplotlib import (
 from refold.plots.charts import ACCENT_COLOR, CONTRAST_COLOR, MUTED_COLOR, NumericOrCategorical
 from refold.sequences import Column, ColumnTypes, Schema, Sequences, as_sequences
 
-# Largest number of sequences side by side in a new figure. More need another row.
+# Largest number of sequences side by side in a new figure. More sequences need another row.
 MAX_GRID_COLUMNS = 3
 # Number of steps that are drawn before a forecast, for each step of the forecast.
 HISTORY_STEPS_PER_FORECAST_STEP = 5
@@ -111,8 +111,9 @@ def error_by_feature(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['height', 'speed']
     """
-    check_input_type("errors", errors, "a mapping of methods to errors", "items")
-    check_input_type("names", names, "a list of names of features", "__len__")
+    check_input_type("errors", errors, "a mapping of methods to errors", attribute="items")
+    check_input_type("names", names, "a list of names of features", attribute="__len__")
+    # each method has an error for each feature
     check_not_empty(len(errors) * len(names), "error", "to draw")
     for method, values in errors.items():
         num_errors = len(check_array("errors", values, ("n_features",)))
@@ -143,11 +144,11 @@ def error_by_position(
     >>> error_by_position({"Refold": errors}, column_type="categorical").get_xlabel()
     'step'
     """
-    check_input_type("groups", groups, "a mapping of methods to GroupErrors", "items")
+    expected = "a mapping of methods to GroupErrors"
+    check_input_type("groups", groups, expected, attribute="items")
     check_not_empty(len(groups), "method", "to draw errors of")
     for errors in groups.values():
-        # `first` is an attribute of GroupErrors
-        check_input_type("groups", errors, "a mapping of methods to GroupErrors", "first")
+        check_input_type("groups", errors, expected, attribute="first")
     first_steps = next(iter(groups.values())).first.tolist()
     for method, errors in groups.items():
         if errors.first.tolist() != first_steps:
@@ -171,7 +172,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     >>> error_by_size(curve).get_ylabel()
     'held-out error (NMSE)'
     """
-    check_input_type("curve", curve, "the output of refold.error_curve", "sizes")
+    check_input_type("curve", curve, "the output of refold.error_curve", attribute="sizes")
     check_not_empty(len(curve.sizes), "size", "to draw")
     ax = draw(charts.code_size_chart(curve), ax)
     ax.set_xscale("log", base=2)
@@ -236,8 +237,9 @@ def code_plane(
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     variances = singular_values**2
     shares = variances / max(float(variances.sum()), np.finfo(float).tiny)
+    # a single code has a single direction, so a share of 0 and a direction of zeros are added
     directions, shares = directions[:2], [*shares, 0.0][:2]
-    if len(directions) < 2:  # a single code has a single direction
+    if len(directions) < 2:
         directions = np.vstack([directions, np.zeros_like(directions)])
     # the sign of a direction is arbitrary: its largest entry becomes positive
     signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
@@ -262,12 +264,13 @@ def code_map(
     codes : array of shape (n_sequences, latent_dim)
         Output of ``transform``.
     labels : sequence of shape (n_sequences,), optional
-        Colors of the points: with a legend, or with a color bar for more than ten distinct
-        numbers. Of more than ten other labels, the rarest are gray. The legend is in the order of
-        a Categorical of pandas, or sorted by numbers and names.
+        Label of each code, which gives its point a color. There is a legend or, for more than
+        ten distinct numbers, a color bar. Of more than ten other labels, the rarest are gray. The
+        legend has the order of a Categorical of pandas. Other labels are sorted: numbers first,
+        then names.
     annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
-        Text beside the points, one per point or by index. Texts do not cover each other; one
-        without room is left out.
+        Texts beside the points: one per point, or by the index of the point. Texts do not cover
+        each other. A text is left out if there is no room for it.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     label_name : str, optional
@@ -298,6 +301,7 @@ def code_map(
     options = {"label_name": label_name or "", "label_order": charts.get_category_order(labels)}
     chart = charts.code_scatter_chart(points, axis_names, labels, **options)
     ax = draw(chart, ax, figsize=(6.0, 4.6))
+    # a circle marks each annotated point
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
     for i in annotations:
         ax.plot(*points[i], "o", color=MUTED_COLOR, **circle)
@@ -327,8 +331,8 @@ def latent_dimensions(
         Axes to draw on; by default of a new figure.
     rocket_dim, length_dim, latent_dim : int
         ``rocket_dim_``, ``length_dim_`` and ``latent_dim_`` of the estimator. The last
-        ``rocket_dim`` of the ``latent_dim`` dimensions have their own color, and so has the one
-        before them if it holds the length.
+        ``rocket_dim`` of the ``latent_dim`` dimensions have a color of their own. So have the
+        ``length_dim`` dimensions before them, which hold the length.
 
     Examples
     --------
@@ -336,7 +340,8 @@ def latent_dimensions(
     >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
-    check_input_type("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
+    expected = "the output of refold.diagnosis.latent_dimensions"
+    check_input_type("found", found, expected, attribute="total")
     chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
@@ -381,7 +386,7 @@ def sweep(
         # (n_values, n_common_steps, n_numeric_columns)
         values = decoded.values[rows][:, :, numeric].astype(float)
         std_at_step = values.std(axis=0).mean(axis=0)
-        std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)
+        std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)  # not 0, because it divides
         column = int(numeric[np.argmax(std_at_step / std_of_all)])
     return draw(charts.sweep_lines(decoded, column, standard_deviations), ax, figsize=(6.0, 3.0))
 
@@ -398,13 +403,13 @@ def reconstructions(
     titles: Sequence[str] | None = None,
     names: tuple[str, str] = ("original", "reconstruction"),
 ) -> list[Axes]:
-    """Draw sequences and their reconstructions, one pair on each axes.
+    """Draw each sequence and its reconstruction on axes of their own.
 
-    Numeric columns are lines, with the reconstruction dashed. Columns of different scales have
-    panels of their own, at most four, with the four columns of largest variance in each; other
-    columns are not drawn. If no column is numeric, runs of categories are colored strips, with
-    wrong steps underlined, and binary columns and characters are shades, with the original above
-    and the wrong entries of the reconstruction framed.
+    Numeric columns are lines, with the reconstruction dashed. Columns of different scales are in
+    different panels. There are at most four panels. Each panel has at most four columns, those of
+    largest variance; other columns are not drawn. If no column is numeric, runs of categories are
+    colored strips, with wrong steps underlined. Binary columns and characters are then shades, with
+    the original above, and with frames around the wrong entries of the reconstruction.
 
     Parameters
     ----------
@@ -456,17 +461,20 @@ def reconstructions(
         for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
+        # below the last panel of the sequence
         panel.set_xlabel(_describe_drawn_columns(groups, schema), fontsize="x-small")
     if "wrong" in legend:
         legend["wrong"] = legend.pop("wrong")  # last, because all columns have it
     if legend:
         add_legend_beside(legend_target, legend)
+    # A second legend, beside the titles, tells originals from reconstructions.
     handles: list[Any] = [Patch(color=ACCENT_COLOR), Patch(color=CONTRAST_COLOR)]
     if schema.numeric.any():
         styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])
         handles = [Line2D([], [], color="gray", **style) for style in styles]
     elif all(charts.is_drawn_as_strip(schema.columns[columns[0]], schema) for columns in groups):
         handles = []  # rows of strips have names at the axis
+    # not strict, because there may be no handles
     add_titles(axes, titles, dict(zip(names, handles, strict=False)))
     return list(axes)
 
@@ -483,6 +491,7 @@ def _draw_pair(
     schema, column = all_originals.schema, all_originals.schema.columns[columns[0]]
     if column.column_type.is_number:
         colors = charts.choose_column_colors(column_groups)
+        # the second argument with columns has the visible ones: all
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
         draw(chart, ax, shows_legend=False).set_xlabel("")
         return _label_lines(ax, schema, columns, colors)
@@ -491,7 +500,8 @@ def _draw_pair(
         values, back = (sequence.values[:, columns[0]] for sequence in (before, after))
         back, is_wrong = charts.pad_and_mark_wrong(values, back)
         observed = all_originals.values[:, columns[0]]
-        legend = _draw_runs(ax, [(name, values), (after_name, back)], column, observed, [is_wrong])
+        rows = [(name, values), (after_name, back)]
+        legend = _draw_runs(ax, rows, column, observed, wrong_masks=[is_wrong])
     else:
         num_steps = int(max(all_originals.lengths.max(), len(after.values)))
         shades, decoded_shades = (charts.compute_shades(x, columns) for x in (before, after))
@@ -529,7 +539,8 @@ def _draw_runs(
     draw(chart, ax, shows_legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
-    # all categories are in the legend, so that it is the same for all sequences
+    # All categories are in the legend, so that it is the same for all sequences. The entries
+    # "others" and "wrong", which are no categories, are there only if they are drawn.
     legend_marks = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
     return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
@@ -537,7 +548,7 @@ def _draw_runs(
 def _describe_drawn_columns(
     column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
 ) -> str:
-    """Return the separator and, such as, "4 of 9 columns"; empty if all columns are drawn."""
+    """Return the separator and a text such as "4 of 9 columns"; empty if all are drawn."""
     num_drawn = sum(map(len, column_groups))
     if num_drawn == schema.num_columns:
         return ""
@@ -549,17 +560,18 @@ def anomalies(
 ) -> Axes:
     """Draw a sequence, and shade the steps whose p-value is at most ``alpha``.
 
-    Numeric columns of different scales have panels of their own, at most four, with the four
-    columns of largest variance in each. If no column is numeric, runs of categories are strips.
+    Numeric columns of different scales are in different panels. There are at most four panels, each
+    with at most four columns, those of largest variance. If no column is numeric, runs of
+    categories are strips.
 
     Parameters
     ----------
     series : Sequences, list or array
         One sequence, as ``[x]`` or `Sequences` of length 1.
     p_values : array of shape (n_steps,)
-        One per step, from ``detect`` or `Windows.merge`.
+        One p-value per step, from ``detect`` or `Windows.merge`.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure. Several panels divide them, from the top.
+        Axes to draw on; by default of a new figure. Several panels divide the axes, from the top.
     alpha : float, default=0.01
         Largest p-value of a shaded step.
 
@@ -598,8 +610,8 @@ def anomalies(
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
-    title += _describe_drawn_columns(groups, schema, "  ·  ")
-    return _finish_panels(panels, title, 0, len(p_values))
+    title += _describe_drawn_columns(groups, schema, separator="  ·  ")
+    return _finish_panels(panels, title, first_step=0, end_step=len(p_values))
 
 
 def forecast(
@@ -613,8 +625,8 @@ def forecast(
     """Draw a sequence and its forecast, with the bounds as a band.
 
     The last part of the sequence is drawn: five times as many steps as the forecast has, and at
-    least 50. Columns of different scales have panels of their own, at most four, with the four
-    columns of largest variance in each.
+    least 50. Columns of different scales are in different panels. There are at most four panels,
+    each with at most four columns, those of largest variance.
 
     Parameters
     ----------
@@ -623,7 +635,7 @@ def forecast(
     ahead : Forecast
         Output of ``SequenceAutoencoder.forecast``.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure. Several panels divide them, from the top.
+        Axes to draw on; by default of a new figure. Several panels divide the axes, from the top.
     truth : Sequences, list or array, optional
         True values of the forecast steps, if they are known: one sequence for each of ``series``.
     index : int, default=0
@@ -636,7 +648,7 @@ def forecast(
     >>> len(forecast(waves, ahead, index=1).get_lines())
     3
     """
-    check_input_type("ahead", ahead, "a Forecast, the output of forecast", "sequences")
+    check_input_type("ahead", ahead, "a Forecast, the output of forecast", attribute="sequences")
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     true_future = None if truth is None else as_sequences(truth).align(schema)
@@ -680,7 +692,7 @@ def forecast(
             add_legend_beside(panel, legend)
     bounds_note = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
     title = f"{ahead.ids[index]}{bounds_note}" + _describe_drawn_columns(groups, schema, "  ·  ")
-    return _finish_panels(panels, title, first, num_past + num_future)
+    return _finish_panels(panels, title, first_step=first, end_step=num_past + num_future)
 
 
 def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
@@ -691,6 +703,7 @@ def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
 
 def _finish_panels(panels: Sequence[Axes], title: str, first_step: int, end_step: int) -> Axes:
     """Set the title, the range of steps and the ticks of panels; return the first panel."""
+    # the range has at least one step, also if the sequence is empty; the panels share it
     panels[0].set_xlim(first_step - 0.5, max(end_step, first_step + 1) - 0.5)
     panels[-1].set_xlabel("step")
     panels[0].set_title(title, fontsize="small", loc="left")

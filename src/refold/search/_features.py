@@ -49,8 +49,8 @@ _MAX_GROUP_FEATURES = 4096
 # Largest number of padded values whose Fourier transform is computed at once, which bounds the
 # memory.
 _MAX_FOURIER_BLOCK_VALUES = 1 << 20
-# A principal component is divided by its standard deviation with this exponent: 0 divides by
-# nothing, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
+# A principal component is divided by its standard deviation to the power of this number. With 0, it
+# stays as it is, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
 _WHITENING_EXPONENT = 0.4
 # A feature with a smaller standard deviation is constant except for rounding errors.
 _MIN_STD = 1e-4
@@ -116,7 +116,7 @@ class SearchFeatures:
 
         ``channel_counts`` has the number of channels of each column.
         """
-        # the kernel with the largest dilation covers all steps
+        # a kernel is 8 dilations long, and with the largest dilation, this is the longest sequence
         max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
@@ -129,8 +129,10 @@ class SearchFeatures:
             **kernels.arrays(),  # "channels", "taps" and "bias"
             "dilations": dilations,
             "stretches": np.linspace(0, max_steps, num_segments + 1).round(),
+            # a Fourier transform of n steps has n // 2 + 1 frequencies
             "bands": np.unique(np.geomspace(1, max_steps // 2 + 1, num_bands + 1).round()),
         }
+        # the features do not need the axes, which are fitted to them
         feature_groups = cls(arrays).compute_feature_groups(sample)
         group_sizes = np.array([group.shape[1] for group in feature_groups])
         raw = np.concatenate(feature_groups, axis=1).astype(float)  # (n_sequences, n_features)
@@ -140,7 +142,7 @@ class SearchFeatures:
         std = np.sqrt((np.where(is_present, raw - center, 0) ** 2).sum(axis=0) / counts)
         # All averages, the last group, are divided by the same number. Otherwise a time at which
         # all sequences are alike would count as much as any other time.
-        if num_averages := group_sizes[-1]:
+        if num_averages := group_sizes[-1]:  # 0 if there are too many channels
             std[-num_averages:] = np.sqrt((std[-num_averages:] ** 2).mean())
         # features that do not vary become 0
         factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
@@ -178,8 +180,8 @@ class SearchFeatures:
     def compute_feature_groups(self, feature_input: FeatureInput) -> list[np.ndarray]:
         """Return five arrays of features, each of the shape (n_sequences, n_features).
 
-        They are shares of steps with the statistics of scaling, positions, runs, amplitudes and
-        averages.
+        The groups are shares of steps (and the statistics of scaling), positions, runs, amplitudes,
+        and averages.
         """
         step_values, offsets, scaling_statistics, is_missing_column = feature_input
         # (n_channels, n_kernels), (9, n_kernels) and (n_kernels,)
@@ -202,9 +204,11 @@ class SearchFeatures:
         averages = self._compute_segment_averages(step_values, offsets)
         if is_missing_column.any():  # features that read a missing column are NaN
             is_missing_channel = is_missing_column[:, self._column_of_channel]
+            # (n_sequences, n_kernels)
             reads_missing = is_missing_channel.astype(np.float32) @ (channels != 0) > 0
             for features in (shares, positions, runs):
                 features[reads_missing] = np.nan
+            # each row has all channels of the first band or segment, then of the second, and so on
             for features in (amplitudes, averages):
                 num_per_channel = features.shape[1] // is_missing_channel.shape[1]
                 features[np.tile(is_missing_channel, num_per_channel)] = np.nan
@@ -238,11 +242,13 @@ class SearchFeatures:
         Sequences are padded with zeros. Steps after the last segment of time are left out.
         """
         starts, lengths = offsets[:-1], lengths_from_offsets(offsets)
+        # (n_sequences, n_segments + 1); a segment after the end of a sequence has no steps
         ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
         counts = np.diff(ends, axis=1)  # (n_sequences, n_segments), of steps
         steps = concatenated_ranges(starts, counts.sum(axis=1))
         sums = packed.segment_sum(step_values[steps], offsets_from_lengths(counts.ravel()))
         sums = sums.reshape(*counts.shape, step_values.shape[1])
+        # by the length of the segment and not by the counts, because padding counts as zeros
         averages = sums / np.diff(self._segment_edges)[:, None]
         return averages.reshape(len(lengths), -1).astype(np.float32)
 
@@ -278,6 +284,7 @@ def _draw_convolutions(
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
     for dilation, kernels in _assign_kernels_to_dilations(dilations):
         kernel_indices = range(kernels.start, kernels.stop)
+        # all patterns in random order, repeated or cut to the number of kernels
         patterns = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
         kernel_taps = _KERNEL_TAPS[:, patterns]  # (9, n_kernels)
         for kernel in kernel_indices:
@@ -298,7 +305,8 @@ def _draw_convolutions(
         scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
         taps[:, kernels] = scale * kernel_taps
         for k, kernel in enumerate(kernel_indices):
-            # the threshold is a quantile of one of the sequences with the fewest missing columns
+            # the threshold is a quantile of the convolution with one sequence, which is one of
+            # those with the fewest missing columns
             kernel_columns = column_of_channel[channels[:, kernel] != 0]
             num_missing = sample.is_missing_column[np.ix_(sampled, kernel_columns)].sum(axis=1)
             candidates = np.flatnonzero(num_missing == num_missing.min())
@@ -318,15 +326,15 @@ def _impute_missing_features(features: np.ndarray, donors: np.ndarray) -> np.nda
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
     # It is 0 if no donor has it. Means without a random part would be alike in rows that lack the
     # same columns, so a search would find these rows instead of similar sequences.
-    is_missing, is_observed = np.isnan(features), ~np.isnan(donors)
+    is_missing, donor_has = np.isnan(features), ~np.isnan(donors)
     if not is_missing.any():
         return features
-    is_present, filled = ~is_missing, np.nan_to_num(features)
+    row_has, filled = ~is_missing, np.nan_to_num(features)
     donor_values = np.nan_to_num(donors).astype(np.float32)
     # mean of x² + y² - 2xy over the shared features of a row x and a donor y, (n_rows, n_donors)
-    num_shared = packed.product(is_present, is_observed.T)
-    squares = packed.product(is_present, (donor_values**2).T)
-    squares = squares + packed.product(filled**2, is_observed.T)
+    num_shared = packed.product(row_has, donor_has.T)
+    squares = packed.product(row_has, (donor_values**2).T)
+    squares = squares + packed.product(filled**2, donor_has.T)
     distances = (squares - 2 * packed.product(filled, donor_values.T)) / np.maximum(1, num_shared)
     # A draw (n_rows, n_nearest_donors) is a pseudorandom function of its row, so it does not depend
     # on other rows. The cosine of a random angle has variance 1/2, hence the square root of 2.
@@ -335,16 +343,18 @@ def _impute_missing_features(features: np.ndarray, donors: np.ndarray) -> np.nda
     for rows in _find_groups_of_equal_rows(is_missing):  # rows that lack the same features
         missing_features = np.flatnonzero(is_missing[rows[0]])
         # features that the same donors have
-        for group in _find_groups_of_equal_rows(is_observed[:, missing_features].T):
+        for group in _find_groups_of_equal_rows(donor_has[:, missing_features].T):
             imputed_features = missing_features[group]
-            is_donor = is_observed[:, imputed_features[0]] & (num_shared[rows[0]] > 0)
+            # the first feature and the first row stand for all of their groups
+            is_donor = donor_has[:, imputed_features[0]] & (num_shared[rows[0]] > 0)
             donor_rows = np.flatnonzero(is_donor)
             order = np.argsort(distances[np.ix_(rows, donor_rows)], axis=1, kind="stable")
             nearest = order[:, :_NUM_NEAREST_DONORS]  # indices of `donor_rows`
             num_nearest = max(1, nearest.shape[1])
             # An imputed value is a weighted sum of donors. The weights are 1 / num_nearest, for the
-            # mean of the donors, plus draws of mean 0, which add a random sum of their deviations
-            # from this mean.
+            # mean of the donors, plus draws of mean 0, which add a random sum of the deviations of
+            # the donors from this mean. Divided by the square root below, the sum has the sample
+            # covariance of the donors.
             noise = draws[rows, : nearest.shape[1]]
             noise -= noise.sum(axis=1, keepdims=True) / num_nearest
             nearest_weights = 1 / num_nearest + noise / np.sqrt(max(1, num_nearest - 1))
@@ -374,7 +384,7 @@ def _fit_principal_axes(features: np.ndarray, num_axes: int) -> np.ndarray:
     eigenvalues, vectors = eigenvalues[::-1][:num_axes], vectors[:, ::-1][:, :num_axes]
     is_nonzero = eigenvalues > 1e-9 * max(eigenvalues[0], 1e-12)  # smaller ones are rounding errors
     eigenvalues, vectors = eigenvalues[is_nonzero], vectors[:, is_nonzero]
-    if is_wide:
+    if is_wide:  # these are eigenvectors of rows, and they become eigenvectors of features
         vectors = features.T @ vectors / np.sqrt(eigenvalues)
     # the largest entry of each axis is positive, because the sign of an eigenvector is arbitrary
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)

@@ -58,7 +58,7 @@ def parse_times(
     column: Any, name: str, row_namer: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
 ) -> Any:
     """Return a column of times; text becomes dates, times or numbers, other types are unchanged."""
-    # a file with dates such as 20240531 holds integers
+    # dates such as 20240531 may have been read as integers, and a format needs text
     if time_format is not None and pa.types.is_integer(column.type):
         column = column.cast(pa.large_string())
     if not is_text_type(column.type):
@@ -86,8 +86,8 @@ def parse_times(
                     f"({error}). Correct it, or {argument('time_format=')}."
                 ) from error
         return _restore_time_zone(pa.chunked_array([pa.array(values)]), cells)
-    # The first cell that is not missing tells what all cells hold. If others differ, no cast below
-    # succeeds, and an error names the first that is wrong.
+    # The first cell that is not missing tells what all cells hold. If other cells hold something
+    # else, no cast below succeeds, and an error names the first cell that is wrong.
     first = cells.drop_null()[:1]
     is_number = _cast_or_none(first, pa.float64()) is not None
     time_of_day = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
@@ -99,7 +99,7 @@ def parse_times(
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
-        # Arrow casts text with a zone only to a type with a zone
+        # Arrow casts text with a zone only to a type with a zone, so the cast without one fails
         date = _replace_patterns(first, _DATE_REPLACEMENTS)
         zone = "UTC" if _cast_or_none(date, pa.timestamp("ns")) is None else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
@@ -175,11 +175,11 @@ def _times_to_ticks(times: Any) -> Any:
 def compute_time_gaps(ticks: np.ndarray, offsets: np.ndarray, time_type: pa.DataType) -> np.ndarray:
     """Return the time since the previous step (num_steps,), 0 for the first step of a sequence."""
     gaps = np.zeros(len(ticks))
-    # In 64 bits, because differences of small integers overflow. Unsigned integers do not overflow,
-    # because times ascend.
+    # The ticks get 64 bits (8 bytes), because differences of shorter integers overflow. Unsigned
+    # integers stay as they are: their differences do not overflow, because times ascend.
     if ticks.dtype.kind != "u":
         ticks = np.asarray(ticks, f"{ticks.dtype.kind}8")
-    first_steps = offsets[:-1][np.diff(offsets) > 0]
+    first_steps = offsets[:-1][np.diff(offsets) > 0]  # of sequences that are not empty
     later_steps = np.delete(np.arange(len(ticks)), first_steps)
     gaps[later_steps] = ticks[later_steps] - ticks[later_steps - 1]
     # seconds for dates and times, else the unit of the column
@@ -213,12 +213,13 @@ def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarr
     has_gap = ~np.isnan(gaps)[sequence_indices] | (steps == 0)
     is_unknown = np.asarray(first_times.is_null())[sequence_indices] | ~has_gap
     ticks = np.asarray(_times_to_ticks(first_times).fill_null(0))
-    gaps = np.nan_to_num(gaps) * _ticks_per_second(time_type)
+    gaps = np.nan_to_num(gaps) * _ticks_per_second(time_type)  # in ticks
     if ticks.dtype.kind != "f":  # float64 would round nanoseconds since 1970
         ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
     ticks = ticks[sequence_indices] + gaps[sequence_indices] * steps
     if pa.types.is_time(time_type):  # a time of day begins again at midnight
         ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND_BY_UNIT[time_type.unit])
+    # Arrow stores these types in 32 bits
     if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):
         ticks = ticks.astype(np.int32)
     times = pa.array(ticks, mask=is_unknown)
@@ -226,7 +227,7 @@ def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarr
 
 
 def add_time_gap_column(schema: Schema) -> Schema:
-    """Return a schema with the column of time gaps after its columns."""
+    """Return a schema that has the column of time gaps after all other columns."""
     advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
     check_unique_names([*schema.names, TIME_GAP_COLUMN], advice)
     columns = (*schema.columns, Column(TIME_GAP_COLUMN, "numeric"))
@@ -234,9 +235,10 @@ def add_time_gap_column(schema: Schema) -> Schema:
 
 
 def future_times(times: pa.Array, steps: int) -> pa.Array:
-    """Return times that follow those of a sequence, at its usual gap.
+    """Return times that follow the times of a sequence, at the usual gap of the sequence.
 
-    The gap is the median difference of times. Times of months, say, are not on the same day.
+    The gap is the median difference of times. So times that follow the first days of months are not
+    all on first days.
 
     Parameters
     ----------
@@ -260,4 +262,5 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     if not len(times):
         return pa.nulls(steps, times.type)
     gaps = compute_median_gaps(times, np.array([0, len(times)]))
+    # without the first of the times, which is the last time of the sequence
     return extrapolate_times(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -78,6 +78,7 @@ def reshape(
     """
     _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim)
     code, x = _make_code_input_and_parts(latent_dim, steps)
+    # the states of the LSTM are the reconstructed steps, so it has a unit for each feature
     x = LSTM(features, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
@@ -103,6 +104,7 @@ def dense(
     """
     _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim)
     code, x = _make_code_input_and_parts(latent_dim, steps)
+    # the last state is the reconstructed sequence, so there is a unit for each of its values
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
@@ -188,6 +190,7 @@ def next_element(
 
 
 def _check_positive_integers(**arguments: Any) -> None:
+    """Refuse arguments that are not integers of at least 1."""
     for name, value in arguments.items():
         check_integer(name, value)
 

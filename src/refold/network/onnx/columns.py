@@ -1,6 +1,7 @@
 """Convert between columns in the units of the data, and what a network reads and writes.
 
 `add_encoder_inputs` adds the inputs of an encoder to a graph, and the nodes that scale them.
+`add_recent_values` does the same for the last steps of a sequence, which a decoder may read.
 `add_decoder_outputs` adds the nodes that turn the logits of a decoder into outputs.
 """
 
@@ -82,7 +83,7 @@ class GraphColumns:
         return np.array(categories, np.int64)
 
     def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is subtracted from each column of values, and what divides it."""
+        """Return what is subtracted from each column of values, and what it is divided by."""
         shift, scale = self.scaler.shift(self.schema), self.scaler.scale_
         return shift[self.value_columns], scale[self.value_columns]
 
@@ -96,6 +97,7 @@ class GraphColumns:
                 entry["categories"] = list(column.categories)
             else:
                 entry |= {"tensor": "values", "index": self.value_columns.index(i)}
+                # if each sequence is scaled by itself, a column has no mean and scale of its own
                 if column.column_type.is_number and not self.scaler.num_statistics:
                     entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
             entries.append(entry)
@@ -115,8 +117,9 @@ class EncoderInputs(NamedTuple):
 
 def add_encoder_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     """Add the inputs of an encoder, and the nodes that turn them into channels."""
-    values, categories = _add_column_inputs(graph, columns, "", "steps")
+    values, categories = _add_column_inputs(graph, columns, name_prefix="", num_steps="steps")
     lengths = graph.add_input("lengths", np.int64, ["n"])
+    # the entry at index 1 of the shape, (1,)
     num_steps = graph("Shape", categories if values is None else values, start=1, end=2)
     is_real = real_step_mask(graph, lengths, num_steps)
     is_inside = graph("Unsqueeze", is_real, [2])  # (n, steps, 1)
@@ -132,6 +135,7 @@ def add_encoder_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
             scaled = _scale_values(graph, values, columns)
         scaled = graph("Where", is_observed, scaled, np.float32(0))
     if categories is not None:
+        # after the end of a sequence, categories count as missing
         categories = graph("Where", is_inside, categories, np.int64(-1))
         observed_masks.append(graph("GreaterOrEqual", categories, np.int64(0)))
     channels = _make_column_channels(graph, columns, scaled, categories)
@@ -150,7 +154,9 @@ def add_recent_values(graph: Graph, columns: GraphColumns) -> Any:
     # As in `refold.model.recent_values`, the recent values are the last step, scaled, and then the
     # differences of earlier steps from the last step. The latest of these steps comes first.
     num_steps = columns.specification.recent_steps
-    values, categories = _add_column_inputs(graph, columns, "recent_", num_steps)
+    values, categories = _add_column_inputs(
+        graph, columns, name_prefix="recent_", num_steps=num_steps
+    )
     if values is not None:
         values = _scale_values(graph, values, columns)
         values = _fill_missing_steps(graph, values, num_steps, lambda step: graph("IsNaN", step))
@@ -160,6 +166,7 @@ def add_recent_values(graph: Graph, columns: GraphColumns) -> Any:
             graph, categories, num_steps, lambda step: graph("Less", step, np.int64(0))
         )
     x = graph.concat(_make_column_channels(graph, columns, values, categories), axis=2)
+    # the arguments of a slice are its starts, ends, axes and steps
     recent = graph("Slice", x, [num_steps - 1], [num_steps], [1])  # (n, 1, channels)
     if num_steps > 1:
         # a slice with the step -1 goes backwards; its end must lie before the first index
@@ -180,6 +187,7 @@ def _add_column_inputs(
         # markers of missing values, such as -99999, become NaN
         types = [columns.schema.columns[i].column_type for i in columns.value_columns]
         for marker in columns.schema.missing:
+            # whether the marker means a missing value, for each column of values
             has_marker = [bool(type_.valid_missing_markers((marker,))) for type_ in types]
             if any(has_marker):
                 is_marker = graph("Equal", values, np.asarray(marker, columns.value_dtype))
@@ -279,9 +287,11 @@ def _unscale_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) ->
     unscaled = graph("Add", unscaled, scaler.statistics_mean_)
     means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
     is_numeric = scaler.is_numeric_[columns.value_columns]
-    # columns that are not scaled have the mean 0 and the standard deviation 1
+    # For each column of values, its index among the numeric columns. Columns that are not numeric
+    # get the index 0, and below the mean 0 and the standard deviation 1.
     indices = np.where(is_numeric, np.cumsum(is_numeric) - 1, 0).tolist()
     types = [columns.schema.columns[i].column_type for i in columns.value_columns]
+    # counts are divided, but no mean is subtracted from them
     has_mean = is_numeric & [type_.is_centered for type_ in types]
     mean = graph("Where", has_mean, graph("Gather", means, indices, axis=2), np.float64(0))
     std = graph("Exp", graph("Gather", log_stds, indices, axis=2))

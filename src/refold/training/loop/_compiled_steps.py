@@ -32,13 +32,15 @@ from refold.sequences.types import make_quantity_mask
 from refold.training._processes import Processes, draw_for_global_batch, sum_over_processes
 from refold.training._shards import Batch, DeviceData, InputLayout, corrupt_batch, cut_batch
 
-# KL divergence of each latent dimension, in nats, that adds nothing to the loss.
+# Part of the KL divergence of each latent dimension, in nats, that adds nothing to the loss.
 _FREE_NATS = 0.5
 # Share of the updates over which the weight of the KL divergence rises from 0 to its full value.
 _KL_WARMUP_SHARE = 0.25
-# Lower bound of the mean error in the weight of the KL divergence, which must not vanish.
+# The weight of the KL divergence is proportional to the mean error. With this lower bound of the
+# error, the weight is never 0.
 _MIN_MEAN_ERROR = 1e-4
-# Cap on the exponent of a loss, against overflow. No epoch with such a large loss is kept.
+# Cap on the exponent in `negative_elbo`, so that the loss does not overflow. No epoch with such a
+# large loss is kept.
 _MAX_LOSS_EXPONENT = 50.0
 # Cap on the updates in which the learning rate rises to its peak.
 _MAX_WARMUP_UPDATES = 100
@@ -98,6 +100,7 @@ class Schedule(NamedTuple):
     def learning_rate(self, update_index: Any) -> Any:
         """Return the learning rate of an update, counted from 0."""
         update_index = jnp.asarray(update_index, jnp.float32)
+        # number of updates in which the rate rises: a tenth of all, within limits
         warmup = jnp.clip(jnp.asarray(self.num_updates) // 10, 1, _MAX_WARMUP_UPDATES)
         # each factor is a share of the peak; the smaller of the two factors is used
         rise = (update_index + 1.0) / warmup
@@ -142,7 +145,8 @@ class Engine:
         self.optimizer.build(self._joined_weights.variables)
         self.length_weight = length_weight
         self._is_variational = models.posterior is not None
-        # the weight of a nat, as a multiple of error / N, see "The evidence lower bound" below
+        # weight of one nat in the loss, divided by error / N for sequences of N values, see "The
+        # evidence lower bound" below
         self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
         self._draws_random_numbers = bool(corruption or self._is_variational)
@@ -159,6 +163,7 @@ class Engine:
         is_packed = is_default_lstm(specification) and not self._draws_random_numbers
         self._packed_network = PackedNetwork(specification, {}) if is_packed else None
         self._packed_network_weights: Any = None  # trainable weights that the packed network has
+        # if there are several processes, each trains on its rows of a batch
         self._compiled_train = compile_by_batch_size(
             self._train if self._processes is None else self._processes.map_batch(self._train)
         )
@@ -176,7 +181,8 @@ class Engine:
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
         """Train on the batches from ``first_batch`` to before ``end_batch``; wait for metrics."""
-        # the bounds are traced by JAX, so the division into chunks does not change the arithmetic
+        # A run may be trained in several calls. The bounds are arguments of the compiled code, so
+        # all calls run the same code, and the division into calls does not change the results.
         bucket, positions = batch_run.bucket, batch_run.indices
         self.batch_shapes.add(bucket)
         if self._processes is not None:
@@ -199,6 +205,7 @@ class Engine:
                 arrays = [*self._joined_weights.split(state.trainable), *state.non_trainable]
                 pairs = zip(variables, arrays, strict=True)
                 self._packed_network.set_weights({v.path: array for v, array in pairs})
+            # without rows that only fill up a batch, whose position is -1
             positions = np.asarray(batch_run.indices[: batch_run.num_batches]).ravel()
             starts, lengths = (
                 np.asarray(array)[positions[positions >= 0]].astype(np.int64)
@@ -244,10 +251,11 @@ class Engine:
 
     def loss(self, totals: MetricSums) -> float:
         """Return the loss of an epoch: the mean reconstruction error plus the length loss."""
+        # a variational network has another loss in place of the error, see `negative_elbo`
         error = totals.error / max(1.0, totals.num_observed)
         if self._is_variational:
-            nats = totals.kl_divergence / max(1.0, totals.num_observed)
-            error = negative_elbo(error, nats, self._kl_factor)
+            nats_per_value = totals.kl_divergence / max(1.0, totals.num_observed)
+            error = negative_elbo(error, nats_per_value, self._kl_factor)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     # Functions that JAX compiles
@@ -273,7 +281,8 @@ class Engine:
         state = jax.lax.fori_loop(first_batch, end_batch, train_batch, state)
         is_finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
         learning_rate = self.latest_learning_rate(state)
-        # All that Python needs after a chunk is in one small array, which is copied at once.
+        # All that Python needs after a call is in one small array, which is copied from the device
+        # at once.
         metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, is_finite)]
         return state, jnp.stack(metrics)
 
@@ -281,6 +290,7 @@ class Engine:
         """Return the learning rate of the latest update."""
         learning_rate = self.optimizer._learning_rate
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            # the iterations are the number of updates so far, and a schedule takes an index
             return learning_rate(jnp.maximum(0, state.optimizer[self._iterations_index] - 1))
         return state.optimizer[_variable_index(self.optimizer, learning_rate)]
 
@@ -296,10 +306,10 @@ class Engine:
         inputs, batch = make_inputs(batch, iteration)
         warmup = kl_warmup(iteration, schedule) if self._is_variational else 1.0
         objective = functools.partial(self._batch_loss, normalizers=normalizers, warmup=warmup)
-        gradient = jax.value_and_grad(objective, has_aux=True)
+        differentiate = jax.value_and_grad(objective, has_aux=True)
         weights = self._joined_weights.split(state.trainable, on_host=False)
         with self._layers_draw_for_global_batch():
-            loss_and_others, gradients = gradient(weights, state.non_trainable, inputs, batch)
+            loss_and_others, gradients = differentiate(weights, state.non_trainable, inputs, batch)
         _, (non_trainable, totals) = loss_and_others
         gradients = self._joined_weights.join(gradients)
         if self._processes is not None:
@@ -317,7 +327,8 @@ class Engine:
         # update. In validation, the ids identify the batch, so that each epoch has the same input.
         key = functools.reduce(jax.random.fold_in, draw_ids, jax.random.PRNGKey(self._seed))
         corruption_key, draw_key = jax.random.split(key)
-        # in the order of the inputs in `build_joint_model`
+        # the inputs after the first, in the order of `build_joint_model`; a decoder with teacher
+        # forcing reads the steps before the corruption
         inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
             batch = corrupt_batch(batch, corruption_key, self._corruption, self._input_layout)
@@ -397,12 +408,12 @@ class Engine:
         trainable: Any,
         non_trainable: Any,
         data: DeviceData,
-        positions: Any,
-        num_batches: Any,
+        positions: Any,  # as in `_train`
+        num_batches: Any,  # all later rows of the positions are padding
         *,
         num_steps: int,
     ) -> Any:
-        """Return the metrics of the first batches of positions, as one array."""
+        """Return the metrics of the first batches, as one array in the order of `MetricSums`."""
 
         def add_batch(index: Any, totals: MetricSums) -> MetricSums:
             batch = cut_batch(data, positions[index], num_steps, self._input_layout)
@@ -493,8 +504,10 @@ class JoinedWeights:
         self._weight_sizes = [int(np.prod(shape)) for shape in self._weight_shapes]
         if separate_names is None or len({variable.dtype for variable in variables}) != 1:
             return
+        # for each variable, whether it belongs to the second vector
         separate = [any(name in variable.name for name in separate_names) for variable in variables]
         self.variables, dtype = [], variables[0].dtype
+        # the optimizer finds the second vector by the words in its name
         for name, in_group in (("weights", False), ("_".join(separate_names), True)):
             group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
             if group:
@@ -525,6 +538,7 @@ class JoinedWeights:
         arrays: list[Any] = [None] * len(self._weight_shapes)
         for group, vector in zip(self._weight_groups, vectors, strict=True):
             ends = list(itertools.accumulate(self._weight_sizes[i] for i in group))
+            # not strict, because the last end is no start
             for i, start, end in zip(group, [0, *ends], ends, strict=False):
                 arrays[i] = vector[start:end].reshape(self._weight_shapes[i])
         return arrays
@@ -583,7 +597,9 @@ def kl_divergence(
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
     num_sequences = jnp.sum(is_sequence)
     if sum_arrays is not None:
+        # the number of processes is a sum of ones
         num_sequences, num_processes = sum_arrays((num_sequences, jnp.ones(())))
+        # what the sequences of this process add to the mean of all sequences, (latent_dim,)
         local_mean = is_sequence @ nats / jnp.maximum(1.0, num_sequences)
         # as below, but whether a dimension is free depends on the mean over all processes
         is_free = sum_arrays(jax.lax.stop_gradient(local_mean)) <= _FREE_NATS
@@ -601,8 +617,10 @@ def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
 
 
 def negative_elbo(mean_error: float, kl_per_value: float, kl_factor: float) -> float:
-    """Return a loss in the order of the negative ELBO, which is the error at zero divergence."""
-    # error * exp(kl_factor * kl_per_value), because the negative ELBO is its logarithm times N / 2
+    """Return a loss that rises with the negative ELBO, and is the error at zero divergence."""
+    # The loss is error * exp(kl_factor * kl_per_value). For squared errors, the negative ELBO is
+    # N / 2 times the logarithm of this product. It is written as error + error * (exp(...) - 1),
+    # and the second error has a lower bound. So the divergence counts even if the error is 0.
     return mean_error + max(mean_error, _MIN_MEAN_ERROR) * math.expm1(
         min(kl_factor * kl_per_value, _MAX_LOSS_EXPONENT)
     )
