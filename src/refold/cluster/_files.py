@@ -509,6 +509,7 @@ def read_rows(
         stop_group = min(int(np.searchsorted(group_ends, stop_row)) + 1, num_groups)
         groups = list(range(first_group, stop_group))
         batch_start = int(group_ends[first_group - 1]) if first_group else 0
+        # without threads, because a task has one CPU
         for batch in file.iter_batches(max_rows, groups, column_names, use_threads=False):
             begin, end = max(first_row - batch_start, 0), min(stop_row - batch_start, len(batch))
             if end > begin:

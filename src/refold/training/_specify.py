@@ -398,6 +398,7 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
             )
         return float(time_warp)
     is_default = specification.architecture == "default"
+    # many series show shifted patterns by themselves
     if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED_SERIES:
         return 0.0
     # "validated" is the training that held-out sequences validate, before a refit
