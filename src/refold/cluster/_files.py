@@ -43,8 +43,9 @@ RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 PARQUET_SUFFIXES = (".parquet", ".pq")
 # URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
 _OBJECT_STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
-# Number of parts if the bounds on their steps allow it. More parts share the work more evenly. The
-# number does not depend on the cluster, so that a second run elsewhere has the same parts.
+# Number of parts, if the bounds on the steps of a part allow it. More parts share the work more
+# evenly. The number does not depend on the cluster, so that a second run elsewhere has the same
+# parts.
 TARGET_NUM_PARTS = 256
 # Minimum number of steps in a part. For fewer steps, the start of a task takes too large a share.
 MIN_PART_STEPS = 500_000
@@ -57,7 +58,7 @@ MAX_PARTS_PER_ROW_GROUP = 8
 _READ_BUFFER_BYTES = 1 << 20
 # Number of files that are opened at the same time, because a store may take long to answer.
 _MAX_OPEN_FILES = 16
-# Rows of the column of ids that are read at a time, which bounds the memory.
+# Number of ids that are read at a time. It bounds the memory.
 _ID_BATCH_ROWS = 1 << 18
 
 # Size of a file in bytes, and time of its last change in nanoseconds, or None if the store does not
@@ -89,7 +90,7 @@ class Location:
 
 
 def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
-    """Return a URL as it is, or a path as an absolute path."""
+    """Return an absolute path for a path; return a URL as it is."""
     text = os.fspath(path_or_url)
     return text if "://" in text else str(Path(text).absolute())
 

@@ -128,9 +128,10 @@ def make_data_blocks(
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
         if column.column_type.has_categories:
-            # an unknown category has the index after the categories, and a missing value the next
-            # one; the smallest dtype that holds it makes the page smaller
+            # An unknown category has the index after the categories, and a missing value has the
+            # index after that. The smallest dtype for these indices makes the page smaller.
             missing_index = len(column.categories) + 1
+            # the page reads uint8, uint16 and int32, but not uint32
             dtype = np.min_scalar_type(missing_index) if missing_index < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing_index, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)

@@ -211,8 +211,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         content = to_json({"error": {"message": str(error)}})
         return _make_response(content, "application/json", status=422)
 
-    # A page of another server could give its host name the address of this machine, and then read
-    # the answers (DNS rebinding). So requests for other host names are refused.
+    # Another server could give its own host name the address of this machine. Then its page could
+    # read the answers (DNS rebinding). So requests for other host names are refused.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(
         routes=routes,

@@ -108,11 +108,11 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make many
-# more codes of a series, which take time and memory.
+# Minimum number of steps of a window that `Model.adapt` chooses. With smaller windows, a series
+# would have many more codes, which take time and memory.
 _MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
-# number of standard deviations. No sequence has such a code, so it is an error of the user.
+# number of standard deviations. No sequence has such a code, so the user has made a mistake.
 _MAX_CODE_STD_FROM_MEAN = 1000.0
 # Series can vary too fast for the code of a pretrained model, which holds slow cosines only. A
 # warning says if codes explain a smaller share of the variance than this, on average over series.
@@ -203,12 +203,14 @@ class Model:
     # A code may lose this share of the variance of a series; a series that loses more is cut into
     # windows. None cuts all series that are longer than a window.
     max_lost_variance: float | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
+    # arguments of the estimator, as JSON values
+    arguments: dict[str, Any] = field(default_factory=dict)
     # version of Refold that wrote the file; None without a file, or if an early version wrote it
     version: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # as the bytes of a file, because a network may hold Keras models, which cannot be pickled
+        # a pickle holds the bytes of a model file, because a network may hold Keras models, which
+        # cannot be pickled
         return _unpickled, (dumps(self),)
 
     def __repr__(self) -> str:
@@ -1219,7 +1221,7 @@ ModelLike: TypeAlias = Model | FittedEstimator
 
 def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
     """Return a model with the columns of data, and the data as the model takes them."""
-    # the data are returned, too, because an iterator can be read only once
+    # the data are returned, too, because the caller cannot read an iterator a second time
     model = model_of(model)
     if not model.any_columns:
         return model, X

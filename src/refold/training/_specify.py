@@ -47,7 +47,7 @@ _MAX_AUTOREGRESSIVE_TOKENS = 32
 # was 1.5 times as large. In 20 s of training on sequences of 1460 steps, an LSTM on patches of 16
 # steps improved on its initialization, and an LSTM on single steps did not.
 _MAX_STEPS_WITHOUT_PATCHES = 100
-# Cap on the number of patches in a sequence of typical length.
+# Cap on the number of patches in a sequence of typical length, for the same reason.
 _MAX_PATCHES = 64
 # Minimum number of latent dimensions for ROCKET features by default. They are pooled random
 # convolutions, by which linear classifiers tell sequences apart. In a smaller code, the error
@@ -129,7 +129,7 @@ def build_network(
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # the scale of the base model was checked when the model was fitted
+        # None, because the scale of the base model was checked when this model was fitted
         check_forecast(
             specification.forecast_steps, scale=None, max_length=int(split.lengths.max())
         )
