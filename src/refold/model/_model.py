@@ -909,8 +909,8 @@ class Model:
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
-        latent, _ = self._split_codes(codes)
-        return self.network.predict_lengths(latent)
+        # from the latent codes, without the means and scales
+        return self.network.predict_lengths(self._split_codes(codes)[0])
 
     def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true if longer than in training."""
