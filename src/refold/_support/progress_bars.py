@@ -18,6 +18,7 @@ def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progr
     """Return a progress bar for a terminal or a notebook; by default, with the columns of rich."""
     console = Console(stderr=True)
     if console.is_jupyter and not disable:
+        # it is drawn at each update, not by a thread
         return _NotebookBar(*columns, auto_refresh=False)
     # a bar that refreshes itself starts a thread, even if it is disabled
     return Progress(*columns, console=console, disable=disable, auto_refresh=not disable)
@@ -31,7 +32,7 @@ class _NotebookBar(Progress):
     _last_update_time = 0.0  # a time of the monotonic clock, in seconds
 
     def start(self) -> None:
-        from IPython.display import display
+        from IPython.display import display  # only a notebook is sure to have it
 
         self._last_update_time = time.monotonic()
         self._display = display(self, display_id=True)

@@ -77,10 +77,12 @@ _COMMANDS_WITH_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, re
 _USER_ERROR_EXIT_CODE = 2
 
 
-# Cyclopts makes the options of a command from its signature and its docstring, and a group of
-# options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
-# In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
+# Cyclopts makes the options of a command from the signature and the docstring of its function. It
+# makes a group of options from a dataclass. The alternative Typer has no groups of options and
+# depends on pydantic. In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts
+# and 0.74 s with Typer.
 def _make_cyclopts_app() -> App:
+    """Return the app that parses the arguments of all commands and prints their help."""
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -109,7 +111,7 @@ def _make_cyclopts_app() -> App:
                 command,
                 help="\n\n".join(paragraphs),
                 help_epilogue=f"Example:  {example}",
-                version_flags=[],
+                version_flags=[],  # only `refold` itself has --version
                 group=group,
                 sort_key=position,
             )
@@ -157,8 +159,8 @@ def _parse_and_run(arguments: list[str]) -> None:
         period = "" if problem.endswith((".", "?")) else "."
         raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
     if bound_arguments.arguments.get("quiet"):
-        # --quiet hides the warning that sequences are longer than those in training. They are no
-        # mistake. The filter is a regular expression.
+        # --quiet hides the warning that sequences are longer than those in training, because longer
+        # sequences are no mistake. The filter is a regular expression for the start of a message.
         warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
     if command in _COMMANDS_WITH_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
@@ -227,14 +229,15 @@ def _log_each_warning_once() -> Iterator[None]:
         text = spell_as_options(
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
-        # each block of data warns of its longer sequences with other lengths; one line is enough
+        # Each block of data has a warning about its longer sequences. The warnings differ in the
+        # lengths that they name, and one of them is enough.
         key = LONGER_WARNING_TEXT if LONGER_WARNING_TEXT in text else text
         if key not in logged_keys:
             log(text, label=label, color="yellow")
         logged_keys.add(key)
 
     with warnings.catch_warnings():
-        if not sys.warnoptions:
+        if not sys.warnoptions:  # the user has set no filters, such as those of python -W
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = log_warning
         # with this function, Refold spells the arguments in the text of a warning

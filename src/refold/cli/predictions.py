@@ -62,6 +62,7 @@ def detect(
     files = outputs.CommandFiles(data_file, normal_file)
     if ray_options.address is not None:
         model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+        # a cluster writes neither of these files, so their options are refused
         unsupported_options = {"steps": step_file, "picture": picture_file}
         settings = {"alpha": alpha, "unsupported_options": unsupported_options}
         ray_options.run("detect", model, data_file, output, read_options, quiet=quiet, **settings)
@@ -183,6 +184,7 @@ def forecast(
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
         num_sequences = len(predicted.sequences)
+        # all forecasts have the same number of steps
         num_steps = len(predicted.sequences.values) // max(1, num_sequences)
         intervals = "without prediction intervals"
         if predicted.alpha is not None:
@@ -230,6 +232,7 @@ def generate(
     )
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)
     if observed is not None:
+        # without --seed, the classifier gets a fixed seed
         comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
         outputs.log(
             "A classifier separates new from real sequences with "
@@ -288,6 +291,7 @@ def stream(
                 # `push` returns a state for every N-th step, and None for the others
                 state = streams[id_value].push([step])
             except RefoldError as error:
+                # `marked` still has the marks of arguments, which become options later
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error
             num_steps += 1
             if state is not None:
@@ -316,7 +320,7 @@ def _parse_csv_steps(
         names: list[str] = [name.strip() for name in next(csv_reader, [])]
         features = [name for name in names if name != id_column]
         # A model of data without column names calls its columns x0, x1 and so on. If the file has
-        # equally many columns with other names, they are the columns of the model in this order.
+        # equally many columns with other names, they are the columns of the model, in order.
         has_default_names = refold.sequences.has_default_names(schema)
         has_other_names = len(features) == schema.num_columns and not {*schema.names} <= {*names}
         if has_default_names and has_other_names:
@@ -337,7 +341,9 @@ def _parse_csv_steps(
 
 
 def _parse_step(
-    raw_step: Any, schema: "refold.sequences.Schema", id_column: str | None
+    raw_step: Any,  # a line of JSON as bytes, or the cells of a table row by column name
+    schema: "refold.sequences.Schema",
+    id_column: str | None,
 ) -> tuple[Any, Any]:
     """Return the id of a step, and its values: a list, or a dict by column of the model."""
     try:
@@ -360,6 +366,7 @@ def _parse_step(
         names[-1] = schema.time_name or "time"
     step = {name: raw_step[name] for name in names if name in raw_step}
     if not step:
+        # ten names are enough for a message
         present_names = ", ".join(map(repr, [*raw_step][:10])) or "nothing"
         expected_names = ", ".join(map(repr, schema.names[:10]))
         raise SchemaError(

@@ -43,8 +43,9 @@ RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 PARQUET_SUFFIXES = (".parquet", ".pq")
 # URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
 _OBJECT_STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
-# Number of parts if the bounds on their steps allow it. More parts share the work more evenly. The
-# number does not depend on the cluster, so that a second run elsewhere has the same parts.
+# Number of parts, if the bounds on the steps of a part allow it. More parts share the work more
+# evenly. The number does not depend on the cluster, so that a second run elsewhere has the same
+# parts.
 TARGET_NUM_PARTS = 256
 # Minimum number of steps in a part. For fewer steps, the start of a task takes too large a share.
 MIN_PART_STEPS = 500_000
@@ -57,7 +58,7 @@ MAX_PARTS_PER_ROW_GROUP = 8
 _READ_BUFFER_BYTES = 1 << 20
 # Number of files that are opened at the same time, because a store may take long to answer.
 _MAX_OPEN_FILES = 16
-# Rows of the column of ids that are read at a time, which bounds the memory.
+# Number of ids that are read at a time. It bounds the memory.
 _ID_BATCH_ROWS = 1 << 18
 
 # Size of a file in bytes, and time of its last change in nanoseconds, or None if the store does not
@@ -89,7 +90,7 @@ class Location:
 
 
 def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
-    """Return a URL as it is, or a path as an absolute path."""
+    """Return an absolute path for a path; return a URL as it is."""
     text = os.fspath(path_or_url)
     return text if "://" in text else str(Path(text).absolute())
 
@@ -129,7 +130,8 @@ def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: 
         except RefoldError as error:
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            # a missing file or right and invalid data cause the same error at each attempt
+            # Another attempt cannot help if the file is missing, if the access right is missing, or
+            # if the data are invalid (an error of Arrow).
             is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
             wait_seconds = None if is_final else next(wait_times, None)
             if wait_seconds is None:
@@ -187,11 +189,11 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
         target = replace(location, path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
-        num_bytes = temporary_file.tell()
+        num_bytes = temporary_file.tell()  # the caller has written the content by now
         temporary_file.seek(0)
         try:
             with location.file_system.open_output_stream(target.path) as stream:
-                shutil.copyfileobj(temporary_file, stream, 1 << 20)
+                shutil.copyfileobj(temporary_file, stream, 1 << 20)  # 1 MiB at a time
             if target.get_info().size != num_bytes:
                 raise OSError(f"only a part of it arrived at {target.path_or_url}")
             if target != location:
@@ -240,16 +242,16 @@ class SourceFile(NamedTuple):
     num_rows: int
     row_group_counts: list[tuple[int, int]]  # numbers of rows and of steps of each row group
     id_type: str  # "integers", "text" or "row numbers"
-    row_noun: str  # what a row is: a "sequence", with lists, or a "step"
+    row_noun: str  # what a row is: a "sequence" if the file has lists, else a "step"
 
 
 def read_footers(
     paths: list[str],  # paths, URLs and globs of Parquet files, or of folders of Parquet files
     model_schema: Schema,
     table_options: TableOptions,  # options of the user
-    part_steps: int | None = None,
+    part_steps: int | None = None,  # by default, chosen for the number of steps of all files
 ) -> tuple[list[SourceFile], TableOptions, int]:
-    """Return the files, the options with the roles of the columns, and the steps of a part.
+    """Return the files, the options with the roles of the columns, and the steps per part.
 
     All files must have the same layout.
     """
@@ -294,8 +296,8 @@ def _complete_options(
 ) -> TableOptions:
     """Complete options of a user with the roles of the columns (id, time) in the training data."""
     names, columns, time_gaps = file_schema.names, list(model_schema.names), options.time_gaps
-    # The last column of the training data may hold time gaps. If the file has no column of time
-    # gaps, they are computed from the times.
+    # The last column of the training data may hold time gaps. If the user asks for it, or if the
+    # file has no column of time gaps, they are computed from the times.
     if model_schema.time_gaps and (time_gaps or columns[-1] not in names):
         time_gaps = True
         columns.pop()
@@ -304,16 +306,16 @@ def _complete_options(
     if options.columns is not None:
         columns = list(options.columns)
     elif has_default_names(model_schema):
-        columns = None  # the training data had no names
+        columns = None  # all columns, because the training data had no names to select by
     duplicates, time_format = options.duplicates, options.time_format
-    # the options for times apply only if the files have a column of times
+    # the options for times apply only if the files have a column of times, by default "time"
     time_column = time or "time"
     time_type = file_schema.field(time_column).type if time_column in names else pa.null()
     if not (pa.types.is_null(time_type) or pa.types.is_nested(time_type)):
         duplicates = duplicates or model_schema.duplicates
         is_parsed = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
         time_format = time_format or (None if is_parsed else model_schema.time_format)
-    duplicates = None if duplicates == "error" else duplicates  # "error" is the default
+    duplicates = None if duplicates == "error" else duplicates  # the same, and valid without times
     resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     layout = resolve_table_options(file_schema, file_name, resolved)
@@ -344,6 +346,7 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
         group = metadata.row_group(group_index)
         chunks = [group.column(i) for i in range(group.num_columns)]
         counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(feature_prefix)]
+        # a row counts as at least one step
         row_group_counts.append((group.num_rows, max([*counts, group.num_rows])))
     row_noun = "sequence" if layout.layout == "list" else "step"
     return SourceFile(file_name, stamp, num_rows, row_group_counts, id_type, row_noun)
@@ -362,12 +365,12 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
         range_start = group_start = before
         range_steps = 0
         for num_rows, num_steps in file.row_group_counts:
-            num_cuts = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
-            for i in range(num_cuts):
-                range_steps += num_steps // num_cuts
+            num_pieces = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
+            for i in range(num_pieces):
+                range_steps += num_steps // num_pieces
                 if range_steps >= part_steps:
                     ranges.append((range_start, range_steps))
-                    range_start = group_start + num_rows * (i + 1) // num_cuts
+                    range_start = group_start + num_rows * (i + 1) // num_pieces
                     range_steps = 0
             group_start += num_rows
         if group_start > range_start:
@@ -376,7 +379,8 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
     # a part of a long table must start where a sequence starts
     if id_column is not None:
         sequence_starts = _find_sequence_starts(files, id_column, file_ends)
-        # each start of a part moves to the next start of a sequence, and equal starts are merged
+        # Each start of a part moves to the next start of a sequence. Equal starts are merged, and
+        # starts after the last start of a sequence are dropped.
         next_starts = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
         step_counts = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
@@ -399,8 +403,9 @@ def _find_sequence_starts(
     """Return the first rows of sequences, counted over all files, or refuse scattered ids."""
     starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
     for file, file_end in zip(files, file_ends.tolist(), strict=True):
+        location = find_location(file.name)
         for first_row, batch in read_rows(
-            find_location(file.name), [id_column], _ID_BATCH_ROWS, 0, file.num_rows
+            location, [id_column], _ID_BATCH_ROWS, first_row=0, stop_row=file.num_rows
         ):
             column = _ids_to_text(batch[id_column])
             id_changes = _find_id_changes(column, last_id)
@@ -432,9 +437,10 @@ def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
-    """Return the rows whose id differs from the id before; ``previous_id`` is before the first."""
+    """Return the rows whose id differs from the id before; ``previous_id`` precedes the first."""
     previous_ids = pa.chunked_array([previous_id, *ids.slice(0, len(ids) - 1).chunks])
     is_change = call_function("not_equal", [ids, previous_ids])
+    # the comparison is null if one of both ids is missing; this counts as a change
     return np.flatnonzero(is_change.fill_null(True).to_numpy())  # noqa: FBT003
 
 
@@ -477,9 +483,10 @@ def read_slices(
                 table = pa.concat_tables([incomplete.table, table], promote_options="permissive")
                 first_row = incomplete.first_row
             ids = _ids_to_text(table[id_name])
+            # the null makes the first row a start
             starts = _find_id_changes(ids, pa.nulls(1, ids.type))
             table_slice = TableSlice(table, np.append(starts, len(table)), first_row)
-            if len(table_slice) > 1:
+            if len(table_slice) > 1:  # all sequences but the last one are complete
                 yield table_slice.select(0, len(table_slice) - 1)
             incomplete = table_slice.select(len(table_slice) - 1, len(table_slice))
     if incomplete is not None:
@@ -488,7 +495,7 @@ def read_slices(
 
 def read_rows(
     location: Location,
-    column_names: Sequence[str] | None,
+    column_names: Sequence[str] | None,  # None reads all columns
     max_rows: int,  # number of rows that are read at a time
     first_row: int,
     stop_row: int,
@@ -496,12 +503,14 @@ def read_rows(
     """Yield tables of rows of a file, each with the number of its first row."""
     with _open_parquet(location) as file:
         num_groups = file.metadata.num_row_groups
+        # (n_groups,): for each row group, the row after its last one
         group_ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(num_groups)])
         # only the row groups that overlap the range are read
         first_group = int(np.searchsorted(group_ends, first_row, side="right"))
         stop_group = min(int(np.searchsorted(group_ends, stop_row)) + 1, num_groups)
         groups = list(range(first_group, stop_group))
         batch_start = int(group_ends[first_group - 1]) if first_group else 0
+        # without threads, because a task has one CPU
         for batch in file.iter_batches(max_rows, groups, column_names, use_threads=False):
             begin, end = max(first_row - batch_start, 0), min(stop_row - batch_start, len(batch))
             if end > begin:

@@ -44,7 +44,7 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
 
 
 def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """p-values adjusted for multiple tests, by Benjamini and Hochberg [1]_.
+    """Adjust p-values for multiple tests, by the method of Benjamini and Hochberg [1]_.
 
     Among the sequences with an adjusted value of at most ``alpha``, the expected share of normal
     ones is at most ``alpha``. The result, an array (n,), is NaN where the p-value is NaN. Such
@@ -73,21 +73,22 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     counts = np.ones(len(p_values), int) if counts is None else np.asarray(counts)
     counts = np.where(np.isnan(p_values), 0, counts)
     order = np.argsort(p_values)  # NaN come last
+    # number of tests with a p-value up to this one; it is 0 as long as all counts are 0
     ranks = np.cumsum(counts[order])
     scaled = p_values[order] * (counts.sum() / np.maximum(ranks, 1))
     adjusted = np.empty_like(scaled)
-    # an adjusted p-value is at most as large as those of higher ranks
+    # an adjusted p-value is at most as large as those of higher ranks; `fmin` skips NaN
     adjusted[order] = np.fmin.accumulate(scaled[::-1])[::-1]
     return np.where(np.isnan(p_values), np.nan, np.clip(adjusted, 0.0, 1.0))
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     """Return half-widths of intervals with coverage 1 - alpha, from absolute residuals (m, ...)."""
-    # The result has the shape (...), a half-width for each entry of a prediction. If a new residual
-    # is exchangeable with these, the probability that it exceeds the margin is at
-    # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference
-    # for Regression", Journal of the American Statistical Association 113, 2018). Missing residuals
-    # are NaN, and the margin is infinite where there are too few residuals.
+    # The result (...) has a half-width, or margin, for each entry of a prediction. If a new
+    # residual is exchangeable with the given ones, it exceeds its margin with a probability of at
+    # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference for
+    # Regression", Journal of the American Statistical Association 113, 2018). Missing residuals are
+    # NaN, and the margin is infinite where there are too few residuals.
     if not len(residuals):
         return np.full(residuals.shape[1:], np.inf)
     ordered = np.sort(residuals.astype(float), axis=0)  # NaN come last
@@ -102,6 +103,6 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
 
 def min_calibration_sequences(alpha: float) -> int:
     """Return the minimum number of normal sequences for which a p-value can reach ``alpha``."""
-    # The smallest p-value of n normal sequences is 1 / (n + 1). It is rounded to 9 digits first, so
-    # that a rounding error of 1 / alpha does not raise the result.
+    # The smallest p-value of n normal sequences is 1 / (n + 1), so n is at least 1 / alpha - 1. The
+    # quotient 1 / alpha is rounded to 9 digits first, so that its error does not raise the result.
     return math.ceil(round(min(1 / alpha, _MAX_CALIBRATION_SEQUENCES), 9)) - 1

@@ -128,13 +128,15 @@ def make_data_blocks(
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
         if column.column_type.has_categories:
-            # an unknown category has the index after the categories, and a missing value the next
-            # one; the smallest dtype that holds it makes the page smaller
+            # An unknown category has the index after the categories, and a missing value has the
+            # index after that. The smallest dtype for these indices makes the page smaller.
             missing_index = len(column.categories) + 1
+            # the page reads uint8, uint16 and int32, but not uint32
             dtype = np.min_scalar_type(missing_index) if missing_index < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing_index, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)
     map_names = MAP_NAMES if includes_umap else ["pca"]
+    # None waits until a map or a field is computed
     maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in map_names}
     for key, code_map in maps.items():
         yield _compress_array(f"places/{key}", code_map.vectors)
@@ -151,16 +153,17 @@ def make_data_blocks(
         yield _compress_array("anomaly", atlas.score_components)
     # last, because the descriptions of fields are complete only after their values are computed
     about = _describe_page(atlas, model_name, maps, fields)
-    yield "about", "json", zlib.compress(to_json(about), 6)
+    yield "about", "json", zlib.compress(to_json(about), level=6)
 
 
 def _compress_array(block_name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     """Return the name, the type and the compressed bytes of an array."""
-    # A plane has the first bytes of all numbers, the next plane their second bytes, and so on. This
-    # order compresses better, because neighboring numbers often share bytes.
+    # The bytes are ordered in planes. The first plane has the first bytes of all numbers, the next
+    # plane has their second bytes, and so on. This order compresses better, because neighboring
+    # numbers often share bytes.
     numbers = np.ascontiguousarray(array).reshape(-1)
     planes = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
-    return block_name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
+    return block_name, numbers.dtype.name, zlib.compress(planes.tobytes(), level=6)
 
 
 def _describe_page(
@@ -231,9 +234,9 @@ def _describe_page(
             | {"shift": scaler.shift(schema)},
             "error_scaler": {"shift": error_scaler.shift(schema), "scale": error_scaler.scale_},
             "columns": columns,
-            # of the length that a code predicts for a sequence, which the page shows as a number
+            # limits the length that a code predicts, which the page shows as a number
             "max_predicted_length": max_length,
-            # of a sequence that the page decodes from a place or a code
+            # limits the length of a sequence that the page decodes from a place or a code
             "max_decoded_length": min(max_length, longest),
         },
     }
@@ -277,6 +280,7 @@ def render_page(entry_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> I
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
     text = (PAGE_FOLDER / "index.html").read_text(encoding="utf-8")
+    # tags of the page of the server, and what an exported page has instead
     for tag, replacement in (
         ('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}'),
         ('<link rel="stylesheet" href="/page/style.css">', f"<style>{style}</style>"),

@@ -53,10 +53,10 @@ def measure_effects(
     # from two arrays of codes: squared difference of the decoded sequences (n_codes,)
     measure_difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Return how much a unit of each dimension changes decoded sequences (code_size,)."""
+    """Return for each dimension (code_size,) how much a unit of it changes decoded sequences."""
     code_size = codes.shape[1]
     std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)  # not 0, because it is a divisor
-    # a varied code is decoded once for each dimension
+    # each code of the sample is decoded once for each dimension
     max_codes = int(_MAX_DECODED_STEPS / max(1.0, code_size * float(lengths.mean())))
     sample = codes[linspace_indices(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
     # (n_samples * code_size, code_size); each dimension is changed by its standard deviation
@@ -64,6 +64,7 @@ def measure_effects(
     varied = base + np.tile(np.diag(std), (len(sample), 1))
     squared_changes = measure_difference(base.astype(np.float32), varied.astype(np.float32))
     effect = np.sqrt(squared_changes.reshape(len(sample), code_size).mean(axis=0))
+    # these are effects of a standard deviation; divided by it, they are effects of a unit
     return np.maximum(effect, _MIN_RELATIVE_EFFECT * max(effect.max(), 1e-9)) / std
 
 
@@ -82,13 +83,13 @@ class VectorSet:
         sample_size = min(_MAX_FAR_DISTANCE_SAMPLE, max_size)
         sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
-        distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, 2)]
-        # somewhat larger than the distance that 99 % of the vectors have to their nearest neighbor
+        distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, k=2)]
+        # 99 % of the vectors have a neighbor within the quantile; beyond 1.5 times this is far
         self.far_distance = max(1.5 * float(np.quantile(distances, 0.99)), min_far_distance)
 
     def find_nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
         """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
-        return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._squared_norms)
+        return nearest(self.vectors, np.asarray(vectors, np.float32), k, norms=self._squared_norms)
 
 
 class PcaMap(VectorSet):
@@ -115,7 +116,7 @@ class PcaMap(VectorSet):
         # length of a unit of the map, in weighted codes: 99 % of the places are within -1 and 1
         farthest = np.abs(weighted @ self.axes).max(axis=1)
         self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
-        super().__init__(self.project(codes), _MIN_MAP_FAR_DISTANCE)
+        super().__init__(self.project(codes), min_far_distance=_MIN_MAP_FAR_DISTANCE)
 
     def project(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes (n, 2)."""
@@ -123,14 +124,14 @@ class PcaMap(VectorSet):
         return (weighted @ (self.axes / self.scale)).astype(np.float32)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the code at a place; its other components are those of a row, or their means."""
+        """Return the code at a place; its other principal components are those of a row, or 0."""
         code = self._code_on_plane(place)
         if row is not None:
             code = code + self._codes[row] - self._code_on_plane(self.vectors[row])
         return code
 
     def _code_on_plane(self, place: np.ndarray) -> np.ndarray:
-        """Return the code at a place (code_size,), with other components at their means."""
+        """Return the code at a place (code_size,), whose other principal components are 0."""
         weighted = self.axes @ (np.asarray(place, float) * self.scale)
         return (self.mean + weighted / self.weights).astype(np.float32)
 
@@ -141,7 +142,7 @@ class WeightedCodes(VectorSet):
     def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
         self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
         vectors = self._weigh(codes)
-        # distances below a twentieth of the usual distance from the mean are never far
+        # a distance is never far below a twentieth of the root mean square distance from the mean
         super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
     def find_nearest_codes(self, codes: np.ndarray, k: int) -> list[Nearest]:
@@ -154,12 +155,12 @@ class WeightedCodes(VectorSet):
 
 
 class NeighborMap(VectorSet):
-    """A map whose places need no formula: a place decodes to a mean of the codes near it."""
+    """A map with given places, such as those of UMAP; a place decodes to a mean of near codes."""
 
     def __init__(
         self, places: np.ndarray, codes: np.ndarray, weighted_codes: WeightedCodes
     ) -> None:
-        super().__init__(places, _MIN_MAP_FAR_DISTANCE)
+        super().__init__(places, min_far_distance=_MIN_MAP_FAR_DISTANCE)
         self._codes, self._weighted_codes = codes, weighted_codes
         # more places, more neighbors: an eighth of the side of a square grid with as many places
         num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
@@ -168,11 +169,13 @@ class NeighborMap(VectorSet):
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
         del row  # a parameter of `PcaMap`; this map has no other components
+        # the last neighbor sets the radius and has no weight, so one more is found
         [hits] = self.find_nearest(np.asarray(place)[None], self._num_neighbors + 1)
         return _weigh_by_distance(hits.distances) @ self._codes[hits.indices]
 
     def project(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes (n, 2): each is the mean of the places of similar codes."""
+        # one more, because the last neighbor has no weight
         hits = self._weighted_codes.find_nearest_codes(codes, _MIN_MAP_NEIGHBORS + 1)
         means = [_weigh_by_distance(distances) @ self.vectors[rows] for rows, distances in hits]
         return np.array(means, np.float32).reshape(-1, 2)
@@ -249,7 +252,7 @@ def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
         program = f"from {__name__} import write_umap_layout; write_umap_layout({folder!r})"
         subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
         layout = np.load(Path(folder, "layout.npy"))
-    # without outliers, the layout fills the range from -1 to 1
+    # apart from outliers, the layout fills the range from -1 to 1
     low, high = np.quantile(layout, [0.005, 0.995], axis=0)
     layout -= (low + high) / 2
     layout /= max(float(np.quantile(np.abs(layout).max(axis=1), 0.99)), 1e-12)

@@ -32,7 +32,8 @@ from refold.serve import ServeSettings, run_app, running_app, to_json
 PAGE_FOLDER = Path(__file__).parent / "page"
 # Largest number of sequences that a user can add at once, so that the page stays quick.
 MAX_ADDED_SEQUENCES = 500
-# A request waits this long for values that are being computed. Then the page asks again.
+# A request waits at most this long for values that are being computed. If they are not ready, the
+# page asks again.
 _MAX_WAIT_SECONDS = 0.15
 _BINARY_CONTENT_TYPE = "application/octet-stream"
 # Content types of the files of the page, by suffix.
@@ -131,7 +132,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
     def get_places(request: Request, _: bytes) -> Response | None:
-        code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
+        code_map = atlas.map(request.query_params.get("map", "pca"), max_seconds=_MAX_WAIT_SECONDS)
         if code_map is None:
             return None
         return _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
@@ -142,6 +143,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
 
     def decode_place_or_code(request: Request, body: bytes) -> object:
         fields = _parse_json_object(request, body)
+        # place or code, row of a sequence, and name of the map: the arguments of `Atlas.unfold`
         names = fields.keys() & {"at", "code", "row", "on"}
         return atlas.unfold(**{name: fields[name] for name in names})
 
@@ -209,8 +211,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         content = to_json({"error": {"message": str(error)}})
         return _make_response(content, "application/json", status=422)
 
-    # A page of another server could give its host name the address of this machine, and then read
-    # the answers (DNS rebinding). So requests for other host names are refused.
+    # Another server could give its own host name the address of this machine. Then its page could
+    # read the answers (DNS rebinding). So requests for other host names are refused.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(
         routes=routes,
@@ -230,6 +232,7 @@ def _fields_to_csv(atlas: Atlas, selected_rows: list[int]) -> bytes:
 def _codes_to_csv(atlas: Atlas, selected_rows: list[int]) -> bytes:
     """Return ids and codes as CSV, in the form that `refold decode` reads."""
     ids, codes = atlas.sequences.ids, atlas.codes
+    # `repr` writes all digits of a number
     header = ["id", *(f"code{i}" for i in range(codes.shape[1]))]
     return _to_csv(header, ([ids[row], *map(repr, codes[row].tolist())] for row in selected_rows))
 
@@ -246,8 +249,8 @@ def _to_csv(header: list[str], cells_by_row: Iterable[Sequence[Any]]) -> bytes:
 def _parse_json_object(request: Request, body: bytes) -> dict[str, Any]:
     """Return the JSON object in the body of a request."""
     fields = None
-    # Browsers let pages of other servers send this type only if this server permits it, which it
-    # does not.
+    # Browsers let pages of other servers send the type application/json only if this server permits
+    # it, which it does not.
     if request.headers.get("content-type", "").partition(";")[0] == "application/json":
         with contextlib.suppress(ValueError, RecursionError):
             fields = msgspec.json.decode(body)

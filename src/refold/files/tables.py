@@ -100,7 +100,8 @@ def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptio
     field_of = dict(zip(columns, schema, strict=True))
     candidates = requested_features or columns
     list_columns = [column for column in candidates if has_lists(field_of[column])]
-    id_column, time = _find_column(options.id, "id", columns, file_name), None
+    id_column = _find_column(options.id, "id", columns, file_name)
+    time = None  # tables of lists have no time column
     if list_columns:
         for option in (*LONG_TABLE_OPTION_NAMES, "sort", "layout"):
             if getattr(options, option):
@@ -149,7 +150,7 @@ def check_columns_exist(
     requested_columns: Sequence[str], columns: Sequence[str], file_name: str
 ) -> None:
     """Raise ``SchemaError`` if a table does not have a requested column."""
-    existing = set(columns)  # a wide table may have thousands
+    existing = set(columns)  # a set, because a wide table may have thousands of columns
     if missing := [column for column in requested_columns if column not in existing]:
         raise SchemaError(
             f"{file_name} has no column {missing[0]!r}. It has {join_names(columns)}."
@@ -166,6 +167,7 @@ def sequences_from_table(
         return convert_long_table(table, options, row_namer)
     if options.layout == "list":
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
+    # the rest is for a wide table
     id_column, ids = options.id, None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
@@ -226,7 +228,7 @@ def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNam
     id_column, time, features = str(options.id), options.time, options.features
     id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)  # for each row
-    if time is not None and table[time].null_count:
+    if time is not None and table[time].null_count:  # a marker has no time
         # the id of a marker occurs once, because an empty sequence has no other rows
         is_marker = np.bincount(id_numbers)[id_numbers] == 1
         is_marker &= table[id_column].is_valid().to_numpy()
@@ -286,7 +288,7 @@ def _resolve_wide_options(
     steps = find_step_columns(candidates)
     if not steps:
         raise SchemaError(f"{file_name} has no step columns besides {join_names(columns)}.")
-    step_names = set(steps)  # there may be thousands
+    step_names = set(steps)  # a set, because there may be thousands
     if unused := [column for column in candidates if column not in step_names]:
         warn(
             f"{file_name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "

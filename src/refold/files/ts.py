@@ -62,6 +62,7 @@ def read_ts_labels(
     content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
+    # labels have no name in the file, so the only label column that a user can name is "label"
     check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(content, file_name)], pa.string())
     return pa.table({"label": integers_from_text_if_exact(labels)})
@@ -70,12 +71,12 @@ def read_ts_labels(
 def _read_cases(content: bytes, file_name: str) -> list[TsCase]:
     """Return the cases of a file, which all have the same number of dimensions."""
     numbered = enumerate(map(str.strip, decode_utf8(content, file_name).split("\n")), start=1)
-    # empty lines and comments are skipped
+    # an iterator without empty lines and comments: the header takes its first lines, cases the rest
     lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
     header: dict[str, list[str]] = {}  # maps each tag, in lower case, to the words behind it
     for line_number, line in lines:
         tag, *words = line.split()
-        if tag.lower() not in _HEADER_TAGS:
+        if tag.lower() not in _HEADER_TAGS:  # messages show at most 40 characters of a line
             raise FileFormatError(
                 f"{file_name}, line {line_number}: {tag[:40]!r} is not a tag. Expected one of "
                 f"{', '.join(_HEADER_TAGS)}, which comes before the cases."
@@ -119,24 +120,24 @@ def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_n
                 f"{location} has the label {label[:40]!r}, but @classLabel lists "
                 f"{join_names(labels)}."
             )
-    columns: list[list[float]] = []  # the values of each dimension
+    values: list[list[float]] = []  # of each dimension
     for i, text in enumerate(dimensions):
-        columns.append([])
+        values.append([])
         for j, cell in enumerate(map(str.strip, text.split(",") if text.strip() else [])):
             try:
                 # `float` would read 1_0 as 10. With ? instead of _, it raises an error.
-                columns[i].append(np.nan if cell == "?" else float(cell.replace("_", "?")))
+                values[i].append(np.nan if cell == "?" else float(cell.replace("_", "?")))
             except ValueError:
                 raise FileFormatError(
                     f"{location}, dimension {i}, value {j} is {cell[:40]!r}. Expected a number, or "
                     "? for a missing value."
                 ) from None
-        if len(columns[i]) != len(columns[0]):
+        if len(values[i]) != len(values[0]):
             raise FileFormatError(
-                f"{location}, dimension {i} has {len(columns[i])} values, but dimension 0 has "
-                f"{len(columns[0])}. All need the same number; write ? for a missing value."
+                f"{location}, dimension {i} has {len(values[i])} values, but dimension 0 has "
+                f"{len(values[0])}. All need the same number; write ? for a missing value."
             )
-    return TsCase(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
+    return TsCase(line_number, np.array(values, np.float64).T, None if label == "?" else label)
 
 
 def to_ts_bytes(sequences: Sequences) -> bytes:
@@ -169,6 +170,7 @@ def to_ts_bytes(sequences: Sequences) -> bytes:
     return "".join(f"{line}\n" for line in [*header, *cases]).encode()
 
 
+# name, suffixes, reader, options of the reader, writer
 TS = Format(
     "ts", (".ts",), read_ts, frozenset({"column_types"}), to_ts_bytes, label_reader=read_ts_labels
 )

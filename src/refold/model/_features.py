@@ -57,12 +57,13 @@ class DecodedFeatureExtractor:
         codes, network = model.require_reference().codes, model.network
         convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
-        # points would tell nothing new.
+        # points would tell nothing new. Other models have no grid, so there is no limit.
         self._max_decoded_steps = network.specification.grid or None
         # The dilations are powers of two. A convolution of nine taps spans 8 * dilation + 1 steps,
         # and the widest one spans half to all of the longest training length.
         max_span = self._max_decoded_steps or network.specification.max_steps
         max_dilation = (max_span - 1) / (len(convolutions.taps) - 1)
+        # the default dilations, and more if the sequences are longer
         num_dilations = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, max_dilation))))
         dilations = tuple(2**i for i in range(num_dilations))
         self._pool = functools.partial(
@@ -85,6 +86,7 @@ class DecodedFeatureExtractor:
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
             features = (self._compute_raw_features(codes) - self._mean) * self._inverse_std
             features = features.astype(np.float32)
+        # the codes have no ids, so an error names the index of a code
         check_codes_finite(np.isfinite(features), np.arange(len(codes)))
         return features
 
@@ -96,6 +98,7 @@ class DecodedFeatureExtractor:
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim], np.float32)
         sequence_statistics = codes[:, latent_dim:]
         lengths = network.predict_lengths(latent_codes)
+        # without a limit, the lengths stay
         offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
         # the convolutions in common units come only if each sequence is scaled by itself
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
@@ -127,12 +130,13 @@ class DecodedFeatureExtractor:
 
 def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
     """Return pooled convolutions (n_series, 2048): of each series, and of its standardized form."""
-    # These features have what codes of windows lose: patterns that are longer than a window. In
+    # These features describe what codes of windows lose: patterns longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
     convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
     # powers of two up to the number of steps of a window
     dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
+    # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
     for block, inputs in iterate_encoded_batches(network.specification, scaled_series):
         # only the values, without the inputs that say which values were observed

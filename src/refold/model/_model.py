@@ -108,11 +108,11 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make many
-# more codes of a series, which take time and memory.
+# Minimum number of steps of a window that `Model.adapt` chooses. With smaller windows, a series
+# would have many more codes, which take time and memory.
 _MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
-# number of standard deviations. No sequence has such a code, so it is an error of the user.
+# number of standard deviations. No sequence has such a code, so the user has made a mistake.
 _MAX_CODE_STD_FROM_MEAN = 1000.0
 # Series can vary too fast for the code of a pretrained model, which holds slow cosines only. A
 # warning says if codes explain a smaller share of the variance than this, on average over series.
@@ -176,22 +176,24 @@ class Model:
     [20, 5]
     """
 
-    # whether the model takes any numeric columns, as a `PretrainedModel` does
-    any_columns: ClassVar[bool] = False
-
     # Everything that does not train works with this class: commands, the service, the explorer,
     # search, export, streams and the workers of a cluster. So none of them needs scikit-learn, and
     # they need Keras only if the network does.
+
+    # whether the model takes any numeric columns, as a `PretrainedModel` does
+    any_columns: ClassVar[bool] = False
+
     network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
     error_scaler: Scaler
     history: History = field(default_factory=History)  # losses, and the epoch of the weights
     latent_steps: int = 0
-    default_latent_steps: int = 0  # what ``fit`` chose for the data
+    default_latent_steps: int = 0  # what "auto" means: the choice of ``fit`` for the data
     reference: ReferenceStatistics | None = None  # None in a file that was saved without them
     calibration: Calibration | None = None  # for `detect` and the bounds of `forecast`
-    # float32 (n_sequences,), reconstruction errors of sequences not trained on, in increasing order
+    # float32 (n_sequences,), in increasing order: reconstruction errors of sequences that the model
+    # was not trained on
     held_out_errors: np.ndarray | None = None
     # hashes of the sequences that ``fit`` received
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
@@ -201,12 +203,14 @@ class Model:
     # A code may lose this share of the variance of a series; a series that loses more is cut into
     # windows. None cuts all series that are longer than a window.
     max_lost_variance: float | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
+    # arguments of the estimator, as JSON values
+    arguments: dict[str, Any] = field(default_factory=dict)
     # version of Refold that wrote the file; None without a file, or if an early version wrote it
     version: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # as the bytes of a file, because a network may hold Keras models, which cannot be pickled
+        # a pickle holds the bytes of a model file, because a network may hold Keras models, which
+        # cannot be pickled
         return _unpickled, (dumps(self),)
 
     def __repr__(self) -> str:
@@ -240,7 +244,7 @@ class Model:
     @property
     def is_pretrained(self) -> bool:
         """Whether this is the pretrained model, also after `adapt`, and not one that was fitted."""
-        # only this model reads curves: columns that are resampled to a fixed number of points
+        # only the pretrained model reads curves: columns resampled to a fixed number of points
         return self.network.specification.reads_curves
 
     @property
@@ -276,7 +280,7 @@ class Model:
     def adapt(
         self, X: SequencesLike, *, window: int | None = None, max_lost_variance: float | None = None
     ) -> "Model":
-        """Return a pretrained model with the columns of your data, and their units for errors.
+        """Return a pretrained model with the columns of your data, and with errors in their units.
 
         All methods do this by themselves. A model of your columns can be saved, for the service
         and for other programs. A model that was fitted is returned as it is.
@@ -307,21 +311,21 @@ class Model:
                 window = max(_MIN_CHOSEN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_window_step(check_integer("window", window))
-            # the scores of a calibration are those of other windows
+            # a calibration is dropped, because its scores are those of windows of another length
             model = without_calibration(self)
             model = replace(model, window=window, step=step, max_lost_variance=max_lost_variance)
-        if not model.any_columns:
+        if not model.any_columns:  # it has columns already, so the data are not needed
             return model
         series = open_sequences(X, as_series=model.window is not None)
         return with_columns(model, series.schema, series)
 
     def with_columns_of(self, codes: ArrayLike) -> "Model":
-        """Return a pretrained model with as many columns, named x0, x1, ..., as codes have."""
+        """Return a pretrained model with the number of columns that codes have: x0, x1, ..."""
         if not self.any_columns:
             return self
         try:
             _, code_width = np.shape(codes)
-        except ValueError:  # codes of another shape are refused later, so any width will do
+        except ValueError:  # codes that have not two axes are refused later, so any width will do
             code_width = self.code_size
         num_columns, remainder = divmod(code_width, self.code_size)
         if remainder or not num_columns:
@@ -364,7 +368,9 @@ class Model:
         if not series.is_mapped:
             series = series.align(self.schema)
         dims = self.specification.curve_dim
-        return cut_into_windows(series, self.window, self.step, self.max_lost_variance, dims)
+        return cut_into_windows(
+            series, self.window, self.step, max_lost_variance=self.max_lost_variance, curve_dim=dims
+        )
 
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
@@ -451,7 +457,7 @@ class Model:
         if (warning := self.describe_far_codes(codes)) is not None:
             warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
-            warn(describe_too_long(decoded.lengths, self.max_steps, "predicted length"))
+            warn(describe_too_long(decoded.lengths, self.max_steps, noun="predicted length"))
         return decoded.to_list()
 
     def reconstruct(
@@ -497,6 +503,7 @@ class Model:
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
             return decoded.to_list()
+        # the times of all decoded steps, from step 0 of each sequence
         decoded.times = series.times_between(np.zeros_like(decoded.lengths), decoded.lengths)
         return table_like(decoded, X)
 
@@ -528,13 +535,14 @@ class Model:
         return measure_sequences(self, self.read_aligned(X)).sequence_errors
 
     def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
-        """Return the anomaly score (n_sequences,), as `detect` compares it with normal sequences.
+        """Return the anomaly score of each sequence, (n_sequences,), from which `detect` decides.
 
         It is the reconstruction error plus the distance of the code to those of training, each
         divided by its mean over training sequences. So it is 2 on average in training. It needs no
         calibration.
         """
-        return self.measure_anomalies(self.read_aligned(X))[1].sum(axis=1)
+        _, components, _ = self.measure_anomalies(self.read_aligned(X))
+        return components.sum(axis=1)  # the error and the distance
 
     def calibrate(self, normal: SequencesLike) -> "Model":
         """Return a model whose `detect` and bounds of `forecast` are calibrated.
@@ -554,10 +562,11 @@ class Model:
         sequences = self.read_aligned(windows.sequences)  # does not cut windows again
         check_not_trained_on(sequences, self.fingerprints.training_hashes)
         if self.require_reference().precision is None:
-            # A pretrained model learns what is normal from half of the sequences. All windows of a
-            # series are in the same half, because windows overlap.
+            # Only a pretrained model that was not calibrated has no precision (the inverse
+            # covariance of normal codes and features). It learns what is normal from half of the
+            # sequences. All windows of a series are in the same half, because windows overlap.
             is_learned = windows.series % 2 == 0
-            if windows.series.max(initial=0) == 0:  # the first half of the windows of one series
+            if windows.series.max(initial=0) == 0:  # a single series: half of its windows
                 is_learned = np.arange(len(sequences)) < len(sequences) // 2
             smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
             check_not_empty(smaller_half, "sequence", "in each half")
@@ -592,7 +601,7 @@ class Model:
                 remedy += ": half of them teach what is normal."
             elif self.num_calibrated:
                 # The smallest p-value of n sequences is 1 / (n + 1). It is rounded up to three
-                # digits, so that the rate is possible and easy to read.
+                # decimals, so that the rate is possible and easy to read.
                 min_alpha = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
                 remedy = f"Ask for a rate of at least {argument(alpha=min_alpha)}, or {more}."
             raise ParameterError(
@@ -606,7 +615,8 @@ class Model:
         measurement, components, p_values = self.measure_anomalies(sequences)
         step_scores = compute_step_scores(measurement.value_errors)
         step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
-        # lists with an array for each sequence; without sequences, `np.split` returns one, too
+        # Lists with an array for each sequence. `np.split` returns at least one array, so the list
+        # is cut to the number of sequences, which may be 0.
         scores_by_sequence, p_values_by_sequence, errors_by_sequence = (
             np.split(array, sequences.offsets[1:-1])[: len(sequences)]
             for array in (step_scores, step_p_values, measurement.value_errors)
@@ -642,7 +652,7 @@ class Model:
         sequences = self.read_aligned(X)
         check_not_empty(len(sequences), "sequence", "to compare")
         warn(describe_too_long(sequences.lengths, self.max_steps))
-        self.require_reference().require_precision()
+        self.require_reference().require_precision()  # a pretrained model must be calibrated first
         drift = self._measure_drift_or_none(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
@@ -659,7 +669,7 @@ class Model:
         """
         codes = self.check_codes(codes)
         check_not_empty(len(codes), "code", "to compare")
-        self.require_reference().require_precision()
+        self.require_reference().require_precision()  # a pretrained model must be calibrated first
         return measure_drift(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
@@ -875,6 +885,7 @@ class Model:
         sequences = interpolate_missing_values(sequences) if self.is_pretrained else sequences
         scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
+        # the statistics (n_sequences, 0) are empty unless each sequence is scaled by itself
         return np.concatenate([codes, self.scaler.statistics(sequences)], axis=1)
 
     # All decoding to values in the units of the data goes through this method.
@@ -898,12 +909,14 @@ class Model:
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
+        # from the latent codes, without the means and scales
         return self.network.predict_lengths(self._split_codes(codes)[0])
 
     def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true if longer than in training."""
-        # The length model saw no length above the longest in training. For longer sequences, the
-        # true length is better, up to the number of steps that the decoder can write.
+        # The prediction of lengths was trained on no length above the longest in training. For
+        # longer sequences, the true length is better, up to the number of steps that the decoder
+        # can write.
         max_steps = self.network.max_decodable_steps
         decodable = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
         return np.where(true_lengths > self.max_steps, decodable, self.predict_lengths(codes))
@@ -914,8 +927,9 @@ class Model:
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
         if not self.is_pretrained or reference.precision is not None:
             return mixture.draw(n, seed=seed)
-        # A pretrained model without a precision is not calibrated yet. Its mixture is that of codes
-        # of a single column, so each column gets a code of its own.
+        # A pretrained model without a precision (the inverse covariance of normal codes) is not
+        # calibrated yet. Its mixture is that of codes of a single column, so each column gets a
+        # code of its own.
         num_columns = self.code_size // len(mixture.center)
         codes = join_column_codes(mixture.draw(n * num_columns, seed=seed), num_columns)
         # the means and scales at the end of the reference codes are those of the user's data
@@ -1033,8 +1047,9 @@ class Model:
 
     def _warn_if_unusual(self, block_statistics: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        # the list has what `_compute_warning_statistics` returns of each block of the data
+        # the list has the result of `_compute_warning_statistics` for each block of the data
         warn(describe_outliers([counts for counts, _ in block_statistics], self.schema))
+        # with an empty array, because NumPy refuses to concatenate no arrays
         shares = np.concatenate([np.ones(0), *(shares for _, shares in block_statistics)])
         if not len(shares) or (
             shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
@@ -1089,7 +1104,7 @@ class Model:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
-            warn(describe_too_long(lengths, self.max_steps, "length"))
+            warn(describe_too_long(lengths, self.max_steps, noun="length"))
         decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
@@ -1185,7 +1200,7 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 def _unpickled(packed: bytes) -> Model:
     """Return the model of a pickle, from the bytes of a file."""
     name = "The pickled model"
-    return _build_model(*unpack_container(packed, name), name)
+    return _build_model(*unpack_container(packed, name), file_name=name)
 
 
 def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
@@ -1206,7 +1221,7 @@ ModelLike: TypeAlias = Model | FittedEstimator
 
 def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
     """Return a model with the columns of data, and the data as the model takes them."""
-    # the data are returned, too, because an iterator can be read only once
+    # the data are returned, too, because the caller cannot read an iterator a second time
     model = model_of(model)
     if not model.any_columns:
         return model, X

@@ -64,10 +64,12 @@ def arrays_from_list(
         # the default name of the only column is "token" for text and categories, else "x0"
         if column_types and isinstance(column_types, Mapping):
             has_tokens = "token" in column_types
+        # a type that the user gave without a name
         elif requested := resolve_column_types(column_types or None, ["x0"])[0]:
             has_tokens = requested == CATEGORICAL.name
         else:
             types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
+            # text, perhaps with None for missing tokens
             has_tokens = str in types and types <= {str, type(None)}
         names = ["token" if has_tokens else "x0"]
     names = (names,) if isinstance(names, str) else tuple(names)
@@ -108,6 +110,7 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
     elif array.ndim > 2:
         got = f"an array of {array.ndim} dimensions, shape {array.shape},"
     else:
+        # an array of shape (0, 0), like an empty list, fits any number of features
         return array.reshape(0) if array.shape == (0, 0) else array
     raise DataError(
         f"Got {got} for {name_sequence(index, ids[index])}. Expected a str, or an array or a list "
@@ -119,13 +122,14 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
 def _get_common_column_names(
     sequences: list[Any], arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
-    """Return the column names if the items are tables; raise if their forms or columns differ."""
+    """Return the names of columns if the sequences are tables; raise an error if forms differ."""
     first = None  # index and form of the first sequence
     for i, (sequence, array) in enumerate(zip(sequences, arrays, strict=True)):
         if array.shape == (0,):  # an empty list, which fits any form
             continue
         columns = getattr(sequence, "column_names", getattr(sequence, "columns", None))
         names = None if columns is None else tuple(map(str, columns))
+        # whether it is text, its number of features, and its column names
         form = isinstance(sequence, str), array.shape[1:], names
         first = first or (i, form)
         if form != first[1]:
@@ -138,7 +142,7 @@ def _get_common_column_names(
                 f"Got {descriptions[0]}, but {descriptions[1]}. All sequences need the same "
                 "features in the same order, and either all or none are a str."
             )
-    return None if first is None else first[1][2]
+    return None if first is None else first[1][2]  # the column names of the form
 
 
 def fill_masked_entries(x: Any) -> Any:
@@ -155,6 +159,7 @@ def unpad_array(
     x: Any, lengths: Any = None, padding_value: float | str = np.nan, side: str = "post"
 ) -> list[np.ndarray]:
     """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
+    # ``side`` is the argument ``padding`` of users
     check("padding", side, one_of("post", "pre"))
     try:
         x = np.asarray(fill_masked_entries(x))
@@ -221,6 +226,7 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
 
 
 def find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
-    """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
+    """Return the mask (n, T) of steps that look like padding, but are not at the padded end."""
+    # a real step comes after them, or before them if the padding is in front
     is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
     return is_padded & (is_step if side == "post" else is_step[:, ::-1])

@@ -30,8 +30,8 @@ from refold.training.loop._training import Settings
 
 # Dropout rate of the network.
 _DROPOUT_RATE = 0.2
-# Number of sequences from which on training takes large batches and no refit, and numeric codes
-# get no latent optimization.
+# Number of sequences from which on training takes large batches and no refit, and codes of data
+# with a numeric column get no latent optimization.
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without latent optimization, the error was 1.4 times as
 # large.
@@ -47,7 +47,7 @@ _MAX_AUTOREGRESSIVE_TOKENS = 32
 # was 1.5 times as large. In 20 s of training on sequences of 1460 steps, an LSTM on patches of 16
 # steps improved on its initialization, and an LSTM on single steps did not.
 _MAX_STEPS_WITHOUT_PATCHES = 100
-# Cap on the number of patches in a sequence of typical length.
+# Cap on the number of patches in a sequence of typical length, for the same reason.
 _MAX_PATCHES = 64
 # Minimum number of latent dimensions for ROCKET features by default. They are pooled random
 # convolutions, by which linear classifiers tell sequences apart. In a smaller code, the error
@@ -95,7 +95,7 @@ def check_columns(sequences: Sequences) -> None:
 def build_network(
     evaluator: HeldOutEvaluator, arguments: Arguments
 ) -> tuple[Network, InferenceSettings]:
-    """Build a network for the data, or copy that of the base model, and suggest how to use it."""
+    """Build a network, or copy that of the base model, and choose steps of latent optimization."""
     split = evaluator.split
     model, fit_data = split.base_model, split.fit_data
     if model is None:
@@ -104,6 +104,7 @@ def build_network(
         lengths, latent_dim = fit_data.sequences.lengths, int(arguments.latent_dim)
         num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
         lengths_differ, rocket_dim = bool(lengths.min() < lengths.max()), arguments.rocket_dim
+        # one dimension for the length, if lengths differ
         max_dim = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
         needed = pluralize(num_values, "dimension")
         of_length = ", and the length takes 1" if lengths_differ else ""
@@ -119,6 +120,7 @@ def build_network(
         if specification.rocket_dim and arguments.rocket_dim == "auto":
             costs_nothing = False  # also if there are no held-out sequences to measure with
             if len(evaluator.sequences):
+                # without and with the dimensions of the ROCKET features
                 pca_dims = (latent_dim - specification.rocket_dim, latent_dim)
                 error, full_error = (total_error(evaluator.pca_errors(dim)) for dim in pca_dims)
                 costs_nothing = error <= full_error
@@ -127,7 +129,7 @@ def build_network(
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # the scale of the base model was checked when the model was fitted
+        # None, because the scale of the base model was checked when this model was fitted
         check_forecast(
             specification.forecast_steps, scale=None, max_length=int(split.lengths.max())
         )
@@ -154,7 +156,7 @@ def make_specification(
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
-    # The mean over all steps of the data, where a step counts the length of its sequence. Long
+    # The mean over all steps of the data of the length of the sequence that has the step. Long
     # sequences have more steps, so this mean is larger than the mean length of a sequence.
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
@@ -164,6 +166,7 @@ def make_specification(
     # wrong token, an autoregressive decoder would shift all later ones.
     is_token_model = architecture == "default" and not schema.numeric.any()
     max_linear_length = max_linear_steps(schema.output_width, latent_dim)
+    # long, but not too long for a linear path
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
     decoder = _pick_decoder(arguments, prefer_autoregressive=is_token_model and not is_long)
     drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
@@ -206,7 +209,7 @@ def make_specification(
         variational=bool(arguments.variational),
         patch=patch,
         # None stands for the default: data with a numeric column has a linear path
-        linear_path=is_long and decoder == "parallel" if is_token_model else None,
+        linear_path=(is_long and decoder == "parallel") if is_token_model else None,
         rocket_dim=_pick_rocket_dim(arguments, len(training_indices), max_length, schema),
         forecast_steps=forecast_steps,
         recent_steps=recent_steps,
@@ -238,6 +241,7 @@ def _pick_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
     """Pick the decoder: the preferred one, if the other arguments allow it."""
     if arguments.decoder != "auto":
         return arguments.decoder
+    # the autoregressive decoder has LSTMs, and writes single steps
     is_possible = arguments.patch in ("auto", 1) and arguments.cell == "lstm"
     return "autoregressive" if prefer_autoregressive and is_possible else "parallel"
 
@@ -268,9 +272,9 @@ def _pick_rocket_dim(
     return min(_DEFAULT_ROCKET_DIM, num_spare, max(0, num_training - 1))
 
 
-# A comparison of linear codes on held-out sequences does not help this choice. On German words and
-# PLAID, it would choose the dimension, but only because least squares predicts lengths much worse
-# than the trained network does.
+# The errors of linear codes on held-out sequences do not help this choice. On German words and
+# PLAID, they speak for a dimension for the length, but only because least squares predicts lengths
+# much worse than the trained network does.
 def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     """Pick 1 if a dimension of the code should hold the length of a sequence, else 0."""
     length_dim, lengths_differ = arguments.length_dim, lengths.min() < lengths.max()
@@ -290,7 +294,7 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
 
 
 def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: int) -> bool:
-    """Return whether the linear path may depend on the length, which the code then must hold."""
+    """Return whether the linear path may depend on the length; the code must hold this length."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
     num_weights = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
@@ -355,7 +359,7 @@ def pick_batch_size(num_sequences: int) -> int:
 
 
 def pick_max_epochs(batches_per_epoch: int) -> int:
-    """Pick the number of epochs with so many batches: at least 30, and at least 4000 updates."""
+    """Pick the number of epochs: at least 30, and enough for 4000 updates, one for each batch."""
     return max(_MIN_SCHEDULE_EPOCHS, math.ceil(_MIN_SCHEDULE_UPDATES / max(1, batches_per_epoch)))
 
 
@@ -363,7 +367,7 @@ def pick_patience(max_epochs: int) -> int:
     """Pick the patience: a quarter of the epochs, and at least 50."""
     # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
     # best one for a long time. On the sets for choosing, a patience of an eighth of the epochs is
-    # as good, and the quickest of these fits take two thirds of the time. But on damped
+    # as good, and some fits take only two thirds of the time. But on damped
     # oscillations (450 sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, the
     # error with an eighth was 5 times as large in one of two versions of JAX. The loss of a
     # variational model may rise until its KL divergence has its full weight, after a quarter of the
@@ -394,7 +398,9 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
             )
         return float(time_warp)
     is_default = specification.architecture == "default"
+    # many series show shifted patterns by themselves
     if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED_SERIES:
         return 0.0
+    # "validated" is the training that held-out sequences validate, before a refit
     sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED_SERIES))
     return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

@@ -23,7 +23,7 @@ _WRONG_LENGTH_COST = np.float32(0.5)
 _HALF_COST_SQUARED_ERROR = np.float32(0.1)
 # Maximum number of updates that L-BFGS stores, to estimate the curvature from them.
 _MAX_UPDATE_PAIRS = 8
-# Factor of the length of an update after a rejected one.
+# After a rejected update, the length of the next one is multiplied by this factor.
 _REJECTED_UPDATE_FACTOR = np.float32(0.4)
 # Euclidean length of an update before the curvature is known, in the scale of codes.
 _INITIAL_UPDATE_LENGTH = np.float32(0.3)
@@ -71,16 +71,17 @@ class LatentObjective:
         is_observed = ~np.isnan(targets)
         column_weights = np.ones(len(head.column_types), np.float32)
         if head.numeric_mask.any() and decoder.lstm_path_scale is not None:
-            # All columns have the same variance, as in the training loss. The scale of the LSTM
-            # path is the residual standard deviation of each column, by the initialization of
-            # training.
+            # All numeric columns get the mean of their residual variances, as in the training loss.
+            # The scale of the LSTM path is the residual standard deviation of each column, because
+            # training initializes it so.
             number_columns = [column for column in head.columns if column.type.is_number]
             output_indices = [column.output_slice.start for column in number_columns]
             variance = max(float((decoder.lstm_path_scale[output_indices] ** 2).mean()), 1e-12)
             for column in number_columns:
                 # for squared errors, this is 1 / (2 * variance), because their gradient factor is 2
                 column_weights[column.index] = 1 / column.type.gradient_factor / variance
-        # targets and weights are 0 at padding, which completes the last patch of a sequence
+        # Targets and weights, both (n_padded_rows, columns), are 0 at padding, which completes the
+        # last patch of a sequence.
         shape = (2, self._layout.padded_offsets[-1], targets.shape[1])
         self._targets, self._loss_weights = np.zeros(shape, np.float32)
         self._targets[self._layout.unpadded_rows] = np.where(is_observed, targets, np.float32(0))
@@ -106,7 +107,7 @@ class LatentObjective:
         # minus the log-density of the prior is half the squared distance from the encoder's code
         difference = codes - self._encoder_codes
         gradient += difference
-        gradient[:, self._learned_dim :] = 0
+        gradient[:, self._learned_dim :] = 0  # the other dimensions do not change
         return loss + np.float32(0.5) * (difference * difference).sum(axis=1), gradient
 
     def _sum_steps_by_sequence(self, step_values: np.ndarray) -> np.ndarray:
@@ -134,7 +135,7 @@ def length_error_cost(length_errors: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 class _CurvatureEstimate:
-    """Estimate the inverse Hessian of the loss of each row, from its latest updates."""
+    """An estimate of the inverse Hessian of the loss of each row, from its latest updates."""
 
     def __init__(self, x: np.ndarray) -> None:
         # A pair is an update of x and the change of the gradient by this update. Both arrays are
@@ -179,6 +180,7 @@ class _CurvatureEstimate:
         ):
             stored[:-1, rows] = stored[1:, rows]
             stored[-1, rows] = new
+        # how far x moves along the latest change of the gradient, per unit of this change
         self.initial_scale[rows] = product[rows] / np.maximum(square[rows], np.float32(1e-30))
 
 
@@ -193,7 +195,7 @@ def minimize_rows(
     # update is tried. ``objective`` returns losses (n_rows,) and gradients (n_rows, width), and
     # both depend on their own row alone.
     losses, gradient = objective(x)
-    factor = np.ones((len(x), 1), np.float32)  # shortens the next update of each row
+    factor = np.ones((len(x), 1), np.float32)  # of the length of the next update of each row
     curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
         # without curvature, an update has the length `_INITIAL_UPDATE_LENGTH`
