@@ -67,8 +67,8 @@ class BaseLayer(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=Constant(value), trainable=False, name=name)
 
 
-# Keras's own initializers compile a small JAX program for each shape of a weight, which takes most
-# of the time to build a model. So the following initializers draw with NumPy. An initializer
+# Keras's own initializers compile a small JAX program for each shape of a weight. No other part of
+# building a model takes as long. So the following initializers draw with NumPy. An initializer
 # returns the same tensor whenever it is called with the same shape.
 
 
