@@ -15,14 +15,14 @@ from typing import BinaryIO
 
 from refold.errors import FileAccessError, MissingFileError, ParameterError, RefoldError
 
-# No process takes this long, a day, to write a file. So if a temporary file did not change for this
-# long, its process was killed, and the file can be removed.
+# A day: no process takes this long to write a file. If a temporary file did not change for this
+# long, the process that wrote it was killed, and the file can be removed.
 _MAX_TEMPORARY_FILE_SECONDS = 24 * 3600.0
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
     """Return a `Path`, or raise ``FileAccessError`` for an address such as s3://bucket/file."""
-    # `Path` would drop a slash of the address, and an error would name s3:/bucket/file.
+    # otherwise, `Path` would drop a slash, and a later error would name s3:/bucket/file
     if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
         raise FileAccessError(f"{path} is an address. Name a file of this machine.")
     return Path(path)
@@ -50,21 +50,24 @@ def make_access_error(
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file to write completely or not at all: after an error, the old file is unchanged."""
+    """Open a file to write completely or not at all: an error leaves the old file unchanged."""
     path = local_path(path)
-    # The bytes go to a temporary file in the same folder, which then replaces the target. If the
-    # path is a link, the target is the file that it points to, so the link stays a link.
+    # The bytes go to a temporary file in the same folder. At the end, the temporary file replaces
+    # the target. If the path is a link, the target is the file that the link points to, so the link
+    # stays.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # A device or a pipe cannot be replaced, so it is written directly. For a folder, `open` raises
-    # an error. The test needs `path` and not the target: a pipe in /dev/fd has no real path.
+    # A device or a pipe cannot be replaced, so it is opened and written directly. So is a folder,
+    # for which `open` raises an error. The line below looks at `path` and not at the target,
+    # because a pipe in /dev/fd has no real path.
     is_replaceable = path.is_file() or not path.exists()
     try:
         if not is_replaceable:
             with path.open("wb") as file:
                 yield file
             return
-        # remove temporary files of processes that were killed while they wrote the same target
+        # Remove temporary files of processes that were killed while they wrote the same target. The
+        # 16 characters are the 8 bytes of the random part of the name.
         for abandoned in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
             with contextlib.suppress(OSError):  # another process may have removed it
                 if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_FILE_SECONDS:
@@ -75,7 +78,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             # either the old file or the new one
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # there may be no file yet
+        with contextlib.suppress(OSError):  # there may be no old file whose mode can be copied
             shutil.copymode(target, temporary)
         temporary.replace(target)
     except BaseException as error:
@@ -104,8 +107,8 @@ def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> AbstractC
 def lock_path(path: str | os.PathLike[str], locked_message: str | None) -> Iterator[None]:
     """Lock a file or folder for one process.
 
-    If another process has the lock, raise a ParameterError with the message; if it is None, wait
-    until the other process releases the lock.
+    If another process has the lock, raise a ParameterError with the message. If the message is
+    None, wait instead until the other process releases the lock.
     """
     # not at the top, because most programs lock nothing
     from filelock import FileLock, Timeout
@@ -114,7 +117,9 @@ def lock_path(path: str | os.PathLike[str], locked_message: str | None) -> Itera
     # releases the lock.
     target, file_lock = Path(os.path.realpath(path)), None
     lock_file = target.with_name(f".{target.name}.lock")
-    while file_lock is None and target.parent.is_dir():  # FileLock would create the folder
+    # without a folder, nothing is locked, because FileLock would create the folder
+    while file_lock is None and target.parent.is_dir():
+        # a timeout of -1 waits, and 0 raises an error at once
         file_lock = FileLock(lock_file, timeout=-1 if locked_message is None else 0)
         try:
             file_lock.acquire()

@@ -16,16 +16,17 @@ from refold._support.rules import check, check_integer, number_rule
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
-# Number of steps to which sequences are padded in the question. This question on Stack Overflow is
-# the source of several data sets; `examples/question` links to it.
+# Number of steps to which sequences are padded in "the question": a question on Stack Overflow from
+# which several data sets come. `examples/question` links to it.
 _QUESTION_STEPS = 10
 
 
 def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     """Draw sequences in which a single one moves from feature to feature.
 
-    Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t`` of eight. So steps
-    8 and 9 are all zero, and they are real steps. The length alone determines a sequence.
+    Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t``. There are eight
+    features, so steps 8 and 9 are all zero, but they are real steps. The length alone determines a
+    sequence.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_QUESTION_STEPS)
     # `np.eye` has a row for each step; its rows after the eighth are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
     return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(8))
@@ -68,7 +69,7 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_QUESTION_STEPS)
     x = np.zeros((n, _QUESTION_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
@@ -145,7 +146,7 @@ def noisy_sines(
     check("noise", noise, number_rule(minimum=0))
     rng, lengths = _make_rng_and_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
-    # of each step of all series, (num_steps,)
+    # index of each step in its own series; here and below, arrays (num_steps,) of all series
     steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequencies = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
     phases = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
@@ -157,7 +158,7 @@ def noisy_sines(
 def _make_rng_and_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
-    """Draw rounded uniform lengths (n,). Return the generator, for further draws, too."""
+    """Return a generator for further draws, and rounded uniform lengths (n,) that it drew."""
     check_integer("seed", seed, minimum=0)
     check_integer("n", n)
     check_integer("min_steps", min_steps, minimum=0)
@@ -167,6 +168,7 @@ def _make_rng_and_lengths(
 
 
 def _make_binary_schema(num_columns: int) -> Schema:
+    """Return the schema of binary columns x0, x1, and so on."""
     return Schema(tuple(Column(f"x{i}", "binary") for i in range(num_columns)))
 
 
@@ -202,7 +204,8 @@ def japanese_vowels() -> JapaneseVowels:
     >>> len(vowels.train), len(vowels.test), vowels.train[0].shape
     (270, 370, (20, 12))
     """
-    # one row per utterance: a list of numbers for each of the 12 features, "split" and "label"
+    # The file has a row for each utterance. Its columns are the 12 features, with a list of numbers
+    # in each cell, and "split" and "label".
     path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
     splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
@@ -218,7 +221,7 @@ def _draw_question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
     return Sequences.from_array(x, column_types="binary")
 
 
-# Functions that draw a data set; the caller chooses its size and the seed.
+# Functions that draw a data set; the caller chooses the number of sequences and the seed.
 _DATA_SET_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
     "question": _draw_question_sequences,

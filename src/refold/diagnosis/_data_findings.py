@@ -57,7 +57,7 @@ NAMES_BY_IMPORTANCE = (
 MAX_CHECKED_VALUES = 2_000_000
 # Seed of the sample, so that the findings of the same data are the same.
 _SAMPLE_SEED = 0
-# With fewer sequences than this for each latent dimension, a fit has too few sequences.
+# A fit has too few sequences if there are fewer than this for each latent dimension.
 _MIN_SEQUENCES_PER_DIMENSION = 4
 # Window in steps that a message suggests for long sequences.
 _SUGGESTED_WINDOW = 100
@@ -74,26 +74,29 @@ _MIN_REPEATED_END_STEPS = 3
 # Sequences differ in spread if the 0.9 quantile of the standard deviations of the sequences is more
 # than this many times the 0.1 quantile.
 _MAX_STD_RATIO = 100.0
-# Sequences differ in level if the standard deviation of the means of all sequences is more than
-# this many times the median of their standard deviations.
+# Sequences differ in level if the standard deviation of their means is more than this many times
+# the median of the standard deviations within the sequences.
 _MAX_LEVEL_RATIO = 10.0
-# A column has heavy tails if its largest values have at least this share of its variance.
+# A column has heavy tails if its tail values cause at least this share of its variance.
 _TAIL_VARIANCE_SHARE = 0.5
-# This share of the values of a column, those farthest from the mean, counts as the largest values.
+# This share of the values of a column, those farthest from the mean, are its tail values.
 _TAIL_VALUE_SHARE = 0.01
-# Columns with fewer values are not checked for heavy tails, because their largest values are few.
+# Columns with fewer values are not checked for heavy tails, because only one value is a tail value.
 _MIN_TAIL_VALUES = 200
 # A column with this many categories or more is reported.
-_MAX_CATEGORIES = 1000
+_MIN_REPORTED_CATEGORIES = 1000
 # A column with more categories than this is reported if its categories are rare.
 _MAX_CATEGORIES_IF_RARE = 50
 # Categories are rare if they occur less often than this on average.
 _MIN_MEAN_OCCURRENCES = 5.0
-# If most categories occur once, they look like ids. With fewer categories, this may be chance.
+# If most categories occur once, they look like ids. With fewer categories than this, it may be
+# chance.
 _MIN_CATEGORIES_LIKE_IDS = 20
-# With fewer changes between neighboring steps, a column may ascend by chance, and is no time.
+# With fewer changes between neighboring steps than this, a column may ascend by chance, so it is
+# not checked for times.
 _MIN_CHANGES_OF_TIMES = 20
-# With fewer sequences, it may be chance that all of them differ or have a constant column.
+# With fewer sequences than this, it may be chance that all of them differ in level, or that a
+# column is constant in each of them.
 _MIN_SEQUENCES_FOR_PATTERN = 10
 # A message names at most this many columns.
 _MAX_LISTED_COLUMNS = 5
@@ -122,7 +125,8 @@ class Finding:
     message: str
 
     def __post_init__(self) -> None:
-        # `Message` keeps the marks of arguments, which the command line spells as options
+        # a `Message` remembers which words are arguments, and the command line shows them as
+        # options
         object.__setattr__(self, "message", Message(self.message))
 
     def __repr__(self) -> str:
@@ -162,7 +166,7 @@ def data_findings(
     sample = draw_sample(sequences)
     findings = [Finding("suspicious-values", message) for message in warning_messages]
     findings += _find_too_few_sequences(sequences, latent_dim)
-    # a warning about padding says the same as a repeated end
+    # a warning about padding already says what a repeated end would say
     findings += () if "padded" in warning_text else _find_repeated_ends(sample)
     findings += _find_duplicates(sample)
     findings += _find_overlapping_windows(sequences.ids[:_MAX_CHECKED_WINDOW_IDS])
@@ -188,14 +192,15 @@ def _find_too_few_sequences(sequences: Sequences, latent_dim: int) -> Iterator[F
     if len(sequences) >= _MIN_SEQUENCES_PER_DIMENSION * latent_dim:
         return
     advice = "Collect more, or use"
-    if np.median(sequences.lengths) > 2 * _SUGGESTED_WINDOW:
+    if np.median(sequences.lengths) > 2 * _SUGGESTED_WINDOW:  # most have at least two windows
         advice = f"Cut them into windows, {argument(window=_SUGGESTED_WINDOW)}, or use"
-    max_dimensions = max(1, len(sequences) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
+    # half of the dimensions that would raise no finding
+    suggested_dimensions = max(1, len(sequences) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
     noun = "windows" if _WINDOW_ID_PATTERN.fullmatch(str(sequences.ids[0])) else "sequences"
     yield Finding(
         "few-sequences",
         f"{len(sequences)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
-        f"dimensions, such as {argument(latent_dim=max_dimensions)}.",
+        f"dimensions, such as {argument(latent_dim=suggested_dimensions)}.",
     )
 
 
@@ -205,19 +210,19 @@ def _find_repeated_ends(sample: Sequences) -> Iterator[Finding]:
     if lengths.min() != lengths.max() or lengths[0] <= _MIN_REPEATED_END_STEPS:
         return
     values = sample.values.reshape(len(sample), int(lengths[0]), -1)
-    # whether a step equals the last step of its sequence, (n_sequences, n_steps)
+    # whether a value equals that of the last step of its sequence; two missing values are equal
     is_equal = (values == values[:, -1:]) | (np.isnan(values) & np.isnan(values[:, -1:]))
-    is_repeated = is_equal.all(axis=2)
-    # the number of equal steps at the end; 0 if all steps of the sequence are equal
+    is_repeated = is_equal.all(axis=2)  # (n_sequences, n_steps)
+    # number of equal steps at the end: the first False from the end; 0 if all steps are equal
     run_lengths = np.argmin(is_repeated[:, ::-1], axis=1)
-    is_padded = run_lengths >= _MIN_REPEATED_END_STEPS
-    # if all ends have the same length, they may be a property of the data
-    has_one_length = len(np.unique(run_lengths[is_padded])) < 2
-    if is_padded.mean() < _MIN_REPEATED_END_SHARE or has_one_length:
+    ends_flat = run_lengths >= _MIN_REPEATED_END_STEPS
+    # if all repeated ends have the same length, they may be a property of the data, not padding
+    has_one_length = len(np.unique(run_lengths[ends_flat])) < 2
+    if ends_flat.mean() < _MIN_REPEATED_END_SHARE or has_one_length:
         return
     yield Finding(
         "repeated-end",
-        f"All sequences have {lengths[0]} steps, and {is_padded.sum()} of {len(sample)} end with "
+        f"All sequences have {lengths[0]} steps, and {ends_flat.sum()} of {len(sample)} end with "
         f"{_MIN_REPEATED_END_STEPS} or more equal steps, as padded ones do. If this is padding, "
         "give the true lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
     )
@@ -242,14 +247,15 @@ def _find_duplicates(sample: Sequences) -> Iterator[Finding]:
 def _find_overlapping_windows(window_ids: np.ndarray) -> Iterator[Finding]:
     """Find windows, by their ids, that share steps with the window before."""
     matches = [_WINDOW_ID_PATTERN.fullmatch(str(name)) for name in window_ids.tolist()]
-    # name of the series, first step and end of each window
+    # name of the series, first step, and step after the last one, of each window
     windows = [(match[1], int(match[2]), int(match[3])) for match in matches if match]
     num_shared = sum(
         series == next_series and next_first < end
         for (series, _, end), (next_series, next_first, _) in itertools.pairwise(windows)
     )
-    # The last window of a series is moved back until it ends with the series, so it may share steps
-    # with the window before. If all series have two windows, this is true of half of the windows.
+    # Also without overlap, the last window of a series is moved back until it ends with the series,
+    # and may share steps with the window before. If all series have two windows, half of the
+    # windows do. So only a larger share is reported.
     if num_shared > 0.5 * len(window_ids):
         _, first_step, end = windows[0]
         yield Finding(
@@ -263,7 +269,7 @@ def _find_overlapping_windows(window_ids: np.ndarray) -> Iterator[Finding]:
 
 def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
     """Find a column whose level or spread differs more between sequences than within them."""
-    # sequences with a few equal steps would have a small standard deviation by chance
+    # a short sequence may have a small standard deviation by chance
     measured = sample[np.flatnonzero(sample.lengths > _MIN_REPEATED_END_STEPS)]
     if not len(measured):
         return
@@ -285,8 +291,8 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
 
 
 def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
-    """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
-    key_types = guess_id_and_time_columns(sample)  # "id" or "time", by the name of the column
+    """Yield the findings about columns; ``warning_text`` has all warnings about the data."""
+    key_types = guess_id_and_time_columns(sample)  # by name of a column: "id" or "time"
     _, steps = sequence_and_step_indices(sample)
     # whether a step and the step before it are in the same sequence, (n_steps - 1,)
     is_inside = steps[1:] > 0
@@ -324,7 +330,7 @@ def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
             if sample.schema.num_columns > 1:
                 is_time = key_types.get(name) == "time"
                 yield from _find_time_column(name, changes, is_ascending=is_time)
-            # one message about the values of a column is enough
+            # a warning that names the column is about its values, and one message is enough
             if repr(name) not in warning_text:
                 yield from _find_heavy_tails(name, observed_values)
     if constant_names:
@@ -341,6 +347,7 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
     """Find too many or too rare categories in the observed values (n,) of a column."""
     name, num_categories = column.name, len(column.categories)
     mean_occurrences = len(observed_values) / len(np.unique(observed_values))
+    # if the mean is below 2, some categories occur once, usually most of them
     if num_categories >= _MIN_CATEGORIES_LIKE_IDS and mean_occurrences < 2:
         yield Finding(
             "id-like",
@@ -348,7 +355,7 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
             f"Leave it out with {argument('columns=')}, or pass "
             f"{argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
-    elif num_categories >= _MAX_CATEGORIES or (
+    elif num_categories >= _MIN_REPORTED_CATEGORIES or (
         num_categories > _MAX_CATEGORIES_IF_RARE and mean_occurrences < _MIN_MEAN_OCCURRENCES
     ):
         yield Finding(
@@ -360,9 +367,10 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
 
 
 def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
-    """Find a numeric column that ascends, or that has the name of a time but does not ascend.
+    """Find a numeric column of times in order, or one with the name of a time out of order.
 
-    ``changes`` are the differences (n,) of neighboring steps.
+    ``changes`` are the differences (n,) of neighboring steps in a sequence. ``is_ascending`` says
+    whether the column ascends in every sequence.
     """
     if len(changes) < _MIN_CHANGES_OF_TIMES:
         return

@@ -1,8 +1,8 @@
 """The pretrained model: its file, its adaptation to columns, and codes of fewer dimensions.
 
-It encodes each column as a curve of its own. The code of a sequence of several columns has the
-codes of all columns one after the other, then the means of all columns, and then their log standard
-deviations.
+The pretrained model encodes each column as a curve of its own. The code of a sequence of several
+columns has the learned dimensions and the length of each column, one column after the other. After
+them come the means of all columns, and then the log standard deviations of all columns.
 """
 
 import os
@@ -24,11 +24,11 @@ from refold.network.specification import dropped_dim_indices, truncate_latent_di
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
-# "series" is the pretrained model, and "series-16" is the same with codes of 16 learned dimensions.
+# "series" is the pretrained model, and "series-16" is this model with 16 learned dimensions.
 _MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
 _SERIES_MODEL_PATH = Path(__file__).with_name("series.refold")
-# Maximum number of sequences whose means and log standard deviations an adapted model stores. It
-# limits the time to adapt.
+# Maximum number of sequences whose means and log standard deviations an adapted model stores. The
+# cap limits the time to adapt a model.
 _MAX_SEQUENCES_FOR_STATISTICS = 1024
 # Lines that `refold info series` prints for the pretrained model only.
 PRETRAINED_MODEL_NOTES = {
@@ -56,7 +56,11 @@ def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
 def with_columns(
     model: "refold.Model", schema: Schema, sequences: Sequences | None = None
 ) -> "refold.Model":
-    """Return a pretrained model with the columns of a schema, and the units of sequences."""
+    """Return a pretrained model for the columns of a schema.
+
+    If there are sequences, the model measures errors in their units, and its reference statistics
+    have their means and standard deviations.
+    """
     for column in schema.columns:
         if column.column_type.has_categories:
             raise DataError(
@@ -69,18 +73,19 @@ def with_columns(
         model.specification,
         column_types=[NUMERIC.name] * num_columns,
         num_categories=[0] * num_columns,
-        # the code of a column has one more dimension, for the length
+        # besides the learned dimensions, the code of a column has one for the length
         latent_dim=num_columns * (model.specification.curve_dim + 1),
     )
     schema = replace(schema, columns=columns)
-    # the scalers of the pretrained model are those of one column, so their arrays are repeated
+    # the scalers of the pretrained model have arrays for one column, which are repeated
     scaler_state, error_scaler_state = (
         {k: np.repeat(v, num_columns) if isinstance(v, np.ndarray) else v for k, v in state.items()}
         for state in (model.scaler.to_dict(), model.error_scaler.to_dict())
     )
     if sequences is not None:
         moments = RunningMoments(num_columns)
-        with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
+        # no warnings about numbers that are too large, because they are refused later
+        with np.errstate(over="ignore", invalid="ignore"):
             for block in sequences.blocks():
                 moments.add(block.values)
         value_range = {"least": moments.minimum, "greatest": moments.maximum}
@@ -97,14 +102,16 @@ def with_columns(
         order = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
         codes = join_column_codes(reference.codes[np.stack(order, axis=1).ravel()], num_columns)
         if sequences is not None and len(sequences):
-            # the means and scales in the codes are replaced by those of a sample of the sequences
+            # the means and log standard deviations in the codes are replaced by those of a random
+            # sequence for each code
             sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
                 statistics = scaler.statistics(sample.align(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)
-        # the mixture stays that of codes of a single column: `Model.draw_codes` joins its draws
+        # the mixture stays one of codes of a single column, because `Model.draw_codes` joins codes
+        # that are drawn from it
         reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
@@ -150,18 +157,20 @@ def without_calibration(
     if reference is not None:
         mixture, code_width = reference.mixture, reference.codes.shape[1]
         if mixture is not None:
-            # the mixture is that of codes of one column, unless the model learned from the data
+            # a mixture describes codes of one column, or of all columns if the model was fitted to
+            # them
             has_all_columns = len(mixture.center) == code_width
             mixture_dims = dropped_dims if has_all_columns else dropped_column_dims
             means, center, scale, covariances = (
-                np.delete(array, mixture_dims, -1)
+                np.delete(array, mixture_dims, axis=-1)
                 for array in (mixture.means, mixture.center, mixture.scale, mixture.covariances)
             )
-            covariances = np.delete(covariances, mixture_dims, 1)
+            # a covariance is a matrix, so its rows are dropped, too
+            covariances = np.delete(covariances, mixture_dims, axis=1)
             mixture = Mixture(mixture.weights, means, covariances, center, scale)
-        # the mean and the standard deviation are those of the code, and then of ROCKET features
+        # `feature_mean` and `feature_std` have entries for the code, and then for ROCKET features
         codes, mean, std = (
-            np.delete(array[..., :code_width], dropped_dims, -1)
+            np.delete(array[..., :code_width], dropped_dims, axis=-1)
             for array in (reference.codes, reference.feature_mean, reference.feature_std)
         )
         reference = ReferenceStatistics(codes, mean, std, mixture=mixture)
@@ -169,7 +178,10 @@ def without_calibration(
 
 
 def join_column_codes(codes: np.ndarray, num_columns: int) -> np.ndarray:
-    """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width)."""
+    """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width).
+
+    All columns of a sequence come one after another.
+    """
     # The code of a column ends with a mean and a log standard deviation. In the joined code, the
     # means of all columns come after all else, and the log standard deviations last.
     codes = codes.reshape(len(codes) // num_columns, num_columns, -1)

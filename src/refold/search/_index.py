@@ -49,13 +49,13 @@ from refold.search._rows import (
 )
 from refold.sequences import Sequences, as_sequences
 
-# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
+# Any, because type checkers do not see the functions that pyarrow.compute makes at import
 pc: Any = pyarrow.compute
 
 # Version of the file format. An index of another version is refused.
 _INDEX_FORMAT_VERSION = "6"
-# Number of scores, of pairs of a query and a row, that are computed at once. It bounds the memory
-# to 16 MB.
+# Cap on the scores that are computed at once, one for each pair of a query and a row. They take
+# 16 MB, because a score is a float32.
 _MAX_BLOCK_SCORES = 4_000_000
 # Largest number of rows in a group. A search first computes the smallest score of each group. With
 # larger groups, there are fewer minima to sort, but more rows remain for which exact distances are
@@ -82,22 +82,25 @@ class IndexRows(NamedTuple):
     table: pa.Table  # ids and metadata only
     ids: pa.Array  # (n_rows,)
     codes: np.ndarray  # (n_rows, width of the code)
-    vectors: np.ndarray  # (n_rows, n_dimensions); the codes if distances are measured on them
-    squared_norms: np.ndarray  # (n_rows,), of the vectors
+    # (n_rows, n_dimensions), what distances are measured on: features, or the same array as `codes`
+    vectors: np.ndarray
+    squared_norms: np.ndarray  # (n_rows,), squared Euclidean norm of each vector
 
 
 class IndexFile:
     """The file of an index, in the Arrow format. Each change writes a new file."""
 
     # The new file replaces the old one when it is complete. So readers never wait for a writer, and
-    # they see all rows of a call or none. Writing a million rows takes about a second, and the next
-    # search takes as long to read them. DuckDB, a database with transactions, was not faster.
+    # they see either all rows that a call adds, or none. Writing a million rows takes about a
+    # second, and the next search takes as long to read them. DuckDB, a database with transactions,
+    # was not faster.
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path_text = os.fspath(path)  # as the caller wrote it
         self.path = local_path(self.path_text).absolute()
         self._cached_rows: IndexRows | None = None
-        # Time, size and inode of the file when the rows were read. They change with the file.
+        # Time of change, size and inode that the file had when the rows were read. If they differ
+        # now, the file has changed.
         self._cached_file_stamp: tuple[int, int, int] | None = None
         self._read_lock = threading.Lock()  # threads of a server share the rows
 
@@ -137,7 +140,7 @@ class IndexFile:
                     "the index again."
                 )
             with np.load(io.BytesIO(metadata[b"features"])) as arrays:
-                feature_arrays = dict(arrays) or None
+                feature_arrays = dict(arrays) or None  # `write` stores None as no arrays
             model_hash, distance = metadata[b"model"].decode(), metadata[b"distance"].decode()
             return IndexHeader(model_hash, distance, feature_arrays)
 
@@ -150,10 +153,11 @@ class IndexFile:
                 self._cached_rows = None  # frees the memory before the new rows are read
                 file_table = pa.ipc.open_file(stream).read_all()
                 file_table.validate(full=True)
-                arrays = {}  # the columns of lists, as arrays (n_rows, n_dimensions)
+                arrays = {}  # by column, the lists of all rows as one array (n_rows, list length)
                 for name in {"code", "vector"} & set(file_table.column_names):
                     entries = file_table[name].combine_chunks().flatten().to_numpy()
                     arrays[name] = entries.reshape(-1, file_table.schema.field(name).type.list_size)
+                # a file has no column "vector" if distances are measured on codes
                 codes, vectors = arrays["code"], arrays.get("vector", arrays["code"])
                 table = file_table.drop_columns([*arrays]).replace_schema_metadata()
                 ids, norms = file_table["id"].combine_chunks(), squared_norms(vectors)
@@ -163,7 +167,7 @@ class IndexFile:
 
     @contextmanager
     def _open_to_read(self) -> Iterator[BinaryIO]:
-        """Open the file; errors of reading it become errors of Refold, with one line."""
+        """Open the file, and turn errors in the context into errors of Refold, with one line."""
         try:
             with self.path.open("rb") as stream:
                 yield stream
@@ -204,7 +208,7 @@ def nearest(
     queries : array of float32 of shape (n_queries, n_dimensions)
         Vectors to search for.
     k : int
-        Number of rows, or all if there are fewer.
+        Number of rows to return for each query, or all rows if there are fewer.
     norms : array of float32 of shape (n_rows,), optional
         Squared norms of the vectors, if you have them already.
 
@@ -234,24 +238,24 @@ def nearest(
     norms = squared_norms(vectors) if norms is None else norms
     max_squared_norm = float(norms.max())
     results = []
-    # Rows are split into at least k groups. A search computes exact distances only for rows whose
-    # scores are at most the k-th smallest minimum of a group. The k nearest rows are among them,
-    # because k groups have a row with such a score.
-    group_rows = max(1, min(_MAX_GROUP_ROWS, len(vectors) // k))
-    group_starts = np.arange(0, len(vectors), group_rows)
+    # Rows are split into at least k groups, and each group has a smallest score. Exact distances
+    # are computed only for rows whose scores are at most the k-th smallest of these group minima.
+    # The k nearest rows are among these rows, because k groups have a row with such a score.
+    rows_per_group = max(1, min(_MAX_GROUP_ROWS, len(vectors) // k))
+    group_starts = np.arange(0, len(vectors), rows_per_group)
     max_block_queries = max(1, _MAX_BLOCK_SCORES // len(vectors))
     for begin in range(0, len(queries), max_block_queries):
         block = queries[begin : begin + max_block_queries]
-        # The squared distance is |x|² - 2xq + |q|². The score of a row leaves out the last term,
-        # which is the same for all rows of a query. Scores have the shape (n_queries, n_rows).
+        # The squared distance of a row x and a query q is |x|² - 2xq + |q|². The score leaves out
+        # the last term, which is the same for all rows. Scores have the shape (n_queries, n_rows).
         scores = norms - 2.0 * (block @ vectors.T)
         for query, query_scores in zip(block, scores, strict=True):
-            # bound of the rounding error of a score, a sum with a term for each dimension
+            # upper bound of the rounding error of a score, which is a sum over the dimensions
             epsilon = np.finfo(query_scores.dtype).eps
-            error = vectors.shape[1] * epsilon * (max_squared_norm + query @ query)
+            max_error = vectors.shape[1] * epsilon * (max_squared_norm + query @ query)
             minima = np.minimum.reduceat(query_scores, group_starts)
             # twice the error, because two scores are compared, and each has a rounding error
-            max_score = np.partition(minima, k - 1)[k - 1] + 2 * error
+            max_score = np.partition(minima, k - 1)[k - 1] + 2 * max_error
             rows = np.flatnonzero(~(query_scores > max_score))  # also rows whose score is NaN
             distances = np.linalg.norm(vectors[rows] - query, axis=1)
             order = np.argsort(distances, kind="stable")[:k]
@@ -283,8 +287,8 @@ class Hits:
     query_codes : array of float32 of shape (n_queries, width of the code)
         Codes of the queries.
     offsets : array of int of shape (n_queries + 1,)
-        The hits of query ``i`` are the rows from ``offsets[i]`` to ``offsets[i + 1]``. There may be
-        fewer than asked for, if fewer rows match.
+        The hits of query ``i`` are the rows from ``offsets[i]`` up to ``offsets[i + 1]``. A query
+        has fewer hits than asked for if fewer rows match.
 
     Examples
     --------
@@ -457,15 +461,16 @@ class Index:
     def _make_row_source(
         self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
     ) -> RowSource:
-        """Return sequences or codes as rows, or raise an error if their columns do not fit."""
+        """Return a source of rows; raise an error if its codes or columns do not fit the index."""
         row_source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
-        index_size, code_size = self.rows.codes.shape[1], row_source.model.code_size
-        if code_size != index_size:
+        index_width, code_width = self.rows.codes.shape[1], row_source.model.code_size
+        if code_width != index_width:
             problem = (
-                f"The index has codes of {index_size} numbers, and these sequences have {code_size}"
+                f"The index has codes of {index_width} numbers, and these sequences have "
+                f"{code_width}"
             )
-        # A model that accepts any columns adapts to the columns of the sequences. This changes its
-        # hash, which `open` has compared, if they are not the columns of the index.
+        # A model that accepts any columns is adapted to those of the sequences, and the hash of the
+        # adapted model depends on them. The header has the hash for the columns of the index.
         elif self.model.any_columns and not row_source.model.has_hash(self._header.model_hash):
             problem = "The sequences of the index have columns of other names, or in another order"
         else:
@@ -514,13 +519,13 @@ class Index:
                     f"The id {present_ids[0].as_py()!r}{more_ids} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            # all rows are encoded before any is written, so a run that is killed changes nothing
+            # all rows are encoded before the file is written, so a killed process changes nothing
             new_rows = make_row_table(row_source, row_ids, self._features, metadata_table)
             unchanged_rows = rows.file_table.filter(pc.invert(is_replaced))
             self._file.write(pa.concat_tables([unchanged_rows, new_rows]), self._header)
 
     def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
-        """Remove rows, and return how many there were.
+        """Remove rows, and return how many rows were removed.
 
         Parameters
         ----------
@@ -584,8 +589,9 @@ class Index:
             query_codes, query_vectors = row_source.encode(self._features)
         else:
             queried_ids = cast_ids(ids, rows.ids.type)
-            # `is_in` finds the rows, and `index_in` the order of the queried ids. Both build a hash
-            # table of their second argument, which would take long for all ids of the index.
+            # `is_in` finds the queried rows in the order of the index. `index_in` finds each
+            # queried id among these rows. Both build a hash table of their second argument, which
+            # is short here. A table of all ids of the index would take long.
             unordered_rows = np.flatnonzero(pc.is_in(rows.ids, queried_ids))
             unordered_ids = rows.ids.take(pa.array(unordered_rows))
             positions = pc.index_in(queried_ids, unordered_ids)
@@ -598,17 +604,17 @@ class Index:
             query_rows = unordered_rows[positions.to_numpy()]
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
             query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
-        # one result more than k, because a row that is searched for finds itself, which is no hit
+        # k + 1 results, because a queried row finds itself, and this result is no hit
         norms = rows.squared_norms[selection]
-        results = nearest(rows.vectors[selection], query_vectors, k + 1, norms)
-        # (n_queries, n_results); set below, because arrays without results have another shape
+        results = nearest(rows.vectors[selection], query_vectors, k + 1, norms=norms)
+        # (n_queries, n_results); without queries, `np.array` would lose the second dimension
         shape = len(results), min(k + 1, len(candidates))
         near_rows = candidates[np.array([result.indices for result in results], int).reshape(shape)]
         distances = np.array([result.distances for result in results], float).reshape(shape)
         is_hit = np.ones(shape, bool) if query_rows is None else near_rows != query_rows[:, None]
         ranks = np.cumsum(is_hit, axis=1)
         is_hit &= ranks <= k
-        hit_rows = near_rows[is_hit]  # (n_hits,), the hits of one query after another
+        hit_rows = near_rows[is_hit]  # (n_hits,), row indices: all hits of a query, then the next
         query_type = pa.int64() if queries.dtype.kind in "iu" else pa.string()
         columns: dict[str, Any] = {
             "query": pa.array(queries[np.nonzero(is_hit)[0]].tolist(), query_type),
@@ -637,7 +643,7 @@ def draw(
     query : int, default=0
         Index of the query.
     num : int, default=6
-        Number of hits to draw, or all if there are fewer.
+        Largest number of hits to draw.
 
     Examples
     --------
@@ -646,7 +652,7 @@ def draw(
     # imported here, because a search needs no matplotlib
     from refold import plots
 
-    check_input_type("hits", hits, "Hits, the result of Index.search", "query_codes")
+    check_input_type("hits", hits, "Hits, the result of Index.search", attribute="query_codes")
     model = model_of(model).with_columns_of(hits.codes)
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:
@@ -656,7 +662,7 @@ def draw(
         for id_, distance in zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
     ]
     if X is None:
-        X, query = model.decode(hits.query_codes[[query]]), 0  # the only decoded sequence
+        X, query = model.decode(hits.query_codes[[query]]), 0  # X has one sequence, the query
     else:
         X = model.windows(X).sequences
     # the query is repeated, because each hit is drawn together with it

@@ -23,7 +23,7 @@ from refold.network.packed.batches import iterate_encoded_batches
 from refold.search._features import FeatureInput, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
-# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
+# Any, because type checkers do not see the functions that pyarrow.compute makes at import
 pc: Any = pyarrow.compute
 
 Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
@@ -37,18 +37,18 @@ _MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences, the
-# fit also gets sequences of the training, decoded from the codes that the model keeps.
+# fit also gets training sequences of the model, decoded from the codes that the model keeps.
 _MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
 # Largest number of steps, of all sequences together, that features are fitted to, so that long
 # sequences fit in memory.
 _MAX_SAMPLE_STEPS = 2_000_000
-# If a column of a sequence has values at a smaller share of its steps, the whole column counts as
-# missing in this sequence.
+# If a column has values at less than this share of the steps of a sequence, the whole column counts
+# as missing in this sequence.
 _MIN_OBSERVED_SHARE = 0.5
 
 
 class RowSource:
-    """Sequences, codes or both, with ids. `encode` computes the codes and vectors of their rows."""
+    """Sequences, codes or both, with ids: one row each. `encode` computes codes and vectors."""
 
     def __init__(
         self,
@@ -87,12 +87,12 @@ class RowSource:
         if self._sequences is None:
             sample = self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
         else:
-            # the sample has fewer sequences if they have many steps
+            # the sample has fewer sequences if sequences have many steps on average
             mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
             max_sequences = int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))
             num_sequences = max(min_sequences, min(_MAX_SAMPLE_SEQUENCES, max_sequences))
             sample = self._sequences[linspace_indices(len(self), num_sequences)]
-            # sequences in memory have the columns of the model already
+            # sequences in a file still need the columns of the model; those in memory have them
             sample = model.align(sample) if self._sequences.is_mapped else sample
         blocks = [*_iterate_feature_inputs(model, sample)]
         if len(self) < min_sequences and model.reference is not None:
@@ -110,12 +110,12 @@ class RowSource:
             np.concatenate(scaling_statistics),
             np.concatenate(is_missing_column),
         )
-        # a numeric column has one channel, a categorical column one for each category, and then
-        # each flag of missing values has one
+        # a categorical column has a channel for each category, and another column has one channel;
+        # after them, each flag of missing values has one channel
         channel_counts = [count or 1 for count in specification.num_categories]
         channel_counts += [1] * (fit_input.step_values.shape[1] - sum(channel_counts))
         # A model that reads curves resamples each sequence to a grid of `max_steps` steps. The grid
-        # can be much longer than the sequences here, so their own maximum is used.
+        # can be much longer than the sequences here, so their maximum length is used.
         max_steps = int(lengths.max()) if specification.reads_curves else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
@@ -126,11 +126,12 @@ class RowSource:
             blocks: Iterable[Any] = [None] * num_blocks
         else:
             blocks = self.model.aligned_blocks(self._sequences)
-            # only sequences in a file have several blocks
+            # sequences in memory are a single block
             is_mapped = self._sequences.is_mapped
             num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1
         codes, vectors, num_encoded = [], [], 0
-        # A single block has the progress bar of the model. Several blocks have the bar below.
+        # For a single block, the model shows its progress bar. For several blocks, the bar below
+        # counts blocks.
         model_verbose = 0 if num_blocks > 1 else self._verbose
         with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
             sequences: Any  # None for a block of codes without sequences
@@ -155,7 +156,7 @@ class RowSource:
 def _iterate_feature_inputs(
     model: Model, sequences_or_codes: Sequences | np.ndarray
 ) -> Iterator[tuple[np.ndarray, FeatureInput]]:
-    """Yield blocks of sequences of similar length: their indices (n,), and the input of features.
+    """Yield the indices (n,) and the input of features, for blocks of sequences of similar length.
 
     Codes (n_sequences, width of the code) are decoded to sequences.
     """
@@ -164,16 +165,16 @@ def _iterate_feature_inputs(
         scaled = model.scaler.transform(sequences_or_codes)
         statistics = model.scaler.statistics(sequences_or_codes)
     else:
-        # after its latent dimensions, a code has the statistics that scaling removes
+        # after the latent dimensions, a code has the statistics that scaling took off the sequence
         statistics = sequences_or_codes[:, specification.latent_dim :]
         scaled = model.decode_to_scaled(sequences_or_codes)
     scaled, is_missing = _fill_gaps(scaled, specification.num_categories)
     statistics = np.asarray(statistics, np.float32)  # (n_sequences, n_statistics)
-    if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
+    if statistics.shape[1]:  # means of the numeric columns, then log standard deviations
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
         statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
-    # After the channels of the columns, each column has a flag: whether a step has a value. A flag
-    # counts as missing if its column does.
+    # After the channels of the columns, each column has a flag: whether a step has a value. The
+    # flag of a column that counts as missing counts as missing, too.
     if specification.observed_flags:
         is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
@@ -182,9 +183,9 @@ def _iterate_feature_inputs(
 
 
 def _fill_gaps(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences, np.ndarray]:
-    """Fill gaps with the nearest observed step.
+    """Fill each gap with the value of its column at the nearest observed step.
 
-    Also return whether a column of a sequence counts as missing, (n_sequences, n_columns).
+    Also return whether each column of each sequence counts as missing, (n_sequences, n_columns).
     """
     is_gap = np.isnan(scaled.values)  # (n_steps, n_columns)
     if not is_gap.any():
@@ -192,13 +193,13 @@ def _fill_gaps(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences,
     observed_counts = packed.segment_sum((~is_gap).astype(np.float32), scaled.offsets)
     is_missing = observed_counts < _MIN_OBSERVED_SHARE * scaled.lengths[:, None]
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
-    # A missing categorical column gets the category after its last one. A missing numeric column
-    # becomes 0, because its number of categories is 0.
+    # A column that counts as missing gets its number of categories as value. In a categorical
+    # column, this is the index after that of the last category. In another column, it is 0.
     values = np.where(is_missing[sequence_of_step], num_categories, scaled.values)
     for column in values.T:
         gap_rows = np.flatnonzero(np.isnan(column))
         observed_rows = np.flatnonzero(~np.isnan(column))
-        # The three arrays below have an entry for each gap: an index of `observed_rows`. The
+        # `first`, `end` and `next_observed` have an index of `observed_rows` for each gap. The
         # observed steps of the sequence with the gap begin at `first`, and end before `end`.
         sequence_of_gap = sequence_of_step[gap_rows]
         first = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap])
@@ -215,7 +216,7 @@ def _fill_gaps(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences,
 
 
 def check_new_ids(ids: np.ndarray, index_id_type: pa.DataType | None = None) -> pa.Array:
-    """Return ids as an array; raise an error if an id repeats, or has another type than before."""
+    """Return ids as an array; refuse repeated ids, and ids of another type than in the index."""
     array = ids_to_arrow(check_ids(ids, len(ids)))
     counts = pc.value_counts(array)  # (n_distinct_ids,), of records of a value and a count
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
@@ -234,11 +235,11 @@ def check_new_ids(ids: np.ndarray, index_id_type: pa.DataType | None = None) -> 
 
 
 def cast_ids(ids: ArrayLike, index_id_type: pa.DataType) -> pa.Array:
-    """Return ids, such as "3" or [1, 2], as an array of the type of the index."""
+    """Return ids, such as "3" or [1, 2], as an array of the type of the ids in the index."""
     if isinstance(ids, str | int):
         ids = [ids]
     try:
-        # by way of text, because an id of a command is text, and an index may have integers
+        # first to text, because ids from the command line are text, and the index may have integers
         return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(index_id_type)
     except (ValueError, TypeError, pa.ArrowException) as error:
         type_name = "integers" if pa.types.is_integer(index_id_type) else "text"
@@ -250,7 +251,7 @@ def cast_ids(ids: ArrayLike, index_id_type: pa.DataType) -> pa.Array:
 def make_metadata_table(
     metadata: Metadata | None, num_rows: int, index_schema: pa.Schema | None = None
 ) -> pa.Table:
-    """Return metadata as a table, with the columns and types of the index if it has a schema."""
+    """Return metadata as a table, with the columns and types of the schema if there is one."""
     try:
         table = pa.table(metadata if metadata is not None else {})
     except (TypeError, ValueError, pa.ArrowException) as error:

@@ -99,17 +99,18 @@ def to_arrow_table(table: Any) -> ArrowColumns:
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
             f"Got {type(table).__name__}."
         )
-    # a pandas frame with a column of the name "dtype" has this attribute, too
+    # a column has `dtype`; so has a pandas frame with a column of this name, but it has `columns`
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
         return ArrowColumns({"x0": _to_arrow_column(table, "x0")})
-    # record batches of Arrow have `columns`, too, which are not names
+    # `column_names` first, because the `columns` of a record batch of Arrow are no names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
-        # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
+        # a table of Arrow stays as it is, because `pa.table` would import pandas to check its type
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # a pandas column holds objects of several types; the error of _to_arrow_column names it
+        # A pandas column holds large integers or objects of several types. Column by column, large
+        # integers become text, and an error names the column.
         return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
@@ -120,8 +121,8 @@ def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise ``DataError`` if their numbers of rows differ."""
     columns = {str(name): _to_arrow_column(table[name], name) for name in names}
     for name, column in columns.items():
-        num_rows, noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
-        check_counts_match(len(column), f"rows of column {name!r}", num_rows, noun)
+        num_rows, first_noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
+        check_counts_match(len(column), f"rows of column {name!r}", num_rows, first_noun)
     return columns
 
 
@@ -132,7 +133,7 @@ def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
             return pa.chunked_array(column)
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except OverflowError:
-        # an integer of more than 64 bits, as a hash may be, makes the whole column text
+        # if an integer has more than 64 bits, as a hash may have, the whole column becomes text
         text = [None if is_missing(value) else str(value) for value in column]
         return pa.chunked_array([pa.array(text)])
     except (pa.ArrowException, TypeError) as error:
@@ -177,7 +178,7 @@ def choose_column_types(
     column_types: ColumnTypes,
     stored_schema: Schema | None = None,
 ) -> list[str | None]:
-    """Return column types as requested, else as stored, else by the Arrow type, else None."""
+    """Return the type of each column: requested, else stored, else that of Arrow, else None."""
     type_names = resolve_column_types(column_types, names)
     stored_columns = () if stored_schema is None else stored_schema.columns
     stored_types = {column.name: column.type for column in stored_columns}
@@ -216,9 +217,13 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
 
 
 def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
-    """Return a column (num_steps,) as an Arrow array: categories for indices, null for NaN."""
+    """Return values (num_steps,) as an Arrow array, with categories instead of their indices.
+
+    NaN becomes null.
+    """
     if not column.column_type.has_categories:
         return pa.array(values, from_pandas=True)  # null for NaN
+    # the index after the last category stands for an unknown category
     has_integers = column.has_integer_categories
     unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
     categories = pa.array([*column.categories, unknown], type_)
@@ -266,6 +271,7 @@ def factorize(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return the index of each row's value, and the distinct values in order of appearance."""
     column = decode_dictionary(column)
     if pa.types.is_null(column.type):
+        # null is the only value, if there is a row
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
     # one dictionary for all chunks, with null as one of the values
     encoded = column.dictionary_encode(null_encoding="encode").combine_chunks()
@@ -309,7 +315,7 @@ def has_nested_lists(column: Any) -> bool:
 
 
 def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
-    """Return the length of each list, 0 for null, and the entries of all lists as one column."""
+    """Return the lengths (n_lists,), 0 for a null list, and the entries of all lists together."""
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])
 
@@ -342,13 +348,16 @@ def find_id_and_time_names(
 
 
 def resize_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
-    """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
+    """Return a column of a long table, in which the sequences get new lengths (n,).
+
+    Steps are cut off at the end of a sequence, or nulls are appended.
+    """
     ids = table.columns.get(id_name)
-    # index of the sequence of each row, (num_rows,)
+    # index of the sequence of each row, (num_rows,); without ids, all rows are one sequence
     id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
     order = np.argsort(id_indices, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_indices, minlength=len(lengths))
-    steps = concatenated_ranges(np.zeros_like(lengths), lengths)
+    steps = concatenated_ranges(np.zeros_like(lengths), lengths)  # 0, 1, ... in each sequence
     is_filled = steps >= np.repeat(old_lengths, lengths)
     # index in `order` of each step of the new lengths; any index for the filled steps
     order_indices = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
@@ -381,7 +390,7 @@ def arrays_from_table(
     check_has_ids(id_column, id_name, row_namer)
     id_indices, distinct_ids = factorize(id_column)  # row i has the id ids[id_indices[i]]
     ids = check_ids(distinct_ids, len(distinct_ids))
-    # options that need a column of times, and whether the user set them
+    # whether the user set each option that needs a column of times
     options = {
         argument(sort=True): sort,
         argument(time_gaps=True): add_time_gaps,
@@ -391,11 +400,11 @@ def arrays_from_table(
     for option, is_used in options.items():
         if is_used:
             check_has_times(time, option)
-    # order: rows by sequence and step. step_starts: indices in `order` of the first row of each
-    # step, because rows with the same time become one step.
-    time_column, ticks = None, np.zeros(0)
+    # `order` has the row indices, by sequence and then by step. Rows with the same time become one
+    # step, and `step_starts` has the index in `order` of the first row of each step.
+    time_column, ticks = None, np.zeros(0)  # ticks: the times as numbers, (num_rows,)
     if time_name is None:
-        # ids are numbered in the order of their first rows, so a smaller number means a repeated id
+        # ids are numbered by their first rows, so an id with a smaller number has been seen before
         repeated = np.flatnonzero(np.diff(id_indices) < 0)
         if len(repeated):
             row = int(repeated[0]) + 1
@@ -421,8 +430,9 @@ def arrays_from_table(
         names = _to_name_list(columns)
         check_id_is_no_feature(names, id_name)
     offsets = offsets_from_lengths(np.bincount(id_indices[order], minlength=len(ids)))
-    # messages name the sequence and the step, or for a file the row
-    locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
+    # messages name the sequence and the step, or the row if the table comes from a file
+    file_row_namer = None if row_namer is DEFAULT_ROW_NAMER else row_namer
+    locate = StepLocator(offsets, ids, file_row_namer, row_indices=order)
     features = [table.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
     types = choose_column_types(names, arrow_types, column_types, table.stored_schema)
@@ -446,8 +456,12 @@ def arrays_from_table(
 
 
 def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> SequenceArrays:
-    """Return one step per time: means of the numbers of its rows, and the first of other values."""
-    # values: (num_rows, F). The step i has the rows from step_starts[i] up to step_starts[i + 1].
+    """Merge the rows of a time into one step, with the means of numbers.
+
+    Other values, and whole numbers, come from the first row.
+    """
+    # `arrays.values` has the shape (num_rows, num_columns). Step i has the rows from step_starts[i]
+    # up to step_starts[i + 1]. A step without an observed number stays NaN.
     values = arrays.values[step_starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
@@ -464,7 +478,7 @@ def table_from_arrays(
     id: str,  # noqa: A002
     time: str,
     *,
-    keep_empty: bool = False,  # whether an empty sequence gets a row that has only its id
+    keep_empty: bool = False,  # whether an empty sequence gets a row with its id and nulls
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema, times = arrays
@@ -484,7 +498,7 @@ def table_from_arrays(
     for i, column in enumerate(schema.columns):
         steps[column.name] = column_to_arrow(values[:, i], column)
     if num_empty and keep_empty:
-        lengths = np.maximum(lengths, 1)
+        lengths = np.maximum(lengths, 1)  # from here on, the number of rows of each sequence
         is_step = np.repeat(np.diff(offsets) > 0, lengths)
         # a null index gives a null row
         step_indices = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
@@ -495,7 +509,7 @@ def table_from_arrays(
 
 
 def _to_name_list(names: Sequence[str]) -> list[str]:
-    # users may pass a single name as a str
+    # a user may pass a str, which is a single name
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
@@ -510,9 +524,14 @@ def _order_by_time(
     *,
     sort: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows ordered by id, then time, and where each step begins among them."""
+    """Return row indices ordered by id, then time, and the index among them where each step begins.
+
+    With ``duplicates="mean"``, a step is all rows of an id with the same time. Otherwise a step is
+    one row, and other rows with the same time are left out.
+    """
     order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
-    is_same_id = np.diff(id_indices[order]) == 0  # as the row before
+    # whether an ordered row has the id of the ordered row before it, (num_rows - 1,)
+    is_same_id = np.diff(id_indices[order]) == 0
     falls = np.flatnonzero(is_same_id & (ticks[order[:-1]] > ticks[order[1:]]))
     if len(falls):
         first, second = order[falls[0] : falls[0] + 2].tolist()
@@ -534,8 +553,8 @@ def _order_by_time(
             f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
             f"{fix}, which is 'first', 'last' or 'mean'."
         )
-    # `repeated` has the first row of each pair of equal times. "last" drops this row, and the
-    # other options drop the second row.
+    # `repeated` has the index in `order` of the first row of each pair with equal times. "last"
+    # drops this row, and the other options drop the second row, whose index is one higher.
     is_step = np.ones(len(order), bool)
     is_step[repeated + (duplicates != "last")] = False
     if duplicates == "mean":  # the caller averages all rows of a step
@@ -563,7 +582,7 @@ def arrays_from_arrow(
         names = _to_name_list(columns)
     else:
         names = [name for name, column in table.columns.items() if has_lists(column)]
-        if not names:  # a column of text besides the ids has the characters of the sequences
+        if not names:  # each text in the only column besides the ids is a sequence of characters
             names = [name for name in table.columns if name not in {id, *table.index_columns}]
             if len(names) != 1 or not is_text_type(table.columns[names[0]].type):
                 raise SchemaError(
@@ -594,6 +613,7 @@ def arrays_from_arrow(
         # indices of the entries of each feature, (width, num_steps)
         entry_indices = np.arange(len(entries)).reshape(-1, width).T
         entries = [entries.take(pa.array(indices)) for indices in entry_indices]
+        # a stored schema has the name of the column, not the new names of the features
         names, stored = default_names(width), None
     else:
         for name, feature in zip(names, features, strict=True):

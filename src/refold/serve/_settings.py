@@ -18,16 +18,17 @@ from refold.errors import MissingFileError, ParameterError, argument
 _ENVIRONMENT_PREFIX = "REFOLD_SERVE_"
 # Host names by which browsers and programs on the same machine reach the service.
 LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-# Allowed values of the settings that are numbers.
+# Rule for the allowed values of each setting that is a number.
 _NUMBER_SETTING_RULES = {
     "port": integer_rule(0, 65535),
     "max_seconds": number_rule(above=0),
-    # positive integers
+    # without bounds, the rule asks for a positive integer
     **dict.fromkeys(("max_body", "max_total_body", "max_sequences"), integer_rule()),
     **dict.fromkeys(("max_steps", "max_queue", "max_connections"), integer_rule()),
 }
-# In each pair, the first limit must not exceed the second, because no request could then reach it:
-# a sequence has bytes and usually steps, and the bodies of all open requests include each body.
+# In each pair, the first limit must not exceed the second. Otherwise a request would exceed the
+# second limit before it reaches the first: a sequence has at least a byte and usually a step, and a
+# body is one of the bodies of all open requests.
 _ORDERED_LIMIT_PAIRS = (
     ("max_sequences", "max_steps"),
     ("max_sequences", "max_body"),
@@ -108,7 +109,7 @@ class ServeSettings:
             self.secret()  # raises an error if the token is empty
 
     def secret(self) -> bytes | None:
-        """Return the token as bytes, read from the token file if one is set."""
+        """Return the token as bytes, read from the token file if there is one; None if not set."""
         token, file_note = self.token, ""
         if self.token_file is not None:
             try:
@@ -135,7 +136,7 @@ def read_settings(**overrides: Any) -> ServeSettings:
                 value = msgspec.json.decode(text) if name == "allowed_hosts" else text
                 values[name] = msgspec.convert(value, setting_type, strict=False)
             except msgspec.DecodeError as error:
-                # the message leaves out the value, which may be a token
+                # `from None`, because the first error might show the value, which may be a token
                 variable = _ENVIRONMENT_PREFIX + name.upper()
                 raise ParameterError(f"{variable} cannot be read: {error}.") from None
     return ServeSettings(
@@ -148,7 +149,7 @@ def named_paths(model_arguments: list[str]) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for text in model_arguments:
         name, separator, path = text.partition("=")
-        # a path may hold "=", but a name holds no slash
+        # in a path such as dir/a=b, "=" is part of the path, because a name holds no slash
         if not separator or "/" in name or "\\" in name:
             name, path = Path(text).stem, text
         if name in paths:
@@ -163,8 +164,9 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
     for text in index_arguments:
         name, separator, index_path = text.partition("=")
         if not separator or name not in model_names:
+            # without a name, the index is for the only model
             name, index_path = next(iter(model_names)), text
-            if len(model_names) > 1:  # a single model needs no name
+            if len(model_names) > 1:
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
                     f"are {', '.join(model_names)}."
@@ -173,8 +175,9 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
     return index_paths
 
 
-# HTTP status of the answer to a request beyond each limit, and what the limit counts. The setting
-# of a limit has the prefix max_; time is max_seconds.
+# For each limit: the HTTP status of the answer to a request beyond the limit, and what the limit
+# counts. The setting of a limit has the name of the limit with the prefix max_. Only the limit
+# "time" has the setting max_seconds.
 _LIMIT_STATUSES_AND_NOUNS = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
@@ -208,7 +211,7 @@ class ServiceError(Exception):
 
 
 def check_limit(limit_name: str, value: float, settings: ServeSettings) -> None:
-    """Raise the error for a request if a value exceeds a limit of the settings."""
+    """Refuse a request if a value exceeds a limit; ``limit_name`` is any limit but "time"."""
     maximum = getattr(settings, f"max_{limit_name}")
     if value > maximum:
         raise make_limit_error(limit_name, maximum, value)
@@ -218,7 +221,7 @@ def make_limit_error(limit_name: str, maximum: float, value: float = 0) -> Servi
     """Return the error for a request beyond a limit."""
     status, noun = _LIMIT_STATUSES_AND_NOUNS[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
-    # these limits depend on the other requests, so a second try may succeed
+    # whether these limits are reached depends on other requests, so a second try may succeed
     if status in (429, 503):
         advice, headers = "Try again later.", {"retry-after": "1"}
     text = f"The service allows {maximum} {noun}. {advice}"

@@ -1,4 +1,4 @@
-"""`fit_forecast_decoder` trains the forecast decoder of an autoencoder, which does not change."""
+"""`fit_forecast_decoder` trains a forecast decoder for an autoencoder, which does not change."""
 
 import time
 from collections.abc import Sequence
@@ -26,12 +26,14 @@ from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._training import FitResult, InterruptHandler
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
-#    reads the code of the steps before a cut, and their last values. It learns the steps after it.
+#    reads the code of the steps before a cut, and the last values before the cut. It learns to
+#    predict the steps after the cut.
 # 2. The initial decoder is linear. For a numeric column, it predicts the mean or the last value,
-#    plus a ridge regression of the difference from it. Cross-validation chooses between the mean
-#    and the last value, and the penalty, for each step and column. On the digits, the error is 0.53
-#    if only the last value is used, and 0.37 with the choice. For a binary or categorical column,
-#    the decoder predicts how often each category follows the last one.
+#    plus a ridge regression of the difference from the mean or last value. Cross-validation
+#    chooses between the mean and the last value, and the penalty, for each step and column. On the
+#    digits, the error is 0.53 if only the last value is used, and 0.37 with the choice. For a
+#    binary or categorical column, the decoder predicts how often each category follows the last
+#    category before the cut.
 # 3. LSTMs learn what the linear decoder misses, until the error of held-out sequences no longer
 #    falls. If it never falls, the linear decoder is used.
 #
@@ -41,7 +43,8 @@ from refold.training.loop._training import FitResult, InterruptHandler
 # them exactly. Without the last values, forecasts of moving objects would be worse than the last
 # value itself.
 
-# Minimum number of steps before a forecast that a forecast decoder reads.
+# Minimum number of steps before a forecast that a forecast decoder reads. It reads fewer if
+# sequences are shorter, or if a step has many values.
 _MIN_RECENT_STEPS = 16
 # Cap on the values of these steps, which are inputs of the ridge regression.
 _MAX_RECENT_VALUES = 256
@@ -51,7 +54,7 @@ _MAX_SEASON_SEQUENCES = 256
 _MAX_FORECAST_TRAINING_VALUES = 4_000_000
 # Share of the time budget of a fit for the forecast decoder.
 FORECAST_TIME_SHARE = 0.15
-# If the fit holds out no sequences, one of so many sequences is held out here.
+# If the fit holds out no sequences, one sequence out of this many is held out here.
 _HOLD_OUT_EVERY = 10
 # Number of random cuts of each sequence, in addition to the cut before its last steps.
 _RANDOM_CUTS_PER_SEQUENCE = 3
@@ -64,7 +67,8 @@ _RIDGE_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
 _NUM_FOLDS = 5
 # Cap on the outputs that are regressed together, because of the memory for all penalties.
 _MAX_OUTPUTS_PER_REGRESSION = 256
-# Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
+# An error that is a divisor is raised to at least this share of the power (the sum or the mean of
+# squares), so that nothing is divided by 0.
 _MIN_ERROR_SHARE_OF_POWER = 1e-6
 # Addition to the count of each category, so that its overall frequency is never 0.
 _PRIOR_CATEGORY_COUNT = 0.1
@@ -78,7 +82,7 @@ _MAX_FORECAST_EPOCHS = 300
 _MAX_FORECAST_UPDATES = 3000
 # Learning rate at the start of training. It decays to 0.
 _FORECAST_LEARNING_RATE = 2e-3
-# Training stops after this share of the epochs without a smaller error.
+# Training stops if the error has not become smaller for this share of all epochs.
 _FORECAST_PATIENCE_SHARE = 0.25
 
 
@@ -87,8 +91,8 @@ class CutSequences(NamedTuple):
 
     sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    # (n, num_recent_values): the scaled values of the last step before the cut, as many as a step
-    # has outputs, then the differences of earlier steps from it
+    # (n, num_recent_values), scaled: first the last step before the cut, with one value for each
+    # output of a step, and then the differences of earlier steps from the last step
     recent_values: np.ndarray
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
     future_values: np.ndarray
@@ -109,10 +113,11 @@ class CutSequences(NamedTuple):
 
 def pick_recent_steps(fit_data: FitData, training_indices: np.ndarray, forecast_steps: int) -> int:
     """Pick the number of steps before a forecast whose values the forecast decoder reads."""
-    # a season, and at least as many steps as are forecast, if sequences are long enough
+    # Recent steps cover a season, and at least as many steps as are forecast. In the longest
+    # sequence, a forecast must still fit after the recent steps.
     sequences = fit_data.sequences
     sample = sequences[sample_indices(training_indices, _MAX_SEASON_SEQUENCES, seed=0)]
-    season = pick_season(sample) or 0
+    season = pick_season(sample) or 0  # in steps; 0 if there is none
     max_steps = int(sequences.lengths.max()) - forecast_steps
     max_steps = min(max_steps, _MAX_RECENT_VALUES // sequences.schema.output_width)
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
@@ -130,13 +135,15 @@ def fit_forecast_decoder(
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
 
-    starts_anew = split.base_model is None  # else from the forecast decoder of the base model
-    # first for the weights of the validated phase, which a refit may have replaced in the network
+    # with a base model, training goes on from the forecast decoder of the base model
+    starts_anew = split.base_model is None
+    # The first forecast decoder is for the weights of the validated phase. A refit may have
+    # replaced them in the network.
     with temporary_weights(network, fit_result.validated_weights):
         training_cuts = cut_and_encode("validated", split.sample("validated", max_sequences))
         if len(split.held_out_indices):
             held_out_cuts = cut_and_encode("validated", split.held_out_sequences)
-        else:
+        else:  # all cuts of a sequence are held out, or none
             is_held_out = training_cuts.sequence_indices % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
             held_out_cuts = training_cuts.take(is_held_out)
             training_cuts = training_cuts.take(~is_held_out)
@@ -151,8 +158,8 @@ def fit_forecast_decoder(
         validated_weights = weights_of(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
-    # outside of the context, the network has the weights of a refit, whose codes need a forecast
-    # decoder of their own
+    # Outside of the context, the network has the weights of a refit. They give other codes, which
+    # need another forecast decoder.
     training_cuts = cut_and_encode("refit", split.sample("refit", max_sequences))
     if starts_anew:
         _initialize_forecast_decoder(network, training_cuts)
@@ -165,27 +172,32 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = network.specification
     forecast_steps, lengths = specification.forecast_steps, scaled_sequences.lengths
-    # the second number of a seed differs between uses of random numbers, which are independent
+    # 0xF0CE is the number of this use of random numbers; with a number for each use, their random
+    # numbers are independent
     rng = np.random.default_rng([seed, 0xF0CE])
     indices = np.flatnonzero(lengths > 1)
     max_sequences = max(1, _MAX_TRAINING_CUTS // (1 + _RANDOM_CUTS_PER_SEQUENCE))
     if len(indices) > max_sequences:
         indices = np.sort(rng.choice(indices, max_sequences, replace=False))
-    # if a sequence is too short for a complete forecast, the steps that it has are the target
+    # The position of a cut is the number of steps before it. If a sequence is too short for a
+    # complete forecast, the target of its last cut has all steps but the first.
     last = np.maximum(lengths[indices] - forecast_steps, 1)
-    # leave enough steps before a random cut, if the sequence has them
+    # a random cut comes after the recent steps, or in a short sequence after half of the steps
+    # before the last cut
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
-    # of each cut, the number of steps before it in each sequence
+    # one array (n_sequences,) for each of the cuts
     positions = [last, *(rng.integers(first, last + 1) for _ in range(_RANDOM_CUTS_PER_SEQUENCE))]
     pairs = [split_at(scaled_sequences[indices], position) for position in positions]
     before, after = (concatenate(list(sequences)) for sequences in zip(*pairs, strict=True))
     targets, _ = split_at(after, np.minimum(after.lengths, forecast_steps))
+    # `pad` returns an input and a target
     future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
     # without latent optimization, as in `forecast`
     codes, recent = network.encode(before), recent_values(before, specification)
-    # the recent values begin with the last step; the rest are differences of earlier steps from it
+    # how much the values before a cut vary: the squares of all recent values after those of the
+    # last step, which are differences from the last step
     weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
-    if len(weights):  # lower bounds, so that nothing is divided by 0
+    if len(weights):  # the constants are lower bounds, so that nothing is divided by 0
         weights = 1.0 / (weights + max(np.median(weights), 1e-6))
         weights = (weights / max(weights.mean(), 1e-30)).astype(np.float32)
     return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weights)
@@ -198,8 +210,10 @@ def _train_with_early_stopping(
     arguments: Arguments,
     seed: int,
 ) -> int:
-    """Train, keep the weights of the epoch with the smallest held-out error, and return it."""
-    # 0 if no epoch has a smaller error than the initial decoder, whose weights are then kept
+    """Train, keep the weights with the smallest held-out error, and return their epoch, from 1.
+
+    Return 0 if no epoch has a smaller error than the initial decoder, whose weights are then kept.
+    """
     if not len(training_cuts.codes) or not len(held_out_cuts.codes):
         return 0
     num_epochs = _MAX_FORECAST_UPDATES * _FORECAST_BATCH_SIZE // len(training_cuts.codes)
@@ -222,7 +236,7 @@ def _train_with_early_stopping(
         options: Any = {"callbacks": callbacks, "held_out_cuts": held_out_cuts}
         initial_loss = _train_forecast_decoder(network, training_cuts, num_epochs, seed, **options)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
-        return early_stopping.best_epoch + 1
+        return early_stopping.best_epoch + 1  # Keras counts epochs from 0
     model.set_weights(initial_weights)
     return 0
 
@@ -235,7 +249,10 @@ def _train_forecast_decoder(
     callbacks: Sequence[Any] = (),
     held_out_cuts: CutSequences | None = None,
 ) -> float:
-    """Train the forecast decoder; return its held-out loss before that, inf if it has none."""
+    """Train the forecast decoder, and return the held-out loss of the initial weights.
+
+    Without held-out cuts, return inf.
+    """
     enable_compilation_cache()
     model: Any = network.forecaster
     num_updates = num_epochs * -(-len(training_cuts.codes) // _FORECAST_BATCH_SIZE)
@@ -262,12 +279,12 @@ def _train_forecast_decoder(
 
 
 def _forecast_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
-    """Return the inputs of a forecast decoder, which may not read recent values."""
+    """Return the inputs of a forecast decoder: codes, and recent values if it reads them."""
     return [cuts.codes, cuts.recent_values][: len(model.inputs)]
 
 
 def _make_relative_forecast_loss(network: Network, training_cuts: CutSequences) -> Any:
-    """Return a loss that divides the error of each step and column by its initial error."""
+    """Return a loss: the error of each step and column divided by that of the initial decoder."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
@@ -283,10 +300,11 @@ def _make_relative_forecast_loss(network: Network, training_cuts: CutSequences) 
     future = training_cuts.future_values
     errors, is_observed = (np.asarray(array) for array in compute_errors(future, outputs))
     count = np.maximum(is_observed.sum(axis=0), 1.0)
-    # mean errors and mean squares of each step and column (forecast_steps, n_columns)
+    # mean errors over the cuts, and mean squares, of each step and column: both have the shape
+    # (forecast_steps, n_columns)
     initial_errors = np.tensordot(training_cuts.error_weights, errors, 1) / count
     power = np.nan_to_num(np.nanmean(np.square(future), axis=0), nan=0.0)
-    # in a constant column, the power may be 0, too
+    # the inner bound is for a constant column, whose power may be 0
     min_errors = _MIN_ERROR_SHARE_OF_POWER * np.maximum(power, _MIN_ERROR_SHARE_OF_POWER)
     initial_errors = np.maximum(initial_errors, min_errors)
 
@@ -315,21 +333,22 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
     kernel, bias = np.zeros(linear_layer.initial_map.shape), np.zeros(linear_layer.bias.shape)
-    num_steps = linear_layer.num_steps  # the last steps of a long forecast have no linear path
+    # the linear path covers only these first steps of a long forecast
+    num_steps = linear_layer.num_steps
     scale, residual_share = np.ones(head.scale.shape), 1.0
     outputs = list(column_outputs(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
     for output in [output for output in outputs if not output.type.is_number]:
         block, num_categories = output.output_slice, specification.num_categories[output.index]
-        # in the inputs, the last values follow the code
+        # in the inputs, the last values follow the code: rows of the kernel that read this column
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training_cuts.future_values[:, :, output.index]
         last = training_cuts.recent_values[:, block]
         weights, constant = _fit_transition_layer(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training_cuts.codes):
-        # Regress future values, or their differences from the last value if these are predicted
-        # better. This is decided for each step and column.
+        # Regress the future values, and the differences of future values from the last value. For
+        # each step and column, the regression with the smaller error is used.
         future = training_cuts.future_values[:, :, [output.index for output in numeric]]
         last_columns = np.array([output.output_slice.start for output in numeric])
         last = training_cuts.recent_values[:, None, last_columns]
@@ -376,7 +395,8 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
     standardized, fold = (x - center) / std, training_cuts.sequence_indices % _NUM_FOLDS
     weights, (constants, errors) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
-    # outputs that are observed in the same rows are regressed together, but not too many of them
+    # Each group is a mask of rows, and indices of outputs that are observed in exactly these rows
+    # and are regressed together. Outputs that are never observed are in no group.
     row_masks, mask_indices = np.unique(~np.isnan(y), axis=1, return_inverse=True)
     groups = [
         (is_row, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
@@ -395,13 +415,14 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
             slopes, levels = _fit_ridge_path(inputs[~test], target[~test], row_weights[~test])
             residual = target[test] - inputs[test] @ slopes - levels
             test_errors += row_weights[test] @ residual**2
-        best_penalty, column = test_errors.argmin(axis=0), np.arange(len(outputs))
-        errors[outputs] = test_errors[best_penalty, column]
+        best_penalty, position = test_errors.argmin(axis=0), np.arange(len(outputs))
+        errors[outputs] = test_errors[best_penalty, position]
         slopes, levels = _fit_ridge_path(inputs, target, row_weights)
-        best_slopes = slopes[best_penalty, :, column].T / std[:, None]
+        # for the inputs before standardization
+        best_slopes = slopes[best_penalty, :, position].T / std[:, None]
         weights[:, outputs] = best_slopes
-        constants[outputs] = levels[best_penalty, 0, column] - center @ best_slopes
-    # divide the outputs into those of each target
+        constants[outputs] = levels[best_penalty, 0, position] - center @ best_slopes
+    # the targets were joined along the columns, and are split again
     by_target = (
         np.split(array.reshape(*array.shape[:-1], *shape), len(targets), axis=-1)
         for array in (weights, constants, errors)
@@ -412,7 +433,7 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
 def _fit_ridge_path(
     inputs: np.ndarray,  # (n, d)
     targets: np.ndarray,  # (n, m)
-    row_weights: np.ndarray,  # (n,), of the rows
+    row_weights: np.ndarray,  # (n,), weight of the squared errors of each row
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return slopes (n_penalties, d, m) and levels (n_penalties, 1, m) of ridge regressions."""
     # In the directions of the eigenvectors of the weighted covariance, a penalty is added to each
@@ -434,18 +455,19 @@ def _fit_transition_layer(
     future_ids: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and a constant: the logits of each next category, given the last one."""
-    # Weights have the shape (num_categories, forecast_steps, num_categories), with the last
-    # category first, and the constant has (forecast_steps, num_categories). The logits of what
-    # follows a last category are its weights plus the constant.
+    """Return weights and a constant: the logits of each future category, given the last one."""
+    # The last category is that of the last step before the cut. The weights have the axes (last
+    # category, step, future category), and the constant has (step, future category). The logits of
+    # a future category are the weights of the last category plus the constant.
     binary = not num_categories
     one_hot = np.concatenate([1 - last_one_hot, last_one_hot], axis=1) if binary else last_one_hot
     width = one_hot.shape[1]
     is_follower = (future_ids[..., None] == np.arange(width)).astype(float)
     overall = is_follower.sum(axis=0) + _PRIOR_CATEGORY_COUNT
     overall = overall / overall.sum(axis=1, keepdims=True)
+    # how often category j comes h steps after the cut if the last category is i
     counts = np.einsum("ni,nhj->ihj", one_hot, is_follower)
-    # with a count of 1 in total for what follows by overall frequency
+    # add a count of 1 in total to each last category, divided by the overall frequencies
     frequency = (counts + overall) / (counts.sum(axis=2, keepdims=True) + 1.0)
     logits = np.log(frequency)
     if not binary:

@@ -28,7 +28,7 @@ from refold.training._time_warps import warp_time_randomly
 # sequences better but need more memory.
 _BLOCKS_PER_SHARD = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
-# is written between epochs, so a training of large data that is killed loses an epoch.
+# is written between epochs, so a training of large data that is killed loses at most one epoch.
 _MAX_STEPS_PER_EPOCH = 1 << 24
 
 
@@ -37,7 +37,7 @@ class DeviceData(NamedTuple):
 
     # float32 (n_steps + num_padding, n_features): scaled, NaN where missing, the index of the
     # category in categorical columns. The rows at the end are padding. With them, compiled code can
-    # cut as many steps as the longest batch has, also from the start of the last sequence.
+    # cut as many steps as the longest batch has, even where the last sequence starts.
     values: Any
     first_steps: Any  # int32 (n_sequences,), first step of each sequence
     lengths: Any  # int32 (n_sequences,)
@@ -66,7 +66,7 @@ def to_device(
         starts[rows] = num_steps + block.offsets[:-1]
         lengths[rows] = block.lengths
         num_steps, num_sequences = num_steps + len(block.values), rows.stop
-    # without a type, recent versions of JAX compile a copy for each shape
+    # if no type is given, recent versions of JAX compile the copy anew for each shape
     return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
@@ -98,7 +98,8 @@ class FitData:
 
     # The sequences are divided into parts, and each part into blocks. All processes train on the
     # same number of parts. A shard has a few random blocks of each part. Blocks, not single
-    # sequences, are shuffled between shards, so that reads of files are long. A single process has
+    # sequences, are shuffled between shards, so that a file is read in long pieces. A single
+    # process has
     # a single part, which is a single block if the data is in memory.
 
     def __init__(self, sequences: Sequences, divided: DividedData | None = None) -> None:
@@ -114,7 +115,7 @@ class FitData:
         self.block_indices_by_part: list[np.ndarray] = []  # indices of the blocks of each part
         for start, stop in pairwise(self.partition_offsets.tolist()):
             block_starts = [start]
-            if not self.in_memory:
+            if not self.in_memory:  # the offsets count from the first sequence of the part
                 block_starts = start + sequences.block(start, stop).block_offsets[:-1]
             first_block = len(block_offsets)
             block_offsets += list(block_starts)
@@ -123,15 +124,15 @@ class FitData:
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
         step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
         parts_per_process = num_parts // processes.process_count
-        first_parts = range(0, num_parts, parts_per_process)  # of each process
-        # of each process, the block indices of each part
+        first_parts = range(0, num_parts, parts_per_process)  # index of the first of each process
+        # for each process, a list of the block indices of each of its parts
         process_parts = [self.block_indices_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
         self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_PER_SHARD)
-        # Numbers of steps and of sequences of the largest possible shard in any process: sums, over
-        # the parts of a process, of the largest blocks that a shard can have.
+        # Number of steps and number of sequences that the share of a process in a shard can have at
+        # most: the sum of the largest blocks of each part, in the process where it is largest.
         self.shard_capacity: Any = tuple(
             max(
                 sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
@@ -158,13 +159,13 @@ class FitData:
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
     def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
-        """Return the division into batches, each of which has sequences of every part."""
+        """Return the division into batches; each batch has sequences of every part."""
         offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
     def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
-        # the sum over the epochs of a pass, which visits each sequence once
+        # all epochs of a pass together visit each sequence once
         num_batches = sum(
             batches.count_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
@@ -176,14 +177,16 @@ class FitData:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
-        # the last number of a seed differs between uses of random numbers, which are independent
+        # 0x9A6E is the number of this use of random numbers; with a number for each use, their
+        # random numbers are independent
         rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
         orders = [rng.permutation(part) for part in self.block_indices_by_part]
-        # the shards of a pass are divided evenly among its epochs
-        first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
+        # The shards of a pass are divided evenly among its epochs. This epoch has the shards from
+        # `first` up to `end`, without `end`.
+        first, end = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
         return [
             np.concatenate([order[i : i + _BLOCKS_PER_SHARD] for order in orders])
-            for i in range(first * _BLOCKS_PER_SHARD, last * _BLOCKS_PER_SHARD, _BLOCKS_PER_SHARD)
+            for i in range(first * _BLOCKS_PER_SHARD, end * _BLOCKS_PER_SHARD, _BLOCKS_PER_SHARD)
         ]
 
     def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -215,10 +218,10 @@ class Shard(NamedTuple):
         """Return the positions in ``data`` of sequences with these indices; -1 stays -1."""
         if self.stored_indices is None:
             return indices
-        if not len(self.stored_indices):  # of a process whose parts have no more blocks
+        if not len(self.stored_indices):  # the parts of this process have no more blocks
             return np.full(indices.shape, -1, np.int32)
-        # -1 is looked up as 0, which may not be stored. Then the rank may be one too large for an
-        # index of `order`. The operator % makes it a valid index, whose value is not used.
+        # An index -1 is looked up as 0, which may not be stored. Then its rank may be one too large
+        # for `order`. The operator % makes the rank valid, and `where` ignores what it gives.
         order = np.argsort(self.stored_indices, kind="stable")
         ranks = np.searchsorted(self.stored_indices, np.maximum(indices, 0), sorter=order)
         return np.where(indices >= 0, order[ranks % len(order)], -1).astype(np.int32)
@@ -232,16 +235,16 @@ class ShardLoader:
     scale: Callable[[Sequences], Sequences]  # scales the sequences of a block
     training_mask: np.ndarray  # bool (n_sequences,), whether to train on a sequence
     max_batch_steps: int  # number of steps of the longest batch
-    seed: int  # of the order of the blocks, and of the warps
+    seed: int  # for the order of the blocks, and for the time warps
     warp_std: float = 0.0  # standard deviation of the time warps, in steps
-    _cached_shard: Shard | None = None  # with all data, if that is a single shard
+    _cached_shard: Shard | None = None  # all data before time warps, if it fits in one shard
 
     def load_shards(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
         for index, blocks in enumerate(self.fit_data.shard_blocks(self.seed, epoch)):
             if self.fit_data.num_shards > 1:
                 shard = self._load_shard(blocks)
-            else:
+            else:  # the order of the blocks in the shard does not matter
                 shard = self._cached_shard = self._cached_shard or self._load_shard(np.sort(blocks))
             if self.warp_std:
                 rng = np.random.default_rng([self.seed, epoch, index, 0x3A4B])
@@ -252,7 +255,7 @@ class ShardLoader:
             yield shard
 
     def _load_shard(self, block_indices: np.ndarray) -> Shard:
-        """Load the blocks of this process to a shard, which has the indices of all processes."""
+        """Load a shard: the blocks of this process, and the training indices of all processes."""
         fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
         process_blocks = block_indices[np.isin(block_indices, fit_data.process_block_indices)]
@@ -267,7 +270,8 @@ class ShardLoader:
         blocks = load_scaled_blocks() if len(process_blocks) else [fit_data.sequences[[]]]
         # all shards have the same shape, for which a training step is compiled once
         data = to_device(blocks, self.max_batch_steps, capacity=fit_data.shard_capacity)
-        is_single_block = len(fit_data.block_offsets) == 2  # then positions are indices
+        # with a single block, a position in the shard is an index in the data set
+        is_single_block = len(fit_data.block_offsets) == 2
         stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
         return Shard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
 
@@ -277,7 +281,7 @@ class PhaseData(NamedTuple):
 
     loader: ShardLoader
     validation: Shard | None
-    num_sequences: int  # of the training data
+    num_sequences: int  # number of sequences in the training data
     num_observed: int  # number of observed values in the training data
 
 
@@ -289,7 +293,7 @@ class InputLayout(NamedTuple):
 
     unknown_ids: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
     is_numeric: np.ndarray  # bool (n_features,)
-    has_observed_flags: bool  # whether each feature has another channel: 1 if it was observed
+    has_observed_flags: bool  # whether each feature has a second channel: 1 if observed, else 0
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod

@@ -33,9 +33,9 @@ class Autoencoder(keras.Model):
     4.0
     """
 
-    # whether each column has the loss of its type, because no loss was given to `compile`
+    # True if no loss was given to `compile`: then each column has the loss of its type
     _has_column_losses = True
-    # type and number of categories of each column, for models whose layers have no `ColumnHead`
+    # types, and numbers of categories, of all columns; set if no layer is a `ColumnHead`
     columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
 
     def compile(
@@ -53,7 +53,7 @@ class Autoencoder(keras.Model):
         """
         self._has_column_losses = loss is None
         all_metrics = []
-        for argument in (metrics, weighted_metrics):
+        for argument in (metrics, weighted_metrics):  # each is None, one metric, or several
             is_sequence = isinstance(argument, Sequence) and not isinstance(argument, str)
             all_metrics += argument if is_sequence else [] if argument is None else [argument]
         super().compile(optimizer, loss, *args, weighted_metrics=all_metrics or None, **kwargs)
@@ -95,8 +95,8 @@ class Autoencoder(keras.Model):
         """
         values, is_observed, weight = _mask_targets(y, y_pred, sample_weight)
         # Targets that are not observed have the weight zero. (Keras's own masking would give NaN.)
-        # A Keras loss is a mean over all targets, and this factor turns it into a mean over the
-        # observed targets.
+        # A Keras loss is a mean over all targets. The factor below, the number of targets divided
+        # by the number of observed targets, turns it into a mean over the observed targets.
         num_targets = ops.cast(ops.size(is_observed), is_observed.dtype)
         weight = weight * (num_targets / ops.maximum(ops.sum(is_observed), 1.0))
         if self._has_column_losses:
@@ -111,7 +111,8 @@ class Autoencoder(keras.Model):
             losses = column_errors(values, y_pred, column_types, num_categories)
             return ops.mean(losses * weight)
         _require_same_width(values, y_pred)
-        # A Keras loss takes a mean over the last axis. With a new last axis, it stays element-wise.
+        # A Keras loss takes a mean over the last axis. A new last axis of length 1 keeps the loss
+        # of each element.
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(
@@ -136,7 +137,7 @@ class Models(NamedTuple):
     autoencoder : Autoencoder
         Sequences to their reconstructions (batch, steps, outputs).
     unroll : keras.Model
-        Codes and a template to sequences with as many steps as the template.
+        Codes and a template (batch, steps, any) to sequences with as many steps as the template.
     posterior : keras.Model, optional
         In a variational model: sequences to the mean and log-variance of each latent dimension,
         two arrays (batch, latent_dim). The mean is the output of ``encoder``.
@@ -157,7 +158,8 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     encoder : keras.Model
         From (batch, steps, features) to (batch, latent_dim).
     decoder : keras.Model
-        From (batch, latent_dim) to (batch, any, outputs), cut or padded to the steps of the input.
+        From (batch, latent_dim) to (batch, any number of steps, outputs). The result is cut or
+        padded to the number of steps of the encoder's input.
     name : str
         Name of the autoencoder.
 
@@ -216,13 +218,13 @@ class FitSteps(BaseLayer):
         return ops.concatenate([inputs, zeros], axis=1)[:, :num_steps]
 
     def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Any:
-        """Shape (batch, steps of like, features)."""
+        """Return the shape (batch, steps of like, features)."""
         return (inputs_shape[0], like_shape[1], inputs_shape[-1])
 
 
 # The autoencoder is the encoder followed by ``unroll``, so it returns as many steps as its input
-# has. Its outputs differ from those of ``decoder(encoder(x))`` by at most 1e-5, because ``unroll``
-# runs the same layers with another number of steps.
+# has. On the same steps, its outputs differ from ``decoder(encoder(x))`` by at most 1e-5. There is
+# a difference because ``unroll`` runs the same layers with another number of steps.
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
@@ -238,21 +240,22 @@ def join_models(
 
 
 def _mask_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
-    """Return targets with 0 for NaN, a mask of observed targets, and weights of targets."""
-    # all three have the shape of the targets (batch, steps, any)
+    """Return targets with 0 for NaN, a mask of observed targets, and the weight of each target."""
+    # all three have the shape (batch, steps, any) of the targets
     y = ops.cast(y, y_pred.dtype)
     is_missing = ops.isnan(y)
     is_observed: Any = ops.cast(ops.logical_not(is_missing), y.dtype)  # 1.0 and 0.0
     weight = is_observed
     if sample_weight is not None:
         sample_weight = ops.cast(sample_weight, y.dtype)
-        while len(sample_weight.shape) < len(y.shape):
+        while len(sample_weight.shape) < len(y.shape):  # weights of sequences or of steps
             sample_weight = sample_weight[..., None]
         weight = is_observed * sample_weight
     return ops.where(is_missing, ops.zeros_like(y), y), is_observed, weight
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
+    """Raise an error if targets and outputs have different numbers of features."""
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
             f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "

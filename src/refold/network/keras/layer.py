@@ -18,17 +18,17 @@ from keras.src.backend.common import global_state
 from numpy.typing import DTypeLike
 
 Tensor = Any
-"""A tensor of the backend, or a symbolic one while a model is built; None if it is not given."""
+"""A tensor of the backend, or a symbolic tensor while a model is built; None if not given."""
 
 Shape = Any
-"""The shape of a tensor: a tuple of integers, None where a dimension is not known yet."""
+"""The shape of a tensor: a tuple of integers, with None for a dimension that is not known yet."""
 
-# Name of the seed in Keras's global state, which has no public functions to save and restore it.
+# Name of the seed in Keras's global state. Keras has no public functions to save and restore it.
 _KERAS_SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
 _KERAS_GENERATOR_ATTRIBUTE = "global_seed_generator"
-# Whether initializers draw weights. If not, they return zeros, because the caller assigns other
-# values right afterwards.
+# Whether initializers draw weights. If False, they return zeros, which take less time, because the
+# caller assigns other values right afterwards.
 _draws_weights = ContextVar("draws_weights", default=True)
 
 
@@ -38,7 +38,7 @@ class BaseLayer(keras.layers.Layer):
     # As in a dataclass, the annotated attributes of a subclass are the arguments of its
     # constructor, and their values in the class are the defaults. The names of these arguments, and
     # of the arguments of `call`, cannot change, because Keras saves them in files.
-    _arguments: ClassVar[tuple[str, ...]] = ()
+    _arguments: ClassVar[tuple[str, ...]] = ()  # the names of the arguments
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,10 +52,10 @@ class BaseLayer(keras.layers.Layer):
             setattr(self, name, value)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
-        """Return None: the output has no mask, because it has no steps or no masked steps."""
+        """Return None as the mask, because the output has no steps, or all of its steps count."""
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape of the output, by default that of the input."""
+        """Return the shape of the output, which is by default the shape of the input."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -67,14 +67,14 @@ class BaseLayer(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=Constant(value), trainable=False, name=name)
 
 
-# Keras's own initializers compile a small JAX program for each shape of a weight. Nothing else
-# takes as long when a model is built. So the following initializers draw with NumPy. An initializer
+# Keras's own initializers compile a small JAX program for each shape of a weight. No other part of
+# building a model takes as long. So the following initializers draw with NumPy. An initializer
 # returns the same tensor whenever it is called with the same shape.
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class Constant(keras.initializers.Constant):
-    """One value in all entries, zero by default."""
+    """Initializer that sets all entries to one value, zero by default."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of the value."""
@@ -83,16 +83,17 @@ class Constant(keras.initializers.Constant):
 
 @keras.saving.register_keras_serializable(package="refold")
 class ForgetBias(keras.initializers.Initializer):
-    """Initial bias of an LSTM: one for the forget gate, zero for the other gates."""
+    """Initializer of the bias of an LSTM: one for the forget gate, zero for the other gates."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return the bias of shape (4 * units,)."""
+        # Keras's order of the gates: input, forget, cell, output
         return _to_tensor(np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4), dtype)
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class GlorotUniform(keras.initializers.GlorotUniform):
-    """Uniform distribution with the variance of Glorot and Bengio (2010), for matrices."""
+    """Initializer of matrices: uniform, with the variance of Glorot and Bengio (2010)."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws."""
@@ -104,7 +105,10 @@ class GlorotUniform(keras.initializers.GlorotUniform):
 
 @keras.saving.register_keras_serializable(package="refold")
 class Orthogonal(keras.initializers.Orthogonal):
-    """Random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al., 2014)."""
+    """Initializer of matrices with orthonormal rows or columns, whichever are fewer.
+
+    A. M. Saxe et al., 2014.
+    """
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws."""
@@ -118,7 +122,7 @@ class Orthogonal(keras.initializers.Orthogonal):
 
 
 def _to_tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
-    """Return an array as a tensor of a type, by default Keras's default type."""
+    """Return an array as a tensor of the given type, or of Keras's default type if it is None."""
     dtype = keras.backend.standardize_dtype(dtype)
     # NumPy converts, because JAX would compile the conversion
     return keras.ops.convert_to_tensor(values.astype(dtype), dtype=dtype)
@@ -133,8 +137,9 @@ def make_dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed the weights that are created inside, and restore all global random states."""
-    # These are the states of Python and NumPy, and Keras's global seed and seed generator. The seed
-    # None is for models that get other weights right afterwards: initializers return zeros.
+    # The global random states are those of Python and NumPy, and Keras's global seed and seed
+    # generator. With the seed None, initializers return zeros. This is for models that get other
+    # weights right afterwards.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     names = _KERAS_SEED_ATTRIBUTE, _KERAS_GENERATOR_ATTRIBUTE
     keras_states = {name: global_state.get_global_attribute(name) for name in names}
@@ -154,7 +159,7 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 def summarize_keras_error(error: Exception) -> str:
     """Return the first sentence of the cause of an error of Keras, in one line."""
-    # the message of such an error is long, because it describes the model
+    # the whole message of an error of Keras is long, because it describes the model
     cause = str(error).rpartition("Exception encountered: ")[2].strip()
     sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")
     return f"{textwrap.shorten(sentence, 120, placeholder=' ...') or type(error).__name__}."

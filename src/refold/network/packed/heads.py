@@ -16,13 +16,13 @@ from refold.network.specification import Specification, length_std, log_length_s
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, make_quantity_mask
 
-# A row of an array is a step. The steps of all sequences follow one after another, without padding
-# (packed rows).
-#
+# In arrays (n_rows, ...), a row is a step. The steps of all sequences follow one after another,
+# without padding (packed rows).
+
 # Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
 # the range of float32.
 _MIN_TEMPERATURE = 1e-30
-# Maximum temperature of samples, for the same reason.
+# Maximum temperature of samples. A higher one would give scores beyond this range, too.
 _MAX_TEMPERATURE = 1e30
 
 
@@ -43,9 +43,10 @@ class Sampling(NamedTuple):
 class PackedLink(NamedTuple):
     """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
-    # from logits (n_rows, width) to means or probabilities of the same shape; None changes nothing
+    # Both functions are for one column, whose width is its number of outputs.
+    # From logits (n_rows, width) to means or probabilities of the same shape; None changes nothing.
     activate: Callable[[np.ndarray], np.ndarray] | None
-    # from means or probabilities (n_rows, width) to the likeliest values (n_rows,)
+    # From means or probabilities (n_rows, width) to the likeliest values (n_rows,).
     likeliest: Callable[[np.ndarray], Any]
 
 
@@ -57,7 +58,7 @@ LINKS = {
     "exponential": PackedLink(
         lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
     ),
-    # argmax refuses an array without categories, which a column without rows may have
+    # without rows, the column may have no categories, and argmax would refuse such an array
     "softmax": PackedLink(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
 }
 
@@ -83,7 +84,7 @@ class PackedHead:
         return logits
 
     def likeliest_values(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the likeliest values: means, 0 or 1, and indices of categories."""
+        """Return the likeliest values (n_rows, columns): means, 0 or 1, indices of categories."""
         values = np.empty((len(outputs), len(self.widths)), np.float32)
         for i, type_, block in self.columns:
             values[:, i] = LINKS[type_.link].likeliest(outputs[:, block])
@@ -95,7 +96,7 @@ class PackedHead:
         """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
         # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
-        if self._are_all_numeric:  # squared errors of all columns at once, which is faster
+        if self._are_all_numeric:  # squared errors, computed for all columns at once to be faster
             difference = outputs - targets
             weighted = weights * difference
             return weighted * difference, 2 * weighted
@@ -105,12 +106,16 @@ class PackedHead:
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # Each link function is the canonical link of its loss. So the gradient with respect to
-            # the logits is the output minus the target. For squared errors, it is twice that.
+            # the logits is the output minus the target. For squared errors, it is twice the
+            # difference, and `gradient_factor` is 2.
             gradient[:, block] = type_.gradient_factor * weight * (output - one_hot)
         return errors, gradient
 
     def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
-        """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices."""
+        """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices.
+
+        The rows of the i-th sequence are those from ``offsets[i]`` up to ``offsets[i + 1]``.
+        """
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
         # each sequence has a generator of its own, because its noise must not depend on the others
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
@@ -123,26 +128,27 @@ class PackedHead:
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
-        # The Gumbel-max trick: noise is added to scores, such that the likeliest category is a
-        # draw. It serves categorical and binary columns.
+        # This is the Gumbel-max trick: with the noise in the scores, the category with the highest
+        # score is a draw. It serves categorical and binary columns.
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
             scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
         return scores
 
 
-# The length of a sequence: some models have it in a latent dimension, and others predict it
+# Lengths: some models keep the length of a sequence in a latent dimension, and others predict it
 
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
     """Return lengths as a latent dimension (n_sequences,): their standardized logarithm."""
-    center, scale = specification.length_moments
+    center, scale = specification.length_moments  # mean and scale of the logarithm
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
 def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
-    # The logarithm keeps lengths up to a few hundred steps exact if codes are stored as float16.
+    # Because a code has the logarithm of the length, lengths up to a few hundred steps stay exact
+    # if codes are stored as float16. The latent dimension of the length follows the learned ones.
     center, scale = specification.length_moments
     logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
     return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
@@ -166,22 +172,25 @@ class LengthPredictor:
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
         z = packed.product(codes, *self._hidden_weights)
-        hidden = z * packed.normal_cdf(z)
+        hidden = z * packed.normal_cdf(z)  # GELU
         return self._mean + self._std * packed.product(hidden, *self._location_weights)[:, 0]
 
     def predict_with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
+        """Return lengths (n_sequences,), and the gradients for codes (n_sequences, latent_dim)."""
         # GELU is z * cdf(z), so its derivative is cdf(z) + z * density(z)
         z = packed.product(codes, *self._hidden_weights)
         cdf = packed.normal_cdf(z)
         lengths = self._mean + self._std * packed.product(z * cdf, *self._location_weights)[:, 0]
+        # the density is that of the standard normal distribution
         slope = cdf + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
         gradient = packed.product(slope * self._location_weights[0][:, 0], self._transposed_hidden)
         return lengths, self._std * gradient
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
-        # The distribution is a discretized logistic one. `length_loss` explains the formula.
+        # The distribution is a discretized logistic one: the probability of a length is the mass
+        # from half a step below the length (b) to half a step above it (a), and both are in units
+        # of the scale. `refold.network.keras.heads.length_loss` explains the formula.
         z = packed.product(codes, *self._hidden_weights)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._output_weights).T
         initial, minimum, maximum = self._initial_min_max_log_scale
@@ -193,7 +202,7 @@ class LengthPredictor:
 
 
 def round_lengths(predicted_lengths: np.ndarray, max_length: int) -> np.ndarray:
-    """Round and clip predicted lengths (n_sequences,); raise a DataError for NaN."""
+    """Round predicted lengths (n_sequences,), and clip them to 0 to max_length; refuse NaN."""
     rounded = np.rint(predicted_lengths)
     check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
     return np.clip(rounded, 0, max_length).astype(np.int64)

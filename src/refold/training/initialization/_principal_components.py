@@ -21,11 +21,11 @@ from refold.training._time_warps import draw_time_shifts, warp_time
 #   variables", Physical Review Letters 73, 1994). They help if a pattern can occur at any time.
 # - Warped copies have the values of a series at slightly different times. They help if a pattern
 #   can be slightly earlier or later.
-# A mixture of series and variations is used if it lowers the error on held-out series in
-# cross-validation by more than 1.5 standard errors. If there are more components than series,
-# surrogates determine the additional components. On 27 series of ArrowHead, the NMSE of the
-# initialization alone was 0.70 times that of PCA at 16 dimensions, and 0.27 times at 32. Without
-# mixtures, the error of a complete fit was 1.09 times as large.
+# A mixture of series and variations is used if, in cross-validation, it lowers the error on
+# held-out series by more than 1.5 standard errors of the difference. If there are more components
+# than series, surrogates determine the additional components. On 27 series of ArrowHead, the NMSE
+# of the initialization alone was 0.70 times that of PCA at 16 dimensions, and 0.27 times at 32.
+# Without mixtures, the error of a complete fit was 1.09 times as large.
 #
 # Curves of the pretrained model were tried as a third kind of variation, chosen by one standard
 # error. With them, the test error of complete fits at 16 dimensions was 1.00, 1.05 and 1.00 times
@@ -33,17 +33,17 @@ from refold.training._time_warps import draw_time_shifts, warp_time
 
 # From this number of series on, their covariance is good enough, and no mixture is tried.
 _MAX_SERIES_TO_MIX = 2000
-# Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
-# each fold.
+# Cap on the values of all series for which a mixture is chosen. The choice takes time, because it
+# decomposes each mixture anew in each fold.
 _MAX_VALUES_TO_MIX = 1 << 17
 # Approximate number of surrogates, and of warped copies. More change the covariance little.
 _NUM_VARIATIONS = 1000
-# Cap on the values of the surrogates, and of the warped copies, which limits memory.
+# Cap on the values of all surrogates, and of all warped copies, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
 # Share of the unchanged series in the total variance of series and warped copies. In proportion to
 # their number, it would be almost 0.
 _ORIGINAL_SHARE = 0.25
-# If a fit needs a smaller share of all components, a truncated decomposition is faster.
+# If fewer than this share of all components are needed, a truncated decomposition is faster.
 _MAX_TRUNCATED_SHARE = 0.2
 
 # Number of cross-validation folds.
@@ -52,6 +52,7 @@ _NUM_FOLDS = 5
 
 def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
     """Yield which sequences are held out, bool (n,), for each of at most five folds."""
+    # 0xF01D is the number of this use of random numbers, so that they differ from those of others
     fold = np.random.default_rng([seed, 0xF01D]).permutation(num_sequences) % _NUM_FOLDS
     for index in range(min(_NUM_FOLDS, num_sequences)):
         yield fold == index
@@ -61,18 +62,19 @@ def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
 
 
 class MixtureWeights(NamedTuple):
-    """What is mixed with the series."""
+    """How much of which variations is mixed with the series."""
 
     surrogate_weight: float  # of all surrogates together; 1 counts as much as one series
     warp_std: float = 0.0  # standard deviation of the time warps of copies, in steps
 
 
-# Candidates for the choice by cross-validation, as the weight of the surrogates and the time warps
-# that it is combined with. The first one is used if no other one is better.
+# Candidates for the choice by cross-validation. Each weight of the surrogates is combined with each
+# time warp of its line; 0.0 means no warped copies. The first candidate is used if no other is
+# better.
 _MIXTURES = tuple(
     MixtureWeights(surrogate_weight, warp_std)
     for surrogate_weight, warp_stds in (
-        (1e-6, [0.0]),  # negligible, except in directions that the series do not span
+        (1e-6, [0.0]),  # the surrogates count only in directions that the series do not span
         (0.5, [0.0]),
         (1.5, [0.0, 0.5, 1.0, 2.0]),
         (4.5, [0.0, 1.0, 2.0]),
@@ -89,11 +91,11 @@ class Components(NamedTuple):
     mean: np.ndarray  # (num_steps * n_columns,)
     # (n_components, num_steps * n_columns), orthonormal; zero beyond the rank of the data
     loadings: np.ndarray
-    # (n_components,), standard deviation of each code dimension, at least that of surrogates with
-    # the weight of one series; 1 where the loading is zero
+    # (n_components,), standard deviation of each code dimension, and at least that of surrogates
+    # that together have the weight of one series; 1 where the loading is zero
     code_std: np.ndarray
     mixture: MixtureWeights | None = None  # None without cross-validation
-    # mean over held-out series of the squared error, summed over observed values
+    # squared error, summed over the observed values of a series; the mean over held-out series
     held_out_error: float = np.nan
 
 
@@ -104,7 +106,8 @@ def find_principal_components(
     is_observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
     *,
     seed: int,
-    mixture_of: Components | None = None,  # of a superset of the series; use their mixture again
+    # components of a superset of the series, whose mixture is used again
+    mixture_of: Components | None = None,
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
@@ -112,7 +115,8 @@ def find_principal_components(
     mixture, held_out_error = None, np.nan
     # rows of surrogates, which together count as much as one series; none if they are not drawn
     surrogates = np.zeros((0, len(mean)))
-    # a full decomposition of a large covariance would be repeated for each mixture and fold
+    # the choice of a mixture would be slow: for each mixture and fold, it would compute a full
+    # decomposition of a large covariance
     min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_MATRIX_SIDE
     is_slow = mean.size > MAX_ONE_THREAD_MATRIX_SIDE and n_components >= min_slow_components
     if n >= _MAX_SERIES_TO_MIX or series.size > _MAX_VALUES_TO_MIX or is_slow:
@@ -124,20 +128,21 @@ def find_principal_components(
             )
         else:
             mixture, held_out_error = mixture_of.mixture, mixture_of.held_out_error
-        # the rows of the second mixture only serve to read its surrogates
+        # the second mixture is only there for its surrogates, which have the weight of one series
         mixtures = [mixture, MixtureWeights(surrogate_weight=1.0)]
         rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).mixture_rows()
         surrogates = with_surrogates[n:]  # the rows of the series come first
     else:
         rows = np.zeros((1, len(mean)))
     singular_values, directions = _leading_svd(rows, n_components, seed)
-    # smaller singular values are rounding errors
+    # singular values below this one are rounding errors
     min_std = 1e-6 * max(float(singular_values[0]), 1e-12)
     rank = int((singular_values > min_std).sum())
     directions = directions[:rank]
     codes = (series.reshape(n, -1) - mean) @ directions.T
     std = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), min_std)
-    # in a direction that no series has, codes of new series would be divided by a tiny number
+    # Codes are divided by `std`. In a direction in which the series do not vary, it would be tiny,
+    # so the surrogates give a lower bound.
     std = np.maximum(std, np.sqrt(((surrogates @ directions.T) ** 2).sum(axis=0)))
     loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[:rank], code_std[:rank] = directions, std
@@ -157,19 +162,19 @@ def _choose_mixture(
         for i, directions in enumerate(variations.find_leading_directions(n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
+    # lower bound of how much each mixture lowers the error of the first one
     gains = [0.0, *(mean_gain_lower_bound(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
 
 class _SeriesVariations(NamedTuple):
-    """Centered series and their variations, with rows that are scaled for covariances."""
+    """Centered series and their variations, scaled so that ``rows.T @ rows`` is a covariance."""
 
-    # The product `rows.T @ rows` is a covariance. The total variance of the surrogates is that of
-    # the series.
+    # the total variance of the surrogates equals that of the series
     mixtures: Sequence[MixtureWeights]
     num_series: int
-    # by `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
+    # for each `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
     series_by_warp_std: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
@@ -180,14 +185,18 @@ class _SeriesVariations(NamedTuple):
             yield np.concatenate([self.series_by_warp_std[warp_std], surrogates])
 
     def find_leading_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
-        """Yield the leading directions (n_components, size) of each mixture, in any order."""
+        """Yield the leading directions (n_components, num_steps * n_columns) of each mixture.
+
+        The directions of a mixture are in any order.
+        """
         num_surrogates, num_values = self.surrogates.shape
         if num_values > min(MAX_ONE_THREAD_MATRIX_SIDE, num_surrogates):
             for rows in self.mixture_rows():
                 yield _leading_svd(rows, n_components, seed)[1]
             return
         # For few values, the directions are the leading eigenvectors of the covariance, which
-        # `eigh` sorts by rising eigenvalues. The covariances of all mixtures need few products.
+        # `eigh` sorts by rising eigenvalues. The covariance of a mixture is a sum of two products,
+        # and the same few products serve all mixtures.
         surrogates = self.surrogates.T @ self.surrogates
         series = {warp_std: rows.T @ rows for warp_std, rows in self.series_by_warp_std.items()}
         leading = [max(0, num_values - n_components), num_values - 1]
@@ -208,10 +217,11 @@ def _draw_variations(
     mean = series.mean(axis=0)
     centered = (series - mean).reshape(n, -1) / np.sqrt(n)
     variance = (centered**2).sum()
+    # number of copies of each series, rounded up
     num_copies = -(-min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    # Surrogates: series with the same spectra and random phases. Zero padding of the same length
-    # prevents that the end of a series wraps around to its beginning.
+    # Surrogates have the spectra of the series and random phases. Each series is padded with as
+    # many zeros as it has steps, so that its end does not wrap around to its beginning.
     spectrum = np.fft.rfft(copies - mean, 2 * num_steps, axis=1)
     phases = np.exp(2j * np.pi * rng.random((len(copies), spectrum.shape[1], 1)))
     # the coefficients of the lowest and the highest frequency of a real series are real
@@ -229,7 +239,7 @@ def _draw_variations(
 
 
 def _leading_svd(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return singular values and right singular vectors (n_components, size), largest first."""
+    """Return singular values and right singular vectors (n_components, n_values), largest first."""
     num_rows, num_values = matrix.shape
     with one_blas_thread(*matrix.shape):
         if min(matrix.shape) > MAX_ONE_THREAD_MATRIX_SIDE:
