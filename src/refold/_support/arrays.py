@@ -61,8 +61,8 @@ def concatenated_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     Range i has ``lengths[i]`` indices and begins at ``starts[i]``: starts [5, 0] and lengths [2, 3]
     give 5, 6, 0, 1, 2.
     """
-    # `arange` counts through all ranges, and `repeat` gives the shift of each range from its count
-    # to its start
+    # `arange` numbers the indices of all ranges. In it, range i begins at the sum of the lengths
+    # before it. `repeat` adds the difference from there to ``starts[i]``.
     return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 

@@ -8,8 +8,9 @@
 - An .npz file with the arrays ``code``, ``id`` and ``model`` can be read but not written.
 
 The column of ids may have another name, as in the data. If a model cuts series into windows, a
-row has the id of the series, and the steps of its window in ``_WINDOW_COLUMNS``. If the data have
-times, a row also has ``_TIME_COLUMNS``, and the row of a window has ``end_time``, too.
+row has the id of the series, and the steps of its window in the columns ``start`` and ``end``. If
+the data have times, a row also has ``start_time`` and ``time_gap``, and the row of a window has
+``end_time``, too.
 """
 
 import csv
@@ -138,7 +139,9 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
         yield
     except _READ_ERRORS as error:
         if isinstance(error, RefoldError):  # many errors of Refold are a ValueError, too
-            problem = error.message.marked  # Python arguments are marked, to be spelled as options
+            # `marked` is the message before its arguments are spelled. The new error below spells
+            # `id=` as --id on the command line.
+            problem = error.message.marked
         else:
             # an error without a text is that of a file that ends too early
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
@@ -215,8 +218,11 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
 
 
 def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) -> pa.Table | None:
-    """Return a table with the id, window and times of each code; None if a code has only an id."""
-    sequences = windows.sequences
+    """Return a table with the id, window and times of each code; None if a code has only an id.
+
+    If series are not cut, each of them is one window, and ``has_windows`` is False.
+    """
+    sequences = windows.sequences  # one sequence for each window
     if sequences.times is None:
         return windows.to_table(id_column) if has_windows else None
     # the table has ids, windows, and the times of the first and last step; the gaps are added to it

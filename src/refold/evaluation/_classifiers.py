@@ -216,9 +216,10 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
         # example, whether brackets are balanced. N-grams cannot.
         for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
             changes = (values == a).astype(np.int64) - (values == b)
-            # a step without a change before each sequence holds the sum of all earlier sequences
+            # A 0 is inserted before each sequence. There, the cumulative sum is the sum over all
+            # earlier sequences.
             differences = np.cumsum(np.insert(changes, sequences.offsets[:-1], 0))
-            # indices of these steps: each earlier sequence has one step more
+            # indices of the inserted steps: each earlier sequence has one step more
             first = sequences.offsets[:-1] + np.arange(len(sequences))
             last = first + sequences.lengths
             minima, maxima = (f.reduceat(differences, first) for f in (np.minimum, np.maximum))

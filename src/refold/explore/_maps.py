@@ -31,6 +31,10 @@ _MAX_DECODED_STEPS = 300_000
 # Smallest effect of a dimension, as a share of the largest effect. It is not 0, because decoding
 # a place divides by effects.
 _MIN_RELATIVE_EFFECT = 1e-3
+
+# A place or code is far if it lies farther from its nearest vector than nearly all vectors of the
+# set from theirs (`VectorSet.far_distance`). The next four constants are for this.
+
 # Largest number of vectors whose nearest distances decide what is far.
 _MAX_FAR_DISTANCE_SAMPLE = 512
 # Smallest number of vectors in this sample, also if it then has more pairs than the limit below.
@@ -39,6 +43,7 @@ _MIN_FAR_DISTANCE_SAMPLE = 32
 _MAX_FAR_DISTANCE_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
 _MIN_MAP_FAR_DISTANCE = 0.04
+
 # Smallest number of neighbors that a place on a UMAP map is decoded from.
 _MIN_MAP_NEIGHBORS = 8
 # Largest number of these neighbors. A mean of more would be blurred.
@@ -124,7 +129,11 @@ class PcaMap(VectorSet):
         return (weighted @ (self.axes / self.scale)).astype(np.float32)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the code at a place; its other principal components are those of a row, or 0."""
+        """Return the code at a place (code_size,).
+
+        The place sets the first two principal components. The others are those of the code with
+        index ``row``, or 0.
+        """
         code = self._code_on_plane(place)
         if row is not None:
             code = code + self._codes[row] - self._code_on_plane(self.vectors[row])
@@ -142,7 +151,8 @@ class WeightedCodes(VectorSet):
     def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
         self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
         vectors = self._weigh(codes)
-        # a distance is never far below a twentieth of the root mean square distance from the mean
+        # distances under a twentieth of the root mean square distance from the mean do not count as
+        # far
         super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
     def find_nearest_codes(self, codes: np.ndarray, k: int) -> list[Nearest]:
@@ -162,7 +172,8 @@ class NeighborMap(VectorSet):
     ) -> None:
         super().__init__(places, min_far_distance=_MIN_MAP_FAR_DISTANCE)
         self._codes, self._weighted_codes = codes, weighted_codes
-        # more places, more neighbors: an eighth of the side of a square grid with as many places
+        # The number of neighbors grows with the square root of the number of places. If the places
+        # were a square grid, it would be an eighth of its side.
         num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
         self._num_neighbors = max(_MIN_MAP_NEIGHBORS, num_neighbors)
 

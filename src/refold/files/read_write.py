@@ -51,7 +51,7 @@ from refold.sequences._conversions import as_sequences
 from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences._tables import DUPLICATES_RULE, check_id_type, is_table
+from refold.sequences._tables import DUPLICATES_RULE, check_id_type, has_arrow_interface
 
 # To add a format, write a module with a `Format` and name it here. Only two formats have code in
 # this module: Parquet, which can be read in chunks, and text, for which `read_for` sets the unit.
@@ -618,7 +618,7 @@ def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
     if isinstance(batches, pa.RecordBatch):
         batches = [batches]
     # a whole table, such as a DuckDB relation, is a stream of batches
-    elif is_table(batches) and not isinstance(batches, pa.RecordBatchReader):
+    elif has_arrow_interface(batches) and not isinstance(batches, pa.RecordBatchReader):
         batches = pa.RecordBatchReader.from_stream(batches)
     if isinstance(batches, str | bytes | Mapping) or not hasattr(batches, "__iter__"):
         raise ParameterError(
@@ -626,7 +626,7 @@ def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
             f"function that returns one. Got a {type(batches).__name__}."
         )
     for i, batch in enumerate(batches):
-        if not (is_table(batch) or isinstance(batch, Mapping)):
+        if not (has_arrow_interface(batch) or isinstance(batch, Mapping)):
             raise ParameterError(
                 f"Batch {i} is a {type(batch).__name__}. Expected a table, such as a "
                 "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."

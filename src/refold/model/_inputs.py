@@ -28,8 +28,8 @@ from refold.sequences import (
     cut_windows,
     default_window_step,
     fingerprints,
+    has_arrow_interface,
     is_batch_stream,
-    is_table,
     map_blocks,
     read,
     read_batches,
@@ -71,7 +71,9 @@ def open_sequences(
         return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
     data: Any = X
     columns = getattr(data, "column_names", getattr(data, "columns", None))
-    if as_series and (isinstance(data, Mapping) or (is_table(data) and columns is not None)):
+    if as_series and (
+        isinstance(data, Mapping) or (has_arrow_interface(data) and columns is not None)
+    ):
         try:
             table = pa.table(data)
         except pa.ArrowException:

@@ -23,9 +23,9 @@ from refold.sequences._tables import (
     ArrowColumns,
     find_id_and_time_names,
     find_time_index_name,
+    has_arrow_interface,
     has_lists,
     has_nested_lists,
-    is_table,
     is_text_type,
     resize_column,
     to_arrow_table,
@@ -80,7 +80,7 @@ def as_sequences(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    reads_table = isinstance(x, ArrowColumns) or is_table(x)
+    reads_table = isinstance(x, ArrowColumns) or has_arrow_interface(x)
     if reads_table and not hasattr(x, "columns") and str(getattr(x, "dtype", None)) == "object":
         # a pandas column is not a table but a list of sequences if its cells are arrays of several
         # features
@@ -127,7 +127,7 @@ def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
 
 def is_frame(data: Any) -> bool:
     """Return whether data are a table with columns, not a single column."""
-    return is_table(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
+    return has_arrow_interface(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
 def table_like(sequences: Sequences, user_table: Any) -> Any:

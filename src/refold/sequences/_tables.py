@@ -83,7 +83,7 @@ def find_time_index_name(index_names: Iterable[str], columns: Mapping[str, Any])
     return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
 
 
-def is_table(obj: Any) -> bool:
+def has_arrow_interface(obj: Any) -> bool:
     """Return whether an object supports the Arrow stream interface, as tables and columns do."""
     return hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__")
 
@@ -94,12 +94,13 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         return table
     if isinstance(table, Mapping):
         return ArrowColumns(_to_arrow_columns(table, list(table)))
-    if not is_table(table):
+    if not has_arrow_interface(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
             f"Got {type(table).__name__}."
         )
-    # a column has `dtype`; so has a pandas frame with a column of this name, but it has `columns`
+    # A column has `dtype`. A pandas frame has it only if one of its columns is called dtype, but a
+    # frame always has `columns`.
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
         return ArrowColumns({"x0": _to_arrow_column(table, "x0")})
@@ -109,8 +110,8 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         # a table of Arrow stays as it is, because `pa.table` would import pandas to check its type
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # A pandas column holds large integers or objects of several types. Column by column, large
-        # integers become text, and an error names the column.
+        # A cause is a pandas column of large integers, or of objects of several types. So each
+        # column is converted alone: large integers become text, and an error names its column.
         return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
@@ -129,7 +130,7 @@ def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
 def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
     """Return a column of Arrow, pandas or polars, an array or a list as an Arrow column."""
     try:
-        if is_table(column):
+        if has_arrow_interface(column):
             return pa.chunked_array(column)
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except OverflowError:
@@ -339,8 +340,9 @@ def find_id_and_time_names(
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
     is_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
     if id_name is not None and not table.is_series and (schema is None or is_only_text):
-        # If no id repeats, a row is a sequence: text, or the steps of a wide table. But with a
-        # schema, a row of numbers is a step, because the schema names its columns.
+        # If no id repeats, a row is a sequence: a text, or, in a wide table, numbers with a column
+        # for each step. With a schema, a table of numbers is not wide: its columns are the features
+        # of the schema, so a row is a step.
         ids = decode_dictionary(columns[id_name])
         if len(ids.unique()) == len(ids):
             return None
@@ -636,6 +638,8 @@ def arrays_from_arrow(
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
     types = choose_column_types(names, [column.type for column in entries], column_types, stored)
+    # With from_lists, the sequences of a single column are (length,). Nested lists give each step a
+    # list of features, so their sequences are (length, width), also if the width is 1.
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )

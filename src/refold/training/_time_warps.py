@@ -13,8 +13,14 @@ from refold.sequences import Sequences, sequence_and_step_indices
 
 # A pattern in a series could occur slightly earlier or later. So a copy with warped time stands in
 # for another series (T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's
-# disease monitoring using convolutional neural networks", ICMI 2017). Principal components of a
-# small data set use such copies, and training warps the series anew in each epoch.
+# disease monitoring using convolutional neural networks", ICMI 2017). If `choose_warp_std` chooses
+# a warp, training warps the series anew in each epoch. If a data set is small, the initialization
+# may compute its principal components from warped copies, too. It makes its own choice
+# (`refold.training.initialization`).
+#
+# Whether to train with warps is decided with two kernel density estimates. Both are computed at
+# held-out series. The first is made from the other series alone, and the second from these and
+# their warped copies. Below, "density" means such an estimate.
 
 # Number of sine waves in the shifts of a series. More waves make the shifts less smooth.
 _NUM_WAVES = 4
@@ -26,9 +32,11 @@ _UNWARPED_SHARE = 0.25
 # have a fixed time, warps can double the error. No warp was chosen on four of the six data sets by
 # which the defaults were chosen.
 _CANDIDATE_WARP_STDS = (1.0, 2.0, 4.0, 8.0)
-# Number of cross-validation folds. Each fold computes the densities of all candidates.
+# Number of cross-validation folds. Each fold computes the densities of all candidates at the series
+# that it holds out.
 _NUM_FOLDS = 3
-# Minimum gain in log density, in nats per component. With less, training is as good without warps.
+# Minimum gain of the second log density over the first, in nats per component. With less, training
+# is as good without warps.
 _MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
 _MIN_WARPED_SERIES = 12

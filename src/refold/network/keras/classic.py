@@ -66,7 +66,7 @@ def reshape(
     steps, features, latent_dim : int
         Shape of a sequence, and size of its code. The size must be a multiple of ``steps``.
     encoder_activation, output_activation : str or callable
-        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction.
+        Activation of the encoder's LSTM, and of the decoder's LSTM.
 
     Examples
     --------

@@ -27,7 +27,9 @@ _MAX_LOG_VARIANCE = 2.0
 def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
     """Build the encoder and, if it is variational, the model of means and log-variances."""
     cell, patch = specification.cell, specification.patch
-    num_categories, learned_dim = specification.num_categories, specification.learned_dim
+    num_categories = specification.num_categories
+    # number of dimensions of the two paths; those of the length and of ROCKET features are appended
+    learned_dim = specification.learned_dim
     x = keras.Input((None, specification.num_channels), name="sequence")
     hidden = PaddingMask(name="padding_mask")(x)
     if any(num_categories):
@@ -88,9 +90,8 @@ class NestedDropout(BaseLayer):
         if not training:
             return code
         uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
-        # a number from 1/2 to 1 gives no halving, from 1/4 to 1/2 one, from 1/8 to 1/4 two, and so
-        # on
-        # (the bound 1e-6 avoids the logarithm of 0)
+        # from 1/2 to 1: no halving; from 1/4 to 1/2: one; from 1/8 to 1/4: two; below: three. The
+        # bound 1e-6 avoids the logarithm of 0.
         num_halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
         num_dims = ops.ceil(self.learned_dim / 2.0**num_halvings)  # (batch, 1)
         index = ops.cast(ops.arange(code.shape[-1]), code.dtype)
@@ -118,7 +119,7 @@ def _compute_real_step_mask(inputs: Tensor) -> Any:
 
 @keras.saving.register_keras_serializable(package="refold")
 class RealSteps(BaseLayer):
-    """Mask of real steps: those up to the last step that is not NaN in all features."""
+    """Mask of real steps: those up to the last step that has a value in any feature."""
 
     patch: int = 1  # number of steps in a patch; a patch is real if its first step is real
 
@@ -229,9 +230,8 @@ class StatePooling(BaseLayer):
         forward_end = ops.sum(forward * is_last[..., None], axis=1)
         backward_end = ops.sum(backward * is_first[..., None], axis=1)
         mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(num_patches, 1.0)
-        masked = ops.where(
-            mask[..., None], inputs, ops.full_like(inputs, -1e9)
-        )  # never the maximum
+        # -1e9 at masked steps, so that they are never the maximum
+        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))
         maximum = ops.where(num_patches > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         pooled = [forward_end, backward_end, mean, maximum]
         is_empty = ops.cast(num_patches == 0, inputs.dtype)
@@ -269,7 +269,7 @@ class LinearEncoding(LinearMap):
     # nothing. ``beside`` is the code of the LSTM path. It is multiplied by the untrained weight
     # ``scale``.
 
-    latent_dim: int
+    latent_dim: int  # number of outputs: the `learned_dim` of the model
     num_steps: int  # number of steps that have weights
     # Whether each length has its own offset and matrix. The offset is subtracted from the sum, and
     # the matrix is applied to the difference.
@@ -368,8 +368,8 @@ def _exact_sum(fractions: Tensor) -> Any:
     # Padding and batch size change the order of summation, and the rounding of a sum of floats
     # depends on this order. So the numbers are summed as integers of 24 bits. The upper and the
     # lower 12 bits are summed separately, because the sum of 24-bit integers would overflow after
-    # 128 steps. Integers have no gradient. So the float sum is added and subtracted again, without
-    # a gradient. The value does not change, and the gradient is that of the float sum.
+    # 128 steps. Integers have no gradient. So the float sum is added with its gradient, and
+    # subtracted without one. The value does not change, and the gradient is that of the float sum.
     float_sum = ops.sum(fractions, axis=1)
     integers = ops.cast(fractions * float(1 << 24), "int32")
     upper, lower = ops.right_shift(integers, 12), ops.bitwise_and(integers, (1 << 12) - 1)
@@ -385,7 +385,8 @@ class FixedMap(BaseLayer):
     # Without centering, a large mean times a large weight would leave few digits for the
     # differences between sequences. The bits of the output do not depend on padding or batch size.
 
-    size: int  # number of outputs; files have this name
+    # number of outputs; Keras model files store it under this name, so it must not be renamed
+    size: int
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""
