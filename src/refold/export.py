@@ -177,7 +177,7 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
         is_missing = rng.random(sequences.values.shape) < _MISSING_TEST_FRACTION
         sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
     # without latent optimization, which a graph does not have
-    codes = model.with_latent_steps(0).encode_aligned(sequences)
+    codes = model.with_latent_steps(0).encode_checked(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
         difference = _run_graph(proto, _to_graph_inputs(columns, sequences))["codes"] - codes

@@ -207,7 +207,7 @@ def restore_model_fields(
             default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
-            "network": _build_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
+            "network": _restore_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
             "schema": Schema.from_dict(config["schema"]),
             **{
                 attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
@@ -280,7 +280,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
     return digest.hexdigest()
 
 
-def _build_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
+def _restore_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
     """Return the network with these weights."""
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):

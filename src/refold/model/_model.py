@@ -398,7 +398,7 @@ class Model:
         of the windows, such as ``a[0:100]``. Sequences in memory are one block.
         """
         blocks = self.aligned_blocks(self.open_for_blocks(X))
-        return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
+        return ((self.encode_checked(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Describe each series by one vector: statistics of its windows' codes, and convolutions.
@@ -490,7 +490,7 @@ class Model:
         sequences = self.open_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
             blocks = self.aligned_blocks(sequences)
-            codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
+            codes = np.concatenate([self.encode_checked(block, verbose) for block in blocks])
         codes = self.check_codes(codes)
         noun = "windows" if self.window else "sequences"
         check_counts_match(len(codes), "codes", len(sequences), noun)
@@ -879,7 +879,7 @@ class Model:
             yield block
         self._warn_if_unusual(block_statistics)
 
-    def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
+    def encode_checked(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
         # a pretrained model reads no missing values
         sequences = interpolate_missing_values(sequences) if self.is_pretrained else sequences

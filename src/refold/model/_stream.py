@@ -181,7 +181,7 @@ class Stream:
         else:
             measurement, _, p_values = model.measure_anomalies(sequence)
             p_value = float(p_values[0])
-        code, error = model.encode_aligned(sequence)[0], float(measurement.sequence_errors[0])
+        code, error = model.encode_checked(sequence)[0], float(measurement.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _convert_steps_to_values(self, steps: Any) -> tuple[np.ndarray, Any]:

@@ -53,7 +53,7 @@ _MAX_FOURIER_BLOCK_VALUES = 1 << 20
 # stays as it is, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
 _WHITENING_EXPONENT = 0.4
 # A feature with a smaller standard deviation is constant except for rounding errors.
-_MIN_STD = 1e-4
+_MIN_FEATURE_STD = 1e-4
 # Standardized features are clipped to this magnitude, so that outliers do not decide distances.
 _MAX_ABS_FEATURE = 4.0
 # Missing features are imputed from donors: this many sequences of the sample.
@@ -145,7 +145,7 @@ class SearchFeatures:
         if num_averages := group_sizes[-1]:  # 0 if there are too many channels
             std[-num_averages:] = np.sqrt((std[-num_averages:] ** 2).mean())
         # features that do not vary become 0
-        factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
+        factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_FEATURE_STD)
         # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
         standardized = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
@@ -302,7 +302,7 @@ def _draw_convolutions(
             convolved[steps] += inputs[steps + shift] * weights
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
         # scaled kernels have convolutions with a standard deviation of 1
-        scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
+        scale = np.where(std > _MIN_FEATURE_STD, 1 / np.maximum(std, _MIN_FEATURE_STD), 0)
         taps[:, kernels] = scale * kernel_taps
         for k, kernel in enumerate(kernel_indices):
             # the threshold is a quantile of the convolution with one sequence, which is one of

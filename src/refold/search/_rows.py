@@ -137,7 +137,7 @@ class RowSource:
             sequences: Any  # None for a block of codes without sequences
             for sequences in bar.track(blocks, num_blocks, description="encode"):
                 if self._codes is None:
-                    block_codes = self.model.encode_aligned(sequences, model_verbose)
+                    block_codes = self.model.encode_checked(sequences, model_verbose)
                 else:
                     num_rows = _MAX_BLOCK_CODES if sequences is None else len(sequences)
                     block_codes = self._codes[num_encoded : num_encoded + num_rows]

@@ -90,22 +90,22 @@ def parse_times(
     # else, no cast below succeeds, and an error names the first cell that is wrong.
     first = cells.drop_null()[:1]
     is_number = _cast_or_none(first, pa.float64()) is not None
-    time_of_day = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
+    time_of_day = _rewrite_time_texts(first, _TIME_OF_DAY_REPLACEMENTS)
     is_time_of_day = not is_number and _cast_or_none(time_of_day, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
     elif is_time_of_day:
-        cells = _replace_patterns(cells, _TIME_OF_DAY_REPLACEMENTS)
+        cells = _rewrite_time_texts(cells, _TIME_OF_DAY_REPLACEMENTS)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         # Arrow casts text with a zone only to a type with a zone, so the cast without one fails
-        date = _replace_patterns(first, _DATE_REPLACEMENTS)
+        date = _rewrite_time_texts(first, _DATE_REPLACEMENTS)
         zone = "UTC" if _cast_or_none(date, pa.timestamp("ns")) is None else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
     times = _cast_or_none(cells, *types)
     if times is None and not is_number:
-        cells = _replace_patterns(cells, _DATE_REPLACEMENTS)
+        cells = _rewrite_time_texts(cells, _DATE_REPLACEMENTS)
         times = _cast_or_none(cells, *types)
     if times is None:
         wrong = (i for i in range(len(cells)) if _cast_or_none(cells[i : i + 1], *types) is None)
@@ -130,7 +130,7 @@ def _cast_or_none(cells: Any, *types: pa.DataType) -> Any:
     return None
 
 
-def _replace_patterns(cells: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
+def _rewrite_time_texts(cells: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
     """Return cells of text with each pattern replaced, one after another."""
     for pattern, replacement in replacements:
         options = ReplaceSubstringOptions(pattern, replacement)
@@ -142,7 +142,7 @@ def _restore_time_zone(times: Any, cells: Any) -> Any:
     """Return times in the time zone that all cells of their text name, or else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _replace_patterns(cells, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    zones = _rewrite_time_texts(cells, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))

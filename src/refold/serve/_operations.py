@@ -339,7 +339,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
     def reconstruct_batch(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
-        codes, lengths = model.encode_aligned(merged), merged.lengths
+        codes, lengths = model.encode_checked(merged), merged.lengths
         if model.window is None:  # windows keep their lengths, because they are joined to series
             lengths = model.reconstruction_lengths(codes, lengths)
         return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
@@ -509,7 +509,7 @@ async def _encode_sequences(
     """Return codes (num_sequences, code_size); other requests can run between two chunks."""
 
     def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted_model.encode_aligned(_concatenate_sequences(batch)), batch)
+        return _split_like(model.fitted_model.encode_checked(_concatenate_sequences(batch)), batch)
 
     key = model, "encode", sequences.dtype
     code_chunks = [

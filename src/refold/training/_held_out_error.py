@@ -92,7 +92,7 @@ class HeldOutEvaluator:
         """Return errors of a network with predicted lengths, by default on held-out sequences."""
         original = self.sequences if sequences is None else sequences
         model = self.make_model(network, scaler, latent_steps)
-        codes = model.encode_aligned(original)
+        codes = model.encode_checked(original)
         reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
         return fidelity(original, reconstructed, self.split.held_out_error_scaler)
 
@@ -279,7 +279,7 @@ def log_held_out_errors(
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
         model = evaluator.make_model(packed, scaler, latent_steps)
-        codes = model.encode_aligned(sequences)
+        codes = model.encode_checked(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if num_steps := specification.forecast_steps:
             # the steps to forecast are the last steps of the held-out sequences that have enough

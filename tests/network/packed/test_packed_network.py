@@ -16,7 +16,7 @@ from refold.network.keras.heads import column_errors, length_loss
 from refold.network.keras.network import predict
 from refold.network.packed.batches import iterate_batches, make_input_and_targets
 from refold.network.packed.heads import Sampling
-from refold.network.packed.latent_optimization import LatentObjective
+from refold.network.packed.latent_optimization import CodeRefinementLoss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import as_sequences, pad
@@ -41,7 +41,7 @@ def objective_of(network, data):
         (network.decoder, network.length_predictor),
         (x, targets, batch.offsets, codes),
     )
-    return LatentObjective(*decoders, *arrays, learned_dim=learned_dim), codes
+    return CodeRefinementLoss(*decoders, *arrays, learned_dim=learned_dim), codes
 
 
 @pytest.mark.parametrize("case", MODEL_CASES)

@@ -1,6 +1,6 @@
 """Improve the codes of an encoder, so that they decode to their sequences better.
 
-`LatentObjective` computes the loss of each sequence given its code. `minimize_rows` lowers the
+`CodeRefinementLoss` computes the loss of each sequence given its code. `minimize_rows` lowers the
 losses of all sequences at once by L-BFGS.
 """
 
@@ -29,7 +29,7 @@ _REJECTED_UPDATE_FACTOR = np.float32(0.4)
 _INITIAL_UPDATE_LENGTH = np.float32(0.3)
 
 
-class LatentObjective:
+class CodeRefinementLoss:
     """Negative log-likelihood of each sequence given its code, minus the log-density of a prior."""
 
     # The negative log-likelihood is a sum of three terms:

@@ -25,7 +25,7 @@ from refold.network.packed.heads import (
     decode_lengths,
     round_lengths,
 )
-from refold.network.packed.latent_optimization import LatentObjective, minimize_rows
+from refold.network.packed.latent_optimization import CodeRefinementLoss, minimize_rows
 from refold.network.specification import Specification, list_weights
 from refold.sequences import Sequences, check_codes_finite
 
@@ -157,7 +157,7 @@ class PackedNetwork:
             batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
                 data = x, targets, batch.offsets, batch_codes
-                objective = LatentObjective(*decoders, *data, learned_dim=learned_dim)
+                objective = CodeRefinementLoss(*decoders, *data, learned_dim=learned_dim)
                 batch_codes = minimize_rows(objective, batch_codes, latent_steps)
             codes[indices] = batch_codes
 

@@ -132,9 +132,9 @@ def set_linear_initialization(
         linear = fit_token_initialization(sequences, *dim_and_steps, **options)
     linear = _invert_link_functions(linear, specification, output_indices)
 
-    def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
+    def fill_initialized_outputs(weight_shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
-        array = np.broadcast_to(np.asarray(default, np.float32), shape).copy()
+        array = np.broadcast_to(np.asarray(default, np.float32), weight_shape).copy()
         array[..., output_indices] = values
         return array
 
@@ -148,7 +148,9 @@ def set_linear_initialization(
     decoder_kernel = np.zeros(decoder_layer.initial_map.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, output_indices] = linear.decoder
     decoder_layer.initial_map.assign(decoder_kernel)
-    decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
+    decoder_layer.bias.assign(
+        fill_initialized_outputs(decoder_layer.bias.shape, linear.decoder_bias)
+    )
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
     # optimizer makes to the weights of the linear path, `initial_map + change_factor * map_change`.
     # So these changes are small if the residual is small. They are also divided by the square root
@@ -172,11 +174,11 @@ def set_linear_initialization(
         encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
     encoder_layer.change_factor.assign(float(encoder_change_factor))
     decoder_layer.change_factor.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
-    head.scale.assign(expand_outputs(head.scale.shape, linear.residual_std, 1.0))
+    head.scale.assign(fill_initialized_outputs(head.scale.shape, linear.residual_std, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
-    kernel = expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
+    kernel = fill_initialized_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
     head.dense.kernel.assign(kernel)
     if models.posterior is not None:
         variance_layer: Any = models.posterior.get_layer("log_variance")

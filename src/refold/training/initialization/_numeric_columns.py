@@ -383,10 +383,10 @@ def _choose_lengthwise_codec(
         # None if there are too many values for components of a stationary process
         stationary_components = fit_stationary_components(training_series, num_components)
         for is_stationary, shrinkage in _PRIORS:
-            prior_components = stationary_components if is_stationary else fold_components
-            if prior_components is not None:
+            prior_principal_components = stationary_components if is_stationary else fold_components
+            if prior_principal_components is not None:
                 lengthwise = fit_lengthwise_codec(
-                    training_series, prior_components, mse=codec.mse, shrinkage=shrinkage
+                    training_series, prior_principal_components, mse=codec.mse, shrinkage=shrinkage
                 )
                 codes = lengthwise.encode(test_series.values, test_series.lengths)
                 new_errors = _series_errors(codes, lengthwise.decoder, test_series)
@@ -407,7 +407,7 @@ def _choose_lengthwise_codec(
 @one_blas_thread()
 def fit_lengthwise_codec(
     series: PaddedSeries,  # without missing values
-    prior_components: Components,  # of zero-filled series or of a stationary process
+    prior_principal_components: Components,  # of zero-filled series or of a stationary process
     *,
     mse: float,  # first estimate of the mean squared error of a value
     # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
@@ -418,12 +418,12 @@ def fit_lengthwise_codec(
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
     # In the model, a value is its weights times the code, plus a bias and normal noise.
     _, num_steps, num_columns = series.values.shape
-    rank = len(prior_components.loadings)
+    rank = len(prior_principal_components.loadings)
     longest_first = np.argsort(-series.lengths, kind="stable")
     values, lengths = series.values[longest_first], series.lengths[longest_first]
-    weights = prior_components.loadings.T * prior_components.code_std
+    weights = prior_principal_components.loadings.T * prior_principal_components.code_std
     weights = weights.reshape(num_steps, num_columns, rank)
-    bias = prior_components.mean.reshape(num_steps, num_columns)
+    bias = prior_principal_components.mean.reshape(num_steps, num_columns)
     # the noise is above 0, also for series of zeros, whose covariance would be singular
     # `power` is (num_steps,), and `count` is the number of all values
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
