@@ -207,7 +207,7 @@ class OutlierCounts(NamedTuple):
     num_outliers: np.ndarray
     num_comparable: np.ndarray  # outliers, and other observed values that are not 0
     num_observed: np.ndarray
-    # from the mean to any observed value, in standard deviations; -inf if no value is observed
+    # from the mean to any observed value, in standard deviations; -inf in a block without outliers
     max_std_from_mean: np.ndarray
 
 
@@ -215,14 +215,16 @@ def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
     """Count the outliers among values (n_steps, n_columns)."""
     low, high = (limit.astype(values.dtype) for limit in outlier_limits(error_scaler))
     is_outlier = (values < low) | (values > high)
+    num_outliers = is_outlier.sum(axis=0)
     num_observed = len(values) - np.isnan(values).sum(axis=0)
     num_zeros = ((values == 0) & ~is_outlier).sum(axis=0)
-    lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
-    highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    with np.errstate(over="ignore"):  # a distance that overflows becomes inf
-        distance = np.maximum(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
-        distance = distance / error_scaler.scale_
-    num_outliers = is_outlier.sum(axis=0)
+    distance = np.full(values.shape[1], -np.inf)
+    if num_outliers.any():  # only a warning needs the distance, and most data cause none
+        lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
+        highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
+        with np.errstate(over="ignore"):  # a distance that overflows becomes inf
+            distance = np.maximum(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
+            distance = distance / error_scaler.scale_
     return OutlierCounts(num_outliers, num_observed - num_zeros, num_observed, distance)
 
 
