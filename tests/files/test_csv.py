@@ -65,6 +65,7 @@ def test_decimal_commas_are_read_if_commas_do_not_separate_cells():
     np.testing.assert_array_equal(sequences[0], [[0.25, 1], [-150, 2], [nan, 3]])
     # Excel writes semicolons if the comma is the decimal mark, so these are decimals, too.
     assert read_text("id;x\n1;1,234\n1;2,500\n")[0][:, 0].tolist() == [1.234, 2.5]
+    assert read_text("id;x;y\n1;1,5;.5\n1;1,234;.5\n")[0][:, 0].tolist() == [1.5, 1.234]
 
 
 def test_numbers_with_a_plus_words_for_missing_and_other_line_ends():

@@ -49,8 +49,9 @@ def test_the_seed_determines_the_sequences_and_the_density_is_fitted_once(ae, mo
 
 
 def test_temperature_makes_words_more_varied(word_model):
-    draws = [word_model.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)]
-    cold, warm, hot = draws
+    draws = [word_model.generate(60, temperature=t, random_state=0) for t in (0.0, 0.4, 1.0, 20.0)]
+    cold, cool, warm, hot = draws
+    assert cold != cool
     assert set("".join(hot)) <= set("onie")
     valid = [np.mean([word in WORDS for word in words]) for words in (cold, warm, hot)]
     assert valid[0] >= valid[1] > valid[2]

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, ParameterError
 from refold.plots import code_map, latent_dimensions, sweep
+from refold.plots.charts import RAMP
 from refold.sequences import Sequences
 
 DIMENSIONS = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
@@ -98,6 +100,7 @@ def test_dimensions_are_sorted_by_effect_and_have_the_colors_of_their_kinds():
 def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():
     ax = sweep(WAVES, standard_deviations=(-1, 0, 1))
     assert ax.get_ylabel() == "b"
+    assert [to_hex(line.get_color()) for line in ax.lines] == list(RAMP[::2])
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
     with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
         sweep(WAVES)

@@ -125,6 +125,7 @@ def test_clients_that_disconnect_leave_nothing_behind(url, service):
             client.close()
         wait_until(lambda: len(connections) <= before)
     wait_until(lambda: not state.tasks and service.batcher.num_waiting == 0)
+    assert 'status="499"' in httpx.get(f"{url}/v1/metrics").text
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 

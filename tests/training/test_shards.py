@@ -54,6 +54,7 @@ def test_noise_is_added_only_to_observed_numeric_values():
     expected = np.zeros_like(changed)
     expected[..., : y.shape[-1]] = np.asarray(layout.is_numeric) & ~np.isnan(y)
     np.testing.assert_array_equal(changed, expected)
+    assert np.std((np.asarray(after.x) - x)[changed]) == pytest.approx(0.5, rel=0.2)
     for field in ("y", "lengths", "is_sequence"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
 
