@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import draw_seed
-from refold._support.messages import log
+from refold._support.arrays import to_integer_seed
+from refold._support.messages import print_status
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_input_type, check_integer, check_not_empty
+from refold._support.rules import check_has_attribute, check_integer, check_not_empty
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
@@ -762,7 +762,7 @@ def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> Seque
     """Fit a copy of an autoencoder; None stands for an autoencoder with default arguments."""
     estimator: Any = SequenceAutoencoder() if autoencoder is None else autoencoder
     expected = "a SequenceAutoencoder, or None"
-    check_input_type("autoencoder", estimator, expected, attribute="latent_dim")
+    check_has_attribute("autoencoder", estimator, expected, attribute="latent_dim")
     copy: Any = clone(estimator)
     return copy.fit(X, None)  # scikit-learn's FrozenEstimator needs a `y`
 
@@ -843,10 +843,10 @@ def error_curve(
     training.check_arguments(arguments)
     windows = training.open_training_data(X, arguments)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
-    seed = draw_seed(estimator.random_state)
+    seed = to_integer_seed(estimator.random_state)
     trials = training.Trials(windows, arguments, training.fit, seed=seed, max_latent_dim=sizes[-1])
     if arguments.verbose and trials.num_sequences < len(windows.sequences):
-        log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
+        print_status(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
     pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
@@ -855,7 +855,7 @@ def error_curve(
             fit = trials.fit_error(latent_dim, arguments.time_budget)
             pairs.append((fit, pca))
             if arguments.verbose:
-                log(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
+                print_status(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
     except KeyboardInterrupt:
         if not pairs:
             raise

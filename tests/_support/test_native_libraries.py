@@ -10,14 +10,14 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from refold._support.native_libraries import return_freed_memory
+from refold._support.native_libraries import configure_memory_return
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 if sys.argv[1] == "return":
-    return_freed_memory()
+    configure_memory_return()
 np.ones(3_000_000)  # from now on, glibc keeps the memory of arrays of this size
 before = resident()
 arrays = [np.ones(2_000_000) for _ in range(10)]

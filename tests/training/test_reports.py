@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder, Sequences
-from refold._support.messages import describe_epochs
+from refold._support.messages import describe_kept_epoch
 from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
@@ -46,13 +46,13 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
 ):
     fitted, (training, held_out) = without_refit
     arguments = Arguments.of(SequenceAutoencoder(**LONG | {"refit": refit, "verbose": 1}))
-    monkeypatch.setattr("refold.training._fit.draw_seed", lambda _: 7)
+    monkeypatch.setattr("refold.training._fit.to_integer_seed", lambda _: 7)
     again, outcome = fit(curves(), arguments)
     assert outcome.phase == ("refit" if refit else "validated")
     kept, line = lines(capsys)[-2:]
     epochs = outcome.history["phase"].count("validated")
     assert again.history.best_epoch == outcome.best_epoch
-    assert kept == f"{describe_epochs(outcome.best_epoch, epochs).capitalize()}."
+    assert kept == f"{describe_kept_epoch(outcome.best_epoch, epochs).capitalize()}."
     number, error, size, linear = re.fullmatch(LINE, line).groups()
     baseline = PCABaseline(2).fit(training)
     assert (int(number), int(size)) == (len(held_out), 2)

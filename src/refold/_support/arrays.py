@@ -77,7 +77,7 @@ def mean_gain_lower_bound(gains: np.ndarray) -> float:
     return float(gains.mean() - 1.5 * gains.std() / np.sqrt(len(gains)))
 
 
-def draw_seed(random_state: SeedLike) -> int:
+def to_integer_seed(random_state: SeedLike) -> int:
     """Draw a seed below 2**31 from a ``random_state``; None is NumPy's global generator."""
     check("random_state", random_state, RANDOM_STATE_RULE)
     if random_state is None:

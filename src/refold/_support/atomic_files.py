@@ -20,7 +20,7 @@ from refold.errors import FileAccessError, MissingFileError, ParameterError, Ref
 _MAX_TEMPORARY_FILE_SECONDS = 24 * 3600.0
 
 
-def local_path(path: str | os.PathLike[str]) -> Path:
+def require_local_path(path: str | os.PathLike[str]) -> Path:
     """Return a `Path`, or raise ``FileAccessError`` for an address such as s3://bucket/file."""
     # otherwise, `Path` would drop a slash, and a later error would name s3:/bucket/file
     if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
@@ -51,7 +51,7 @@ def make_access_error(
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file to write completely or not at all: an error leaves the old file unchanged."""
-    path = local_path(path)
+    path = require_local_path(path)
     # The bytes go to a temporary file in the same folder. At the end, the temporary file replaces
     # the target. If the path is a link, the target is the file that the link points to, so the link
     # stays.
@@ -100,11 +100,11 @@ def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> AbstractC
         f"Another training run is using the checkpoint {str(checkpoint_path)!r}. Wait until it "
         "ends, or choose another file."
     )
-    return lock_path(checkpoint_path, message)
+    return hold_path_lock(checkpoint_path, message)
 
 
 @contextmanager
-def lock_path(path: str | os.PathLike[str], locked_message: str | None) -> Iterator[None]:
+def hold_path_lock(path: str | os.PathLike[str], locked_message: str | None) -> Iterator[None]:
     """Lock a file or folder for one process.
 
     If another process has the lock, raise a ParameterError with the message. If the message is

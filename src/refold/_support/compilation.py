@@ -24,17 +24,17 @@ _YNNPACK_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 # becomes faster than the loops at a number of steps between 1000 and 6000.
 _MIN_YNNPACK_STEPS = 4096
 # Size limit of the cache, above which JAX deletes the files that were not used for longest.
-_MAX_CACHE_BYTES = 200_000_000
+_MAX_COMPILATION_CACHE_BYTES = 200_000_000
 
 
-def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
+def compile_two_batch_sizes(function: Callable[..., Any]) -> Callable[[int], Any]:
     """Compile a function of a batch in two versions, for small and for large batches.
 
     The result is a function that takes the number of steps of a batch, and returns the version for
     this number. The argument ``num_steps`` of `function` is static: each value is compiled anew.
     """
     small_batch_function = jax.jit(
-        function, compiler_options=_find_small_batch_options(), static_argnames="num_steps"
+        function, compiler_options=_find_small_batch_compiler_options(), static_argnames="num_steps"
     )
     large_batch_function = jax.jit(function, static_argnames="num_steps")
     return lambda num_steps: (
@@ -43,7 +43,7 @@ def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Calla
 
 
 @functools.cache
-def _find_small_batch_options() -> dict[str, str]:
+def _find_small_batch_compiler_options() -> dict[str, str]:
     """Return the compiler option that disables YNNPACK, or no option if it cannot be set."""
     # the user may have set the option in the environment variable of XLA
     is_set_by_user = _YNNPACK_OPTION in os.environ.get("XLA_FLAGS", "")
@@ -87,7 +87,7 @@ def enable_compilation_cache() -> None:
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", _MAX_CACHE_BYTES)
+    jax.config.update("jax_compilation_cache_max_size", _MAX_COMPILATION_CACHE_BYTES)
     # By default, JAX does not cache functions that compile in less than a second. Most functions
     # of Refold do.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

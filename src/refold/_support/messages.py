@@ -22,9 +22,9 @@ _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
 _SKLEARN_WRAPPER_MODULE = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
-LONGER_WARNING_TEXT = "longer than the longest in training"
-# The function with which `log` makes text of a message. ``str`` spells arguments as in Python. The
-# command line sets a function that spells arguments as its options.
+LONGER_THAN_TRAINING_WORDS = "longer than the longest in training"
+# The function with which `print_status` makes text of a message. ``str`` spells arguments as in
+# Python. The command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
@@ -41,7 +41,7 @@ def warn(message: str | None) -> None:
     warnings.warn(Message(message), UserWarning, stacklevel=stack_level)
 
 
-def log(line: str) -> None:
+def print_status(line: str) -> None:
     """Print a line on standard error, with arguments spelled as in Python or as options."""
     # not at the top, because it takes time to import rich
     from rich.console import Console
@@ -51,7 +51,7 @@ def log(line: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
-def describe_epochs(best_epoch: int | None, num_epochs: int) -> str:
+def describe_kept_epoch(best_epoch: int | None, num_epochs: int) -> str:
     """Return text that says from which epoch the weights are."""
     # a best epoch of 0 is the initialization, and None is the last epoch
     if best_epoch is None:
@@ -124,7 +124,7 @@ def pluralize(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def format_short(value: float | None) -> str:
+def format_rounded(value: float | None) -> str:
     """Return a number with three significant digits, such as an error, a p-value or a distance."""
     return format_number(value, 3)
 

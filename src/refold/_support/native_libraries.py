@@ -42,7 +42,7 @@ def _make_blas_controller() -> Any:
     return ThreadpoolController()
 
 
-def return_freed_memory() -> None:
+def configure_memory_return() -> None:
     """Make glibc and Arrow return the memory of large arrays to the system when they are freed."""
     # By default, glibc raises its threshold to the size of the largest freed array, and then keeps
     # the memory of all smaller arrays. In a long training, this was a third of all memory. A fixed

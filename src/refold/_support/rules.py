@@ -125,13 +125,13 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
-def check_fraction(name: str, value: Any, noun: str) -> float:
+def check_fraction(name: str, value: Any, number_noun: str) -> float:
     """Return an argument as a float, or raise a ParameterError unless it is between 0 and 1."""
-    check(name, value, number_rule(above=0, below=1, noun=noun))
+    check(name, value, number_rule(above=0, below=1, noun=number_noun))
     return float(value)
 
 
-def check_input_type(name: str, value: object, expected: str, attribute: str) -> None:
+def check_has_attribute(name: str, value: object, expected: str, attribute: str) -> None:
     """Raise a ParameterError if an argument lacks an attribute that all allowed types have."""
     # `isinstance` would need an import of the types, some of which load large libraries
     if not hasattr(value, attribute):

@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownOptionError
 
 import refold
-from refold._support.messages import LONGER_WARNING_TEXT, argument_speller
+from refold._support.messages import LONGER_THAN_TRAINING_WORDS, argument_speller
 from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
 from refold.cli._outputs import log, spell_as_options
 from refold.cli.codes import decode, encode, probe, reconstruct
@@ -161,7 +161,7 @@ def _parse_and_run(arguments: list[str]) -> None:
     if bound_arguments.arguments.get("quiet"):
         # --quiet hides the warning that sequences are longer than those in training, because longer
         # sequences are no mistake. The filter is a regular expression for the start of a message.
-        warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
+        warnings.filterwarnings("ignore", f".* {LONGER_THAN_TRAINING_WORDS}")
     if command in _COMMANDS_WITH_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound_arguments.args, **bound_arguments.kwargs)
@@ -231,7 +231,7 @@ def _log_each_warning_once() -> Iterator[None]:
         )
         # Each block of data has a warning about its longer sequences. The warnings differ in the
         # lengths that they name, and one of them is enough.
-        key = LONGER_WARNING_TEXT if LONGER_WARNING_TEXT in text else text
+        key = LONGER_THAN_TRAINING_WORDS if LONGER_THAN_TRAINING_WORDS in text else text
         if key not in logged_keys:
             log(text, label=label, color="yellow")
         logged_keys.add(key)

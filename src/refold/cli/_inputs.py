@@ -13,8 +13,8 @@ from typing import Annotated, Any, BinaryIO
 from cyclopts import Parameter
 
 import refold
-from refold._support.atomic_files import local_path
-from refold._support.native_libraries import return_freed_memory
+from refold._support.atomic_files import require_local_path
+from refold._support.native_libraries import configure_memory_return
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
@@ -26,7 +26,7 @@ def open_input(
 ) -> Iterator[dict[str, Any]]:
     """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
     if file_name != outputs.STANDARD_STREAM:
-        yield {"path": local_path(file_name), "format": format_name}
+        yield {"path": require_local_path(file_name), "format": format_name}
         return
     if format_name is None:
         raise ParameterError(
@@ -140,7 +140,7 @@ class ReadOptions:
             )
             if sequences.is_mapped:
                 # from here on, each large block that is freed returns its memory to the system
-                return_freed_memory()
+                configure_memory_return()
             yield sequences
 
     @contextmanager
@@ -162,7 +162,7 @@ class ReadOptions:
         ignored_columns: Sequence[str] = ()
         if label_file is None:
             format_name = self._get_format_option(file_name, command_files)
-            file_options = {"path": local_path(file_name), "format": format_name}
+            file_options = {"path": require_local_path(file_name), "format": format_name}
             ignored_columns = label_columns
         with self.open_sequences(
             model, file_name, command_files, ignored_columns=ignored_columns

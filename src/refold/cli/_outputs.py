@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import refold
-from refold._support.atomic_files import atomic_writer, local_path
+from refold._support.atomic_files import atomic_writer, require_local_path
 from refold._support.messages import pluralize, write_all
 from refold._support.optional_imports import import_optional
 from refold.errors import Message, ParameterError
@@ -156,7 +156,7 @@ class CommandFiles:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(file_name), find_format_name_or_none(file_name)
+        path, format_name = require_local_path(file_name), find_format_name_or_none(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
         # the last suffix of a compressed file is not a suffix of its format, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import refold
-from refold._support.atomic_files import local_path
+from refold._support.atomic_files import require_local_path
 from refold._support.messages import describe_columns, format_number
 from refold._support.optional_imports import is_installed
 from refold.cli import _options as options
@@ -33,7 +33,7 @@ def info(
         # not at the top, because it imports PyArrow, which `refold --help` does not need
         from refold.cli._code_files import read_code_file_properties
 
-        properties = read_code_file_properties(local_path(model_file))
+        properties = read_code_file_properties(require_local_path(model_file))
     else:
         model = load_model(model_file)
         properties = _get_model_properties(model)

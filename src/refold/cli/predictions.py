@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import refold
-from refold._support.atomic_files import local_path
-from refold._support.messages import format_short
+from refold._support.atomic_files import require_local_path
+from refold._support.messages import format_rounded
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.cli import _options as options
@@ -96,7 +96,7 @@ def detect(
     count, noun = len(anomalies.scores), "sequences" if windows is None else "windows"
     summary = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
-        f"of {alpha:g} (if all were normal, at most {format_short(alpha * count)} on average). "
+        f"of {alpha:g} (if all were normal, at most {format_rounded(alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
     # Can an anomaly remain after the correction? The smallest possible p-value is
@@ -308,7 +308,7 @@ def _read_lines(file_name: str) -> Iterator[bytes]:
     if file_name == outputs.STANDARD_STREAM:
         yield from open_standard_input()
         return
-    with local_path(file_name).open("rb") as file:
+    with require_local_path(file_name).open("rb") as file:
         yield from file
 
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.atomic_files import lock_checkpoint
-from refold._support.messages import format_short, pluralize
+from refold._support.messages import format_rounded, pluralize
 from refold._support.rules import check, number_rule
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
@@ -179,8 +179,8 @@ def curve(
         # columns of the table by heading
         columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
         if result.measure == "NMSE":
-            columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
-            columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
+            columns["Refold, NMSE"] = [format_rounded(value) for value in result.errors]
+            columns["PCA, NMSE"] = [format_rounded(value) for value in result.pca]
         if result.accuracy:  # empty without categorical and binary columns
             format_percent = refold.evaluation.as_percent
             columns["Refold, accuracy"] = [format_percent(value) for value in result.accuracy]

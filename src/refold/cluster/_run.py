@@ -27,7 +27,7 @@ from pyarrow import fs
 
 import refold
 from refold._support.messages import pluralize, warn
-from refold._support.native_libraries import return_freed_memory
+from refold._support.native_libraries import configure_memory_return
 from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_fraction, integer_rule, or_none
 from refold.cluster._files import (
@@ -710,7 +710,7 @@ def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
 @functools.lru_cache(1)
 def _load_model_of_run(output_folder: str, model_hash: str) -> Model:
     """Load the model from the output folder; refuse the model of another run."""
-    return_freed_memory()  # here, because a worker loads the model before it computes anything
+    configure_memory_return()  # here, because a worker loads the model before it computes anything
     location = find_location(output_folder).child(MODEL_FILE)
     try:
         model_bytes = _read_bytes(location)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import refold
-from refold._support.arrays import draw_seed
+from refold._support.arrays import to_integer_seed
 from refold._support.messages import pluralize
 from refold._support.rules import check_integer
 from refold.cluster._files import absolute_path
@@ -268,7 +268,7 @@ def _fit_on_parts(
     processes = parts.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
     # all processes need the same seed, so the first one draws it for all
-    seed = processes.broadcast_from_first(draw_seed(estimator.random_state))
+    seed = processes.broadcast_from_first(to_integer_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
         if processes.process_index:  # only the first process warns and logs

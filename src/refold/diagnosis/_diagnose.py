@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.messages import format_short, pluralize
+from refold._support.messages import format_rounded, pluralize
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.arguments import Arguments
@@ -108,12 +108,12 @@ class Diagnosis:
         """Return one line about the errors of the short fit; None without a fit."""
         if self.held_out is None or self.training is None or self.constant is None:
             return None
-        pca = "" if self.pca is None else f"; PCA: {format_short(self.pca.error)}"
+        pca = "" if self.pca is None else f"; PCA: {format_rounded(self.pca.error)}"
         return (
             f"A short fit of {self.num_sequences} sequences has a held-out {self.held_out.measure} "
-            f"of {format_short(self.held_out.error)} (training: "
-            f"{format_short(self.training.error)}; constant output: "
-            f"{format_short(self.constant.error)}{pca})."
+            f"of {format_rounded(self.held_out.error)} (training: "
+            f"{format_rounded(self.training.error)}; constant output: "
+            f"{format_rounded(self.constant.error)}{pca})."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -297,14 +297,14 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
         output = "most frequent value" if held_out_fidelity.nmse is None else "mean"
         yield Finding(
             "output-is-mean",
-            f"The held-out error ({held_out_fidelity.measure} {format_short(held_out_error)}) is "
-            f"no better than that of the {output} ({format_short(constant_error)}). {cause}",
+            f"The held-out error ({held_out_fidelity.measure} {format_rounded(held_out_error)}) is "
+            f"no better than that of the {output} ({format_rounded(constant_error)}). {cause}",
         )
     elif held_out_error > pca_error and not short_reason:
         yield Finding(
             "no-better-than-pca",
-            f"The held-out error ({format_short(held_out_error)}) is above that of PCA "
-            f"({format_short(pca_error)}), so the data is nearly linear, or the training has not "
+            f"The held-out error ({format_rounded(held_out_error)}) is above that of PCA "
+            f"({format_rounded(pca_error)}), so the data is nearly linear, or the training has not "
             f"converged. Train longer ({argument('max_epochs')}), with "
             f"{argument(latent_steps=10)}, or use PCA.",
         )
@@ -313,8 +313,8 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     if is_overfit and held_out_error - training_error > _OVERFIT_ERROR_GAP:
         yield Finding(
             "overfitting",
-            f"The error is {format_short(training_error)} on training sequences and "
-            f"{format_short(held_out_error)} on held-out ones. "
+            f"The error is {format_rounded(training_error)} on training sequences and "
+            f"{format_rounded(held_out_error)} on held-out ones. "
             f"{measurements.num_training_sequences} sequences are too few for "
             f"{measurements.latent_dim} latent dimensions. Use more sequences, fewer dimensions "
             f"({argument('latent_dim')}), or {argument(denoise=0.3)}.",
@@ -340,7 +340,7 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
         rate = "smaller" if always_rises else "larger or a smaller"
         yield Finding(
             "stuck-loss",
-            f"The loss hardly fell in {len(losses)} epochs (from {format_short(first_loss)} to "
-            f"{format_short(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
+            f"The loss hardly fell in {len(losses)} epochs (from {format_rounded(first_loss)} to "
+            f"{format_rounded(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
             "at the other findings.",
         )

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
-from refold._support.messages import format_short
+from refold._support.messages import format_rounded
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_counts_match, check_integer
 from refold.errors import DataError
@@ -85,7 +85,7 @@ class Comparison(NamedTuple):
     unseen_real: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        accuracy = format_short(self.two_sample_test)
+        accuracy = format_rounded(self.two_sample_test)
         return f"Comparison(two-sample test {accuracy}, verdict: {self.verdict})"
 
     @property
@@ -293,8 +293,8 @@ class Probe:
 
     def __repr__(self) -> str:
         return (
-            f"Probe(accuracy {format_short(self.accuracy)} ± {format_short(self.deviation)}, "
-            f"chance {format_short(self.chance)}, {self.num_classes} classes, "
+            f"Probe(accuracy {format_rounded(self.accuracy)} ± {format_rounded(self.deviation)}, "
+            f"chance {format_rounded(self.chance)}, {self.num_classes} classes, "
             f"{self.num_folds} folds)"
         )
 

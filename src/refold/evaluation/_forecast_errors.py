@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.messages import format_short, pluralize
+from refold._support.messages import format_rounded, pluralize
 from refold._support.rules import check_not_empty
 from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
@@ -89,8 +89,8 @@ class ForecastErrors:
     names: tuple[str, ...]
 
     def __repr__(self) -> str:
-        errors = f"{self.measure} {format_short(self.model)}"
-        last = f"last value {format_short(self.last_value)}"
+        errors = f"{self.measure} {format_rounded(self.model)}"
+        last = f"last value {format_rounded(self.last_value)}"
         return f"ForecastErrors({pluralize(self.num_sequences, 'sequence')}, {errors}, {last})"
 
     def __str__(self) -> str:

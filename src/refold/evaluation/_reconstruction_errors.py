@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from refold._support.messages import format_short, pluralize
+from refold._support.messages import format_rounded, pluralize
 from refold._support.rules import (
     check_counts_match,
-    check_input_type,
+    check_has_attribute,
     check_integer,
     check_not_empty,
 )
@@ -65,7 +65,7 @@ def entry_errors(
     original, reconstructed = _check_pair(original, reconstructed)
     num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
-        check_input_type("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
+        check_has_attribute("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
         if scaler.mode != "features" or len(scaler.mean_) != num_columns:
             raise ParameterError(
                 f"Errors of {num_columns} columns are measured in the units of the training "
@@ -403,7 +403,7 @@ class Fidelity:
             value, pca_value = getattr(self, field), getattr(pca, field, None)  # None without PCA
             if value is None:
                 continue
-            to_text = format_short if field == "nmse" else as_percent
+            to_text = format_rounded if field == "nmse" else as_percent
             text = f"{field.replace('nmse', 'NMSE')} {to_text(value)}"
             if pca_value is not None:
                 text += f", {name} {to_text(pca_value)}"
@@ -481,7 +481,7 @@ class ErrorCurve:
 
     def __repr__(self) -> str:
         pairs = [*zip(self.sizes, self.errors, strict=True)]
-        first, last = (f"{format_short(error)} at {dims}" for dims, error in (pairs[0], pairs[-1]))
+        first, last = (f"{format_rounded(error)} at {n}" for n, error in (pairs[0], pairs[-1]))
         return f"ErrorCurve({pluralize(len(pairs), 'size')}, {self.measure} {first} to {last})"
 
     def to_table(self) -> pa.Table:
@@ -551,7 +551,7 @@ def _sum_squared_errors_and_values(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> tuple[float, float]:
     """Return the sums of the squared errors and of the squared values, both standardized."""
-    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
+    check_has_attribute("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

@@ -26,8 +26,8 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.atomic_files import lock_path
-from refold._support.messages import log, warn
+from refold._support.atomic_files import hold_path_lock
+from refold._support.messages import print_status, warn
 from refold.errors import DataError, FileAccessError, RefoldError, argument
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, convert_long_table
@@ -409,10 +409,12 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     description = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(description.encode()).hexdigest()[:32]
     if not entry.is_dir():
-        with lock_path(entry, locked_message=None):  # waits for another process
+        with hold_path_lock(entry, locked_message=None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _free_disk_space(folder, files)
-                log(f"{files.root} is too large to be read at once: its values go to {entry}.")
+                print_status(
+                    f"{files.root} is too large to be read at once: its values go to {entry}."
+                )
                 with folder_deleted_on_error(folder) as new_entry:
                     convert_to_folder(files, new_entry)
                     # The entry gets its name when it is complete. If this file system has no locks,

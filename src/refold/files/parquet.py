@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.atomic_files import local_path, make_access_error
+from refold._support.atomic_files import make_access_error, require_local_path
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
@@ -83,7 +83,7 @@ def read_parquet_labels(
 def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Return the names of the list columns, or of all columns if there are no list columns."""
     # `read` uses only the list columns of a table that has some
-    path = local_path(path)
+    path = require_local_path(path)
     path = _list_parquet_files(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
         schema = pq.read_schema(path)
@@ -161,7 +161,7 @@ class ParquetFiles(NamedTuple):
 
 def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
     """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
-    root = local_path(path)
+    root = require_local_path(path)
     paths = _list_parquet_files(root) if root.is_dir() else [root]
     # the last entry of `first_rows` is the number of rows so far: the first row of the next file
     schemas, file_options, first_rows, num_values, max_bytes_per_row = [], [], [0], 0, 1

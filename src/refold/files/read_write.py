@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from refold._support.atomic_files import atomic_writer, local_path
+from refold._support.atomic_files import atomic_writer, require_local_path
 from refold._support.messages import write_all
 from refold._support.rules import check, integer_rule, one_of
 from refold.errors import (
@@ -79,7 +79,7 @@ def find_format(path_or_stream: object, format_name: str | None = None) -> Forma
         return format_
     if not isinstance(path_or_stream, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {format_names}.")
-    path = local_path(path_or_stream)
+    path = require_local_path(path_or_stream)
     if (format_ := find_format_or_none(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)

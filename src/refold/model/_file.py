@@ -21,7 +21,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 import refold
-from refold._support.atomic_files import atomic_writer, local_path
+from refold._support.atomic_files import atomic_writer, require_local_path
 from refold._support.optional_imports import check_training_packages
 from refold.errors import MissingFileError, ModelFileError, python_or_cli
 from refold.model._training_statistics import (
@@ -123,7 +123,7 @@ def write_container(path: str | os.PathLike[str], packed: bytes) -> None:
 def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a configuration and arrays from a file."""
     try:
-        packed = local_path(path).read_bytes()
+        packed = require_local_path(path).read_bytes()
     except IsADirectoryError as error:
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:

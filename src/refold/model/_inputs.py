@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.messages import LONGER_WARNING_TEXT, pluralize, warn
+from refold._support.messages import LONGER_THAN_TRAINING_WORDS, pluralize, warn
 from refold._support.rules import check, integer_rule, or_auto
 from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
@@ -170,7 +170,7 @@ def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence
     # of a single length, the message gives the length; of several, the largest
     verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
-        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING_TEXT}: {up_to}"
+        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_THAN_TRAINING_WORDS}: {up_to}"
         f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
         f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
         f"{remedy}."

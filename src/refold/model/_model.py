@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import SeedLike, draw_seed, linspace_indices, offsets_from_lengths
+from refold._support.arrays import SeedLike, linspace_indices, offsets_from_lengths, to_integer_seed
 from refold._support.messages import describe_columns, html_table, pluralize, warn
 from refold._support.rules import (
     check,
@@ -764,7 +764,7 @@ class Model:
         """
         n = check_integer("n", n, 0)
         check("temperature", temperature, number_rule(minimum=0))
-        seed = draw_seed(random_state)
+        seed = to_integer_seed(random_state)
         codes = self.draw_codes(n, seed=seed)
         sampling = Sampling.from_temperature(temperature, seed)
         return self._decode_and_clip(codes, lengths, sampling=sampling, clip=clip).to_list()

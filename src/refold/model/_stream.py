@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.messages import format_short, pluralize, warn
+from refold._support.messages import format_rounded, pluralize, warn
 from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
 from refold.model._anomalies import measure_sequences
@@ -61,10 +61,10 @@ class StreamResult:
     p_value: float | None
 
     def __repr__(self) -> str:
-        p_value = "no p-value" if self.p_value is None else f"p = {format_short(self.p_value)}"
+        p_value = "no p-value" if self.p_value is None else f"p = {format_rounded(self.p_value)}"
         return (
             f"StreamResult({pluralize(self.num_steps, 'step')}, {self.length} encoded, "
-            f"error {format_short(self.error)}, {p_value})"
+            f"error {format_rounded(self.error)}, {p_value})"
         )
 
     def to_table(self) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from refold._support.messages import format_short, pluralize
+from refold._support.messages import format_rounded, pluralize
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, python_or_cli
@@ -152,7 +152,7 @@ class History:
         if self.best_epoch_and_loss is None:
             return f"History({epochs})"
         epoch, loss = self.best_epoch_and_loss
-        return f"History({epochs}, best {epoch} with loss {format_short(loss)})"
+        return f"History({epochs}, best {epoch} with loss {format_rounded(loss)})"
 
     def to_table(self) -> pa.Table:
         """Return one row per epoch."""

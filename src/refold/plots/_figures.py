@@ -16,7 +16,7 @@ from refold._support.messages import pluralize
 from refold._support.rules import (
     check,
     check_counts_match,
-    check_input_type,
+    check_has_attribute,
     check_not_empty,
     one_of,
 )
@@ -111,8 +111,8 @@ def error_by_feature(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['height', 'speed']
     """
-    check_input_type("errors", errors, "a mapping of methods to errors", attribute="items")
-    check_input_type("names", names, "a list of names of features", attribute="__len__")
+    check_has_attribute("errors", errors, "a mapping of methods to errors", attribute="items")
+    check_has_attribute("names", names, "a list of names of features", attribute="__len__")
     # each method has an error for each feature
     check_not_empty(len(errors) * len(names), "error", "to draw")
     for method, values in errors.items():
@@ -145,10 +145,10 @@ def error_by_position(
     'step'
     """
     expected = "a mapping of methods to GroupErrors"
-    check_input_type("groups", groups, expected, attribute="items")
+    check_has_attribute("groups", groups, expected, attribute="items")
     check_not_empty(len(groups), "method", "to draw errors of")
     for errors in groups.values():
-        check_input_type("groups", errors, expected, attribute="first")
+        check_has_attribute("groups", errors, expected, attribute="first")
     first_steps = next(iter(groups.values())).first.tolist()
     for method, errors in groups.items():
         if errors.first.tolist() != first_steps:
@@ -172,7 +172,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     >>> error_by_size(curve).get_ylabel()
     'held-out error (NMSE)'
     """
-    check_input_type("curve", curve, "the output of refold.error_curve", attribute="sizes")
+    check_has_attribute("curve", curve, "the output of refold.error_curve", attribute="sizes")
     check_not_empty(len(curve.sizes), "size", "to draw")
     ax = draw(charts.code_size_chart(curve), ax)
     ax.set_xscale("log", base=2)
@@ -341,7 +341,7 @@ def latent_dimensions(
     ['1', '0']
     """
     expected = "the output of refold.diagnosis.latent_dimensions"
-    check_input_type("found", found, expected, attribute="total")
+    check_has_attribute("found", found, expected, attribute="total")
     chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
@@ -648,7 +648,7 @@ def forecast(
     >>> len(forecast(waves, ahead, index=1).get_lines())
     3
     """
-    check_input_type("ahead", ahead, "a Forecast, the output of forecast", attribute="sequences")
+    check_has_attribute("ahead", ahead, "a Forecast, the output of forecast", attribute="sequences")
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     true_future = None if truth is None else as_sequences(truth).align(schema)

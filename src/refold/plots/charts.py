@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
-from refold._support.messages import format_short
-from refold._support.rules import check_input_type, check_not_empty
+from refold._support.messages import format_rounded
+from refold._support.rules import check_has_attribute, check_not_empty
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import ErrorCurve, GroupErrors
@@ -154,7 +154,7 @@ def length_histogram(lengths: ArrayLike) -> Chart:
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
     """Return lines of losses by epoch, with marks at the initialization and the best epoch."""
-    check_input_type(
+    check_has_attribute(
         "history", history, "a mapping, such as history_ of an estimator", attribute="get"
     )
     # None, which some epochs have, becomes NaN
@@ -176,14 +176,14 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         if np.isfinite(curve[rows]).any():
             marks.append(Marks("lines", epochs[rows], curve[rows], name, color, style))
     if initial_loss is not None:
-        name = f"initial weights: {format_short(initial_loss)}"
+        name = f"initial weights: {format_rounded(initial_loss)}"
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         best_epoch, value = epochs[best], validation[best]
         if initial_loss is not None and initial_loss <= value:
             best_epoch, value = 0, initial_loss  # epoch 0: before training
-        name = f"best: {format_short(value)}"
+        name = f"best: {format_rounded(value)}"
         marks.append(Marks("points", [best_epoch], [value], name, CONTRAST_COLOR, "ring"))
     all_losses = np.concatenate([losses, validation, np.array([initial_loss], float)])
     is_log = _needs_log_axis(all_losses[np.isfinite(all_losses)], min_ratio=3)
@@ -244,7 +244,7 @@ def _make_error_marks(
     for i, (method, values) in enumerate(errors_by_method.items()):
         # the bars of a position are centered on it; lines are not shifted
         shift = (i - (len(errors_by_method) - 1) / 2) * width if mark_type == "bars" else 0
-        texts = ["never observed" if np.isnan(value) else format_short(value) for value in values]
+        texts = ["never observed" if np.isnan(value) else format_rounded(value) for value in values]
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, hover_notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
         options: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
@@ -293,13 +293,13 @@ def latent_effect_bars(
         for i in order[mask].tolist():
             lines = [
                 describe_dimension(dimensions, i),
-                f"change {format_short(float(dimensions.total[i]))}",
-                f"variance {format_short(float(dimensions.deviation[i]) ** 2)}",
+                f"change {format_rounded(float(dimensions.total[i]))}",
+                f"variance {format_rounded(float(dimensions.deviation[i]) ** 2)}",
             ]
             effects = dimensions.effect[i]  # (num_columns,)
             most_affected = np.argsort(-effects, kind="stable")[:MAX_AFFECTED_COLUMNS].tolist()
             for column in most_affected if len(column_names) > 1 else ():
-                effect_text = format_short(float(effects[column]))
+                effect_text = format_rounded(float(effects[column]))
                 lines.append(f"change of {column_names[column]} {effect_text}")
             texts.append("\n".join(lines))
         if texts:

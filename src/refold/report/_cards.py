@@ -10,7 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from refold._support.messages import format_distinct_numbers, format_number, format_short, pluralize
+from refold._support.messages import (
+    format_distinct_numbers,
+    format_number,
+    format_rounded,
+    pluralize,
+)
 from refold._support.optional_imports import is_installed
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.evaluation import (
@@ -104,7 +109,7 @@ def draw_data(report_data: ReportData) -> list[Card]:
             text = ""
         elif column.column_type.is_number:
             texts = format_distinct_numbers(observed.min(), observed.max())
-            text = f"{format_number(observed.mean())} ± {format_short(observed.std())}"
+            text = f"{format_number(observed.mean())} ± {format_rounded(observed.std())}"
             text += f", {' to '.join(texts)}"
         elif not column.column_type.has_categories:
             text = f"{observed.mean():.1%} ones"
@@ -351,7 +356,7 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
     for name, rank in (("Best", 0), ("Median", len(ranked) // 2), ("Worst", len(ranked) - 1)):
         if not ranked or (row := ranked[rank]) in examples:
             continue
-        text = f"error {format_short(float(errors[row]))}"
+        text = f"error {format_rounded(float(errors[row]))}"
         if not has_numbers:
             text = f"{wrong_shares[row]:.0%} wrong"
             text += f", {pluralize(int(num_extra[row]), 'extra step')}" if num_extra[row] else ""
@@ -467,7 +472,7 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
         if labels is not None:
             lines.append(f"{report_data.label_name}: {labels[row]}")
         if np.isfinite(errors.numeric[row]):
-            lines.append(f"error {format_short(float(errors.numeric[row]))}")
+            lines.append(f"error {format_rounded(float(errors.numeric[row]))}")
         if np.isfinite(errors.categorical[row]):
             lines.append(f"{errors.categorical[row]:.1%} of the values wrong")
         hover_texts.append("\n".join(lines))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.atomic_files import atomic_writer
-from refold._support.messages import format_number, format_short
+from refold._support.messages import format_number, format_rounded
 from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
@@ -137,7 +137,7 @@ class Score:
 
     def format_number(self, value: float) -> str:
         """Format a value without its quantity; shares are rounded down."""
-        return format_short(value) if self.quantity == "nmse" else as_percent(value)
+        return format_rounded(value) if self.quantity == "nmse" else as_percent(value)
 
     def text(self, value: float | None) -> str:
         """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.messages import LONGER_WARNING_TEXT
+from refold._support.messages import LONGER_THAN_TRAINING_WORDS
 from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
@@ -134,7 +134,7 @@ def section(
         sample = all_sequences[rows].align(model.schema)
         with warnings.catch_warnings():
             # `reconstruct` below gives the same warning again
-            warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
+            warnings.filterwarnings("ignore", f".* {LONGER_THAN_TRAINING_WORDS}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)

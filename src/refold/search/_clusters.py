@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import SeedLike, draw_seed, linspace_indices
+from refold._support.arrays import SeedLike, linspace_indices, to_integer_seed
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import (
     check,
@@ -288,7 +288,7 @@ def _label_by_kmeans(
     from sklearn.cluster import KMeans
     from sklearn.metrics import davies_bouldin_score
 
-    options: dict[str, Any] = {"n_init": 10, "random_state": draw_seed(random_state)}
+    options: dict[str, Any] = {"n_init": 10, "random_state": to_integer_seed(random_state)}
     if num_clusters is None:
         sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUM_CLUSTERS)]
         # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors

@@ -17,13 +17,13 @@ import pyarrow.compute
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array, offsets_from_lengths
-from refold._support.atomic_files import atomic_writer, local_path, lock_path
-from refold._support.messages import format_short, pluralize
+from refold._support.atomic_files import atomic_writer, hold_path_lock, require_local_path
+from refold._support.messages import format_rounded, pluralize
 from refold._support.rules import (
     check,
     check_counts_match,
     check_exactly_one,
-    check_input_type,
+    check_has_attribute,
     check_integer,
 )
 from refold.errors import (
@@ -97,7 +97,7 @@ class IndexFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path_text = os.fspath(path)  # as the caller wrote it
-        self.path = local_path(self.path_text).absolute()
+        self.path = require_local_path(self.path_text).absolute()
         self._cached_rows: IndexRows | None = None
         # Time of change, size and inode that the file had when the rows were read. If they differ
         # now, the file has changed.
@@ -110,7 +110,7 @@ class IndexFile:
             f"Another process is writing to the index {self.path_text!r}. Wait until it ends, or "
             "choose another file."
         )
-        return lock_path(self.path, message)
+        return hold_path_lock(self.path, message)
 
     def write(self, row_table: pa.Table, header: IndexHeader) -> None:
         """Write all rows to a new file, which replaces the old one when it is complete."""
@@ -652,13 +652,13 @@ def draw(
     # imported here, because a search needs no matplotlib
     from refold import plots
 
-    check_input_type("hits", hits, "Hits, the result of Index.search", attribute="query_codes")
+    check_has_attribute("hits", hits, "Hits, the result of Index.search", attribute="query_codes")
     model = model_of(model).with_columns_of(hits.codes)
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
     titles = [
-        f"{id_}  ·  distance {format_short(distance)}"
+        f"{id_}  ·  distance {format_rounded(distance)}"
         for id_, distance in zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
     ]
     if X is None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from msgspec import Meta, Struct
 
 import refold.search
-from refold._support.arrays import draw_seed, offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths, to_integer_seed
 from refold._support.rules import check_exactly_one
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.model import (
@@ -407,7 +407,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes that are drawn from a density, which was fitted to the training codes."""
     model, fields, settings = inputs.model.fitted_model, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
-    seed = draw_seed(fields.seed)
+    seed = to_integer_seed(fields.seed)
     # in the background, because the density is fitted first if an old model file lacks it
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes_to_decode(model, codes, fields.lengths)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from refold._support.atomic_files import local_path
+from refold._support.atomic_files import require_local_path
 from refold._support.rules import check, integer_rule, number_rule
 from refold.errors import MissingFileError, ParameterError, argument
 
@@ -154,7 +154,7 @@ def named_paths(model_arguments: list[str]) -> dict[str, Path]:
             name, path = Path(text).stem, text
         if name in paths:
             raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
-        paths[name] = local_path(path)
+        paths[name] = require_local_path(path)
     return paths
 
 

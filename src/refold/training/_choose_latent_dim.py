@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import log, pluralize, warn
+from refold._support.messages import pluralize, print_status, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
@@ -81,7 +81,7 @@ def find_latent_dim(
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     measure = " and ".join(name for name, applies in measures.items() if applies)
     if arguments.verbose and trials.num_sequences < len(sequences):
-        log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
+        print_status(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
     lost_shares = {}  # share of the variance that a code does not explain, by its size
     trial_budget = None if budget is None else _TRIAL_TIME_SHARE * budget
 
@@ -91,7 +91,7 @@ def find_latent_dim(
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
             code = f"A code of {pluralize(latent_dim, 'dimension')}"
-            log(f"{code} explains {explained:.3f} of the held-out {measure}.")
+            print_status(f"{code} explains {explained:.3f} of the held-out {measure}.")
         return lost_shares[latent_dim] <= 1 - share
 
     # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is

@@ -9,9 +9,9 @@ import jax
 import keras
 import numpy as np
 
-from refold._support.arrays import draw_seed, linspace_indices
+from refold._support.arrays import linspace_indices, to_integer_seed
 from refold._support.compilation import enable_compilation_cache
-from refold._support.messages import log, warn
+from refold._support.messages import print_status, warn
 from refold._support.rules import check_not_empty
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
@@ -92,7 +92,7 @@ def fit(
     if base_model is None:
         check_columns(sequences)
     enable_compilation_cache()
-    seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
+    seed = to_integer_seed(arguments.random_state) if trial_seed is None else trial_seed
     fit_data = FitData(sequences, divided_data)
     with open_checkpoint(
         checkpoint, arguments, fit_data, seed=seed, resume=resume, base_model=base_model
@@ -116,7 +116,7 @@ def fit(
         network, suggested_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and (warp_std := settings.warp_std):
-            log(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
+            print_status(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
 
         # Initialize and train. The phase "validated" trains on the training sequences and keeps the
         # epoch with the lowest validation loss. The phase "refit" starts again on all sequences,
@@ -248,7 +248,7 @@ def _add_training_statistics(
                 "epochs or variational=False may activate more."
             )
         if verbose:
-            log(f"{note}.")
+            print_status(f"{note}.")
         model = replace(model, active_dimensions=num_active)
     unseen, base_model = split.held_out_sequences, split.base_model
     if base_model is not None and base_model.fingerprints.training_hashes is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from refold._support.arrays import concatenated_ranges, offsets_from_lengths
-from refold._support.compilation import compile_by_batch_size
+from refold._support.compilation import compile_two_batch_sizes
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import decode_in_trace
@@ -164,10 +164,10 @@ class Engine:
         self._packed_network = PackedNetwork(specification, {}) if is_packed else None
         self._packed_network_weights: Any = None  # trainable weights that the packed network has
         # if there are several processes, each trains on its rows of a batch
-        self._compiled_train = compile_by_batch_size(
+        self._compiled_train = compile_two_batch_sizes(
             self._train if self._processes is None else self._processes.map_batch(self._train)
         )
-        self._compiled_evaluate = compile_by_batch_size(self._evaluate)
+        self._compiled_evaluate = compile_two_batch_sizes(self._evaluate)
 
     def train(
         self,
