@@ -98,13 +98,13 @@ def fitted(train: Any, seed: int) -> Model:
     return ae.fit(train).model_
 
 
-def by_index(model: Any, data: Labelled, codes: Vectors, distance: str) -> float:
+def by_index(model: Any, data: Labelled, codes: Vectors, kind: str) -> float:
     """Rank by the search of an index of sequences, or of codes if given."""
     given = [{"X": one} for one in (data.train, data.test)]
     given = [one if c is None else {"codes": c} for one, c in zip(given, codes, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         ids = np.arange(len(data.train))
-        index = Index.create(f"{folder}/index", model, ids=ids, distance=distance, **given[0])
+        index = Index.create(f"{folder}/index", model, ids=ids, vector_kind=kind, **given[0])
         hits = index.search(**given[1], k=len(ids))
         ranks = np.empty((len(data.test), len(ids)))
         for i, row in enumerate(ranks):
@@ -205,7 +205,7 @@ def refold_index(model: Model, rows: np.ndarray) -> Callable[[np.ndarray], list[
     """Write an index to disk, and search in it."""
     model = CodesModel(model.network, model.schema, model.scaler, model.error_scaler)
     folder = tempfile.TemporaryDirectory()
-    index = Index.create(f"{folder.name}/index", model, codes=rows, distance="code")
+    index = Index.create(f"{folder.name}/index", model, codes=rows, vector_kind="code")
 
     def search(query: np.ndarray) -> list[int]:
         assert folder  # which is removed with this function

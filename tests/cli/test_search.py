@@ -55,7 +55,7 @@ def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
 
 def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
     model, index = sines / "bare.refold", tmp_path / "x.index"
-    command = ["index", model, sines / "train.parquet", "-o", index, "--distance", "code"]
+    command = ["index", model, sines / "train.parquet", "-o", index, "--vector-kind", "code"]
     assert "Wrote 80 rows to" in run(*command).err
     assert "Add rows to an index with --add or --replace" in run(*command, exit_code=2).err
     message = "The id 0 and 79 more is in the index already. Set --replace"

@@ -16,7 +16,7 @@ from refold.errors import (
     ParameterError,
 )
 from refold.model import History
-from refold.search import Index, _rows, draw, nearest
+from refold.search import Index, _rows, nearest, plot_hits
 from refold.search._rows import RowSource
 from refold.sequences import write
 from small_data import draw_ragged_sequences, read_as_mapped
@@ -27,9 +27,9 @@ def vectors_of(index, ae, X):
     return RowSource(ae, X, None, None).encode(index._features)[1]
 
 
-@pytest.mark.parametrize("distance", ["code", "features"])
-def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
-    index = Index.create(tmp_path / "a.index", ae, sequences, distance=distance)
+@pytest.mark.parametrize("vector_kind", ["code", "features"])
+def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, vector_kind):
+    index = Index.create(tmp_path / "a.index", ae, sequences, vector_kind=vector_kind)
     queries = draw_ragged_sequences(4, seed=5)
     hits = Index.open(tmp_path / "a.index", ae).search(queries, k=24)
     codes, rows = ae.encode(sequences), vectors_of(index, ae, sequences)
@@ -218,9 +218,9 @@ def test_many_rows_at_the_same_distance_come_in_order(offset):
 def test_hits_are_drawn_with_their_query(ae, sequences, shared_index_path):
     index = Index.open(shared_index_path, ae)
     hits = index.search(sequences[:2], k=3)
-    axes = draw(ae, hits, sequences[:2], query=1, num=2)
+    axes = plot_hits(ae, hits, sequences[:2], query_index=1, max_hits=2)
     assert axes[0].get_title(loc="left").startswith("s1  ·  distance ")
     assert axes[0].lines[0].get_ydata().tolist() == sequences[1][:, 0].tolist()
-    assert len(draw(ae, index.search(ids=["s1"], k=1))) == 1
+    assert len(plot_hits(ae, index.search(ids=["s1"], k=1))) == 1
     with pytest.raises(DataError, match="The query 0 has no hits to draw"):
-        draw(ae, index.search(ids=["s1"], where="year = 1"))
+        plot_hits(ae, index.search(ids=["s1"], where="year = 1"))

@@ -61,7 +61,7 @@ def index(ae, rows, tmp_path_factory):
     codes = np.random.default_rng(0).normal(size=(NUM_ROWS, 3)).astype(np.float32)
     ids = [f"s{i}" for i in range(NUM_ROWS)]
     metadata = rows.append_column("list", pa.array([[1]] * NUM_ROWS))
-    return Index.create(path, ae, codes=codes, ids=ids, metadata=metadata, distance="code")
+    return Index.create(path, ae, codes=codes, ids=ids, metadata=metadata, vector_kind="code")
 
 
 def matching_ids(index, where):

@@ -30,7 +30,7 @@ def index(
     remove_where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
     metadata_columns: Annotated[options.NameList, Parameter(name="--metadata")] = None,
     label_file: options.LabelFile = None,
-    distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
+    vector_kind: Annotated[str, Parameter(metavar="VECTORS")] = "features",
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
@@ -46,7 +46,7 @@ def index(
         remove_where: Condition on rows to remove from an existing index, as for `refold search`.
         metadata_columns: Columns to store with the codes, one value per sequence, for hits and
             --where.
-        distance: What distances are measured on: features of the sequences, or the code.
+        vector_kind: What distances are measured on: features of the sequences, or the code.
     """
     changes = data_file, removed_ids, remove_where
     check_exactly_one("DATA to add, or --remove or --remove-where", *changes)
@@ -79,7 +79,7 @@ def index(
                 opened_index = refold.search.Index.open(output, model, verbose=verbose)
                 opened_index.add(sequences, metadata=metadata, replace=replace)
             else:
-                settings = {"metadata": metadata, "distance": distance, "verbose": verbose}
+                settings = {"metadata": metadata, "vector_kind": vector_kind, "verbose": verbose}
                 opened_index = refold.search.Index.create(output, model, sequences, **settings)
         summary = f"Wrote {len(sequences)} rows to"
     if not quiet:
@@ -128,11 +128,11 @@ def search(
         queries = {"ids": query_ids}
     else:
         codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, model)
-        queries = {"codes": codes, "names": code_ids}
+        queries = {"codes": codes, "query_names": code_ids}
     hits = opened_index.search(**queries, k=k, where=condition)
     target.write_table(hits.to_table())
     if picture_target is not None:
-        axes = refold.search.draw(model, hits, sequences, num=_NUM_HITS_IN_PICTURE)
+        axes = refold.search.plot_hits(model, hits, sequences, max_hits=_NUM_HITS_IN_PICTURE)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
         log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
@@ -150,7 +150,7 @@ def cluster(
     method: Annotated[str, Parameter(metavar="METHOD")] = "k-means",
     num_clusters: options.NumClusters = None,
     min_size: Annotated[int | None, Parameter(validator=Number(gte=2), metavar="N")] = None,
-    distance: Annotated[
+    vector_kind: Annotated[
         str | None, Parameter(metavar="VECTORS", show_default="those of the index, or features")
     ] = None,
     picture_file: options.PictureFile = None,
@@ -169,7 +169,7 @@ def cluster(
         center_file: File for the decoded centers, one per cluster.
         method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
         min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
-        distance: What distances are measured on: features of the sequences, or the code.
+        vector_kind: What distances are measured on: features of the sequences, or the code.
         picture_file: Image file for a map of the clusters: .png or .svg.
     """
     check_exactly_one("DATA or --index", data_file, index_file)
@@ -180,7 +180,7 @@ def cluster(
     picture_target = files.add_optional_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     settings = {"method": method, "num_clusters": num_clusters, "min_size": min_size}
-    settings |= {"distance": distance, "random_state": seed or 0, "verbose": int(not quiet)}
+    settings |= {"vector_kind": vector_kind, "random_state": seed or 0, "verbose": int(not quiet)}
     if index_file is not None:
         opened_index = refold.search.Index.open(index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)
@@ -191,7 +191,8 @@ def cluster(
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
     # the id column is called as in the data, unless this is the name of another column
-    target.write_table(clustering.rows(choose_id_column(model.schema, ("cluster", "distance"))))
+    id_column = choose_id_column(model.schema, ("cluster", "distance"))
+    target.write_table(clustering.to_assignment_table(id_column))
     if table_target is not None:
         table = clustering.to_table()
         if table_target.format_name == "csv":
@@ -219,7 +220,7 @@ def cluster(
     algorithm = "HDBSCAN" if method == "hdbscan" else method
     summary = f"{algorithm} found {pluralize(count, 'cluster')} of {len(clustering.ids)} sequences"
     if method == "hdbscan":
-        summary += f"; {100 * clustering.noise:.1f} % are noise"
+        summary += f"; {100 * clustering.noise_share:.1f} % are noise"
     if not math.isnan(clustering.silhouette):
         summary += f"; the mean silhouette is {clustering.silhouette:.3f}"
     if not count:

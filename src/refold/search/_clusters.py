@@ -20,7 +20,7 @@ from refold._support.rules import (
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
-from refold.search._rows import DISTANCE_RULE, RowSource
+from refold.search._rows import VECTOR_KIND_RULE, RowSource
 from refold.sequences import vectors_to_arrow
 
 # HDBSCAN measures the density at a row by the distance to the row of this rank in a list of all
@@ -92,12 +92,12 @@ class Clusters:
 
     def __repr__(self) -> str:
         return (
-            f"Clusters({len(self)} of {len(self.ids)} sequences, {100 * self.noise:.1f} % noise, "
-            f"silhouette {self.silhouette:.3f})"
+            f"Clusters({len(self)} of {len(self.ids)} sequences, {100 * self.noise_share:.1f} % "
+            f"noise, silhouette {self.silhouette:.3f})"
         )
 
     @property
-    def noise(self) -> float:
+    def noise_share(self) -> float:
         """Share of the sequences that are in no cluster."""
         return float((self.labels == NOISE_LABEL).mean()) if len(self.labels) else 0.0
 
@@ -114,7 +114,7 @@ class Clusters:
             }
         )
 
-    def rows(self, id: str = "id") -> pa.Table:  # noqa: A002
+    def to_assignment_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per sequence: its id, its cluster (null for noise) and its distance.
 
         Parameters
@@ -142,7 +142,7 @@ def cluster(
     num_clusters: int | None = None,
     min_size: int | None = None,
     index: Index | None = None,
-    distance: str | None = None,
+    vector_kind: str | None = None,
     random_state: SeedLike = 0,
     verbose: int = 0,
 ) -> Clusters:
@@ -170,7 +170,7 @@ def cluster(
         least 5.
     index : Index, optional
         Index whose rows are clustered, instead of sequences.
-    distance : {"features", "code"}, optional
+    vector_kind : {"features", "code"}, optional
         Vectors between which distances are measured, as in `Index.create`; by default those of the
         index, or features.
     random_state : int or numpy.random.Generator, default=0
@@ -207,8 +207,8 @@ def cluster(
             f"{argument(foreign_name)} is not for {argument(method=method)}. Leave it out, or "
             f"set another {argument('method')}."
         )
-    if distance is not None:
-        check("distance", distance, DISTANCE_RULE)
+    if vector_kind is not None:
+        check("vector_kind", vector_kind, VECTOR_KIND_RULE)
     # not at the top, because Refold can be installed without scikit-learn
     from sklearn.cluster import HDBSCAN
     from sklearn.metrics import silhouette_samples
@@ -219,14 +219,14 @@ def cluster(
             raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        # if `distance` is another one than in the index, vectors are computed from codes below
-        if len(rows.codes) and distance in (None, index.distance):
+        # if `vector_kind` is another one than in the index, vectors are computed from codes below
+        if len(rows.codes) and vector_kind in (None, index.vector_kind):
             vectors = rows.vectors
     if vectors is None:
         row_source = RowSource(model, X, codes, ids, verbose=verbose)
         check_not_empty(len(row_source), "sequence", "to cluster")
         # without features, the vectors are the codes
-        features = None if distance == "code" else row_source.fit_features()
+        features = None if vector_kind == "code" else row_source.fit_features()
         ids, (codes, vectors) = row_source.ids, row_source.encode(features)
     row_ids, row_codes = np.asarray(ids), np.asarray(codes)
 

@@ -47,7 +47,7 @@ _COMPARISON_FUNCTIONS: dict[str, Any] = {
 # Literals that are words.
 _LITERALS_BY_WORD = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that name a column only in double quotes.
-_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERALS_BY_WORD])
+_SQL_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERALS_BY_WORD])
 
 # Array of Arrow (n_rows,): whether a condition is true for each row. It is null where that is
 # unknown, as in SQL, for example in a comparison with a missing value.
@@ -126,7 +126,7 @@ class _Parser:
 
     def __init__(self, condition: str, table: pa.Table, argument_name: str) -> None:
         self._table, self._argument_name = table, argument_name
-        self._token_index = 0  # of the next token
+        self._token_index = 0  # of the current token
         self._tokens = [
             _Token(str(match.lastgroup), match.group(), match.start())
             for match in _TOKEN_PATTERN.finditer(condition)
@@ -136,38 +136,38 @@ class _Parser:
     def evaluate(self) -> TruthArray:
         """Return whether the complete condition is true for each row (n_rows,)."""
         truth = self._evaluate_or()
-        if self._next_token.pattern_group != "end":
+        if self._current_token.pattern_group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
 
     # tokens
 
     @property
-    def _next_token(self) -> _Token:
-        """Return the first token that is not taken yet."""
+    def _current_token(self) -> _Token:
+        """Return the token at the current position, without taking it."""
         return self._tokens[self._token_index]
 
     def _take_token(self) -> _Token:
-        """Return the next token, and go on to the one after it."""
+        """Return the current token, and go on to the one after it."""
         self._token_index += 1
         return self._tokens[self._token_index - 1]
 
     def _skip_if_next(self, keyword: str) -> bool:
-        """Skip the next token if it is this keyword or symbol, and return whether it is."""
-        token = self._next_token
+        """Skip the current token if it is this keyword or symbol, and return whether it is."""
+        token = self._current_token
         is_match = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
         if is_match:
             self._take_token()
         return is_match
 
     def _skip_or_fail(self, keyword: str, expected_text: str | None = None) -> None:
-        """Skip the next token, or raise an error if it is not this keyword or symbol."""
+        """Skip the current token, or raise an error if it is not this keyword or symbol."""
         if not self._skip_if_next(keyword):
             self._fail_expecting(expected_text or keyword)
 
     def _fail_expecting(self, expected_text: str) -> NoReturn:
-        """Raise an error that says what is expected instead of the next token."""
-        token = self._next_token
+        """Raise an error that says what is expected instead of the current token."""
+        token = self._current_token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
         self._fail(token, f"Expected {expected_text}. Got {token.display_text}.")
@@ -206,8 +206,8 @@ class _Parser:
 
     def _evaluate_comparison(self) -> TruthArray:
         """Parse and evaluate the rule ``comparison``."""
-        token = self._next_token
-        is_word = token.pattern_group == "word" and token.text.upper() not in _KEYWORDS
+        token = self._current_token
+        is_word = token.pattern_group == "word" and token.text.upper() not in _SQL_KEYWORDS
         if token.pattern_group != "quoted" and not is_word:
             self._fail_expecting("a column")
         name = token.text if is_word else _unquote(token.text)
@@ -226,7 +226,7 @@ class _Parser:
             self._skip_or_fail("NULL")
             is_valid = pc.is_valid(column.values)
             return is_valid if is_negated else pc.invert(is_valid)
-        if self._next_token.text in _COMPARISON_FUNCTIONS:
+        if self._current_token.text in _COMPARISON_FUNCTIONS:
             return self._compare_with_literal(column, self._take_token().text)
         is_negated = self._skip_if_next("NOT")
         if self._skip_if_next("IN"):
@@ -240,7 +240,7 @@ class _Parser:
             self._skip_or_fail("AND")
             truth = pc.and_kleene(truth, self._compare_with_literal(column, "<="))
         elif self._skip_if_next("LIKE"):
-            pattern_token = self._next_token
+            pattern_token = self._current_token
             if pattern_token.pattern_group != "text":
                 self._fail_expecting("a pattern in single quotes")
             self._take_token()
@@ -254,7 +254,7 @@ class _Parser:
 
     def _compare_with_literal(self, column: _Column, operator: str) -> TruthArray:
         """Compare a column with the next literal."""
-        token, values, data_type = self._next_token, column.values, column.values.type
+        token, values, data_type = self._current_token, column.values, column.values.type
         literal = self._parse_literal()
         with self._explain_comparison_errors(column, token):
             if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
@@ -274,22 +274,22 @@ class _Parser:
             return _COMPARISON_FUNCTIONS[operator](values, scalar)
 
     @contextmanager
-    def _explain_comparison_errors(self, column: _Column, token: _Token) -> Iterator[None]:
-        """Turn errors of a comparison into an error that names the token and the column."""
+    def _explain_comparison_errors(self, column: _Column, literal_token: _Token) -> Iterator[None]:
+        """Turn errors of a comparison into an error that names the literal and the column."""
         try:
             yield
         # UTF-8 cannot encode a text such as "\ud800", the first half of a character in UTF-16
         except (pa.ArrowException, TypeError, UnicodeError):
             self._fail(
-                token,
-                f"{token.display_text} cannot be compared with {column.display_text}. Write "
-                "numbers as 2.5, text as 'north', and times as DATE '2024-05-01' or "
+                literal_token,
+                f"{literal_token.display_text} cannot be compared with {column.display_text}. "
+                "Write numbers as 2.5, text as 'north', and times as DATE '2024-05-01' or "
                 "TIMESTAMP '2024-05-01 12:00'.",
             )
 
     def _parse_literal(self) -> Any:
         """Return the value of the next literal."""
-        token, word = self._next_token, self._next_token.text.upper()
+        token, word = self._current_token, self._current_token.text.upper()
         if token.pattern_group == "number":
             self._take_token()
             # A float would round integers above 2**53. An integer of 64 bits has at most 19 digits.
@@ -310,10 +310,10 @@ class _Parser:
             parse_time, expected_text = _parse_utc_time, "a time such as '2024-05-01 12:00:00'"
         else:
             self._fail_expecting("a number, text in single quotes or another literal")
-        if self._next_token.pattern_group != "text":
+        if self._current_token.pattern_group != "text":
             self._fail_expecting(expected_text)
         try:
-            time = parse_time(_unquote(self._next_token.text))
+            time = parse_time(_unquote(self._current_token.text))
         except (ValueError, OverflowError):
             self._fail_expecting(expected_text)
         self._take_token()

@@ -25,7 +25,7 @@ _NUM_KERNELS = 504
 # as long as the longest sequence.
 _MAX_DILATIONS = 6
 # Kernels of MiniRocket (9, 84), one in each column: three of the nine taps are 2, the rest are -1.
-_KERNEL_TAPS = np.array(
+_MINIROCKET_WEIGHTS = np.array(
     [[2 if i in taps_of_2 else -1 for taps_of_2 in combinations(range(9), 3)] for i in range(9)],
     np.float32,
 )
@@ -35,10 +35,10 @@ _MAX_COLUMNS_PER_KERNEL = 9
 # this close, in standard deviations, so that rounding errors do not matter.
 _THRESHOLD_TOLERANCE = 1e-5
 # Thresholds are quantiles of the convolutions of this many sequences.
-_MAX_THRESHOLD_SEQUENCES = 64
+_MAX_KERNEL_THRESHOLD_SEQUENCES = 64
 # The convolutions read at most this many first steps of each of these sequences, which bounds the
 # time of a fit.
-_MAX_THRESHOLD_STEPS = 512
+_MAX_KERNEL_THRESHOLD_STEPS = 512
 # Largest number of segments of time whose averages are features.
 _MAX_TIME_SEGMENTS = 32
 # Largest number of frequency bands whose amplitudes are features.
@@ -57,18 +57,18 @@ _MIN_FEATURE_STD = 1e-4
 # Standardized features are clipped to this magnitude, so that outliers do not decide distances.
 _MAX_ABS_FEATURE = 4.0
 # Missing features are imputed from donors: this many sequences of the sample.
-_MAX_DONORS = 512
+_MAX_STORED_DONORS = 512
 # Number of most similar donors that a missing feature is imputed from. With more donors, imputed
 # features resemble those of real sequences less.
 _NUM_NEAREST_DONORS = 4
 # An imputed value is drawn by the cosine of an angle, which is a sum of the other features. If they
 # change by their standard deviation, the angle changes by this number: enough for independent draws
 # of neighbors, and so little that rounding errors do not matter.
-_IMPUTATION_RADIANS_PER_STD = 30
+_NOISE_RADIANS_PER_FEATURE_STD = 30
 
 
-class FeatureInput(NamedTuple):
-    """Scaled sequences, as the channels that a network reads."""
+class ScaledBatch(NamedTuple):
+    """A batch of scaled sequences, as the channels that a network reads."""
 
     step_values: np.ndarray  # (n_steps, n_channels); each category has its own channel
     offsets: np.ndarray  # (n_sequences + 1,), first step of each sequence, and the end of the last
@@ -110,14 +110,14 @@ class SearchFeatures:
 
     @classmethod
     def fit(
-        cls, sample: FeatureInput, channel_counts: Sequence[int], vector_size: int, max_steps: int
+        cls, sample: ScaledBatch, channel_counts: Sequence[int], vector_size: int, max_steps: int
     ) -> "SearchFeatures":
         """Fit principal components to sequences of up to ``max_steps`` steps.
 
         ``channel_counts`` has the number of channels of each column.
         """
         # a kernel is 8 dilations long, and with the largest dilation, this is the longest sequence
-        max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
+        max_dilation = max(1, (max_steps - 1) // (len(_MINIROCKET_WEIGHTS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
         max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channel_counts))
@@ -150,10 +150,10 @@ class SearchFeatures:
         weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
         standardized = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
         standardized *= weights
-        donor_rows = linspace_indices(len(standardized), _MAX_DONORS)
-        standardized = _impute_missing_features(standardized, standardized[donor_rows])
+        donor_rows = linspace_indices(len(standardized), _MAX_STORED_DONORS)
+        standardized = _impute_features_from_donors(standardized, standardized[donor_rows])
         # the axes include the weights, because a call multiplies them by features without weights
-        axes = weights[:, None] * _fit_principal_axes(standardized, vector_size)
+        axes = weights[:, None] * _fit_principal_feature_axes(standardized, vector_size)
         fitted = {"center": center, "factor": factor, "axes": axes}
         fitted |= {"weights": weights, "donors": standardized[donor_rows]}
         return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
@@ -163,27 +163,27 @@ class SearchFeatures:
         """Number of dimensions of the vectors."""
         return self.arrays["axes"].shape[1]
 
-    def __call__(self, feature_input: FeatureInput) -> np.ndarray:
+    def __call__(self, scaled_batch: ScaledBatch) -> np.ndarray:
         """Return the vectors (n_sequences, n_dimensions)."""
-        raw = np.concatenate(self.compute_feature_groups(feature_input), axis=1)
+        raw = np.concatenate(self.compute_feature_groups(scaled_batch), axis=1)
         standardized = (raw - self.arrays["center"]) * self.arrays["factor"]
         standardized = np.clip(standardized, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
-        incomplete_rows = np.flatnonzero(feature_input.is_missing_column.any(axis=1))
+        incomplete_rows = np.flatnonzero(scaled_batch.is_missing_column.any(axis=1))
         if len(incomplete_rows):
             # the donors have weighted features
             weights, donors = self.arrays["weights"], self.arrays["donors"]
-            imputed = _impute_missing_features(standardized[incomplete_rows] * weights, donors)
+            imputed = _impute_features_from_donors(standardized[incomplete_rows] * weights, donors)
             standardized[incomplete_rows] = imputed / weights
         # unlike `@`, this product of a row does not depend on the other rows, to the last bit
         return packed.product(standardized, self.arrays["axes"])
 
-    def compute_feature_groups(self, feature_input: FeatureInput) -> list[np.ndarray]:
+    def compute_feature_groups(self, scaled_batch: ScaledBatch) -> list[np.ndarray]:
         """Return five arrays of features, each of the shape (n_sequences, n_features).
 
         The groups are shares of steps (and the statistics of scaling), positions, runs, amplitudes,
         and averages.
         """
-        step_values, offsets, scaling_statistics, is_missing_column = feature_input
+        step_values, offsets, scaling_statistics, is_missing_column = scaled_batch
         # (n_channels, n_kernels), (9, n_kernels) and (n_kernels,)
         channels, taps, bias = self._convolutions
         inputs = packed.product(step_values, channels)  # of each kernel, (n_steps, n_kernels)
@@ -216,10 +216,8 @@ class SearchFeatures:
         return [shares, positions, runs, amplitudes, averages]
 
     def _compute_band_amplitudes(self, step_values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return amplitudes (n_sequences, n_bands * n_channels).
-
-        Sequences are padded with zeros. Steps after the last segment of time are left out.
-        """
+        """Return amplitudes (n_sequences, n_bands * n_channels)."""
+        # Sequences are padded with zeros. Steps after the last segment of time are left out.
         num_steps, num_channels = int(self._segment_edges[-1]), step_values.shape[1]
         lengths = np.minimum(lengths_from_offsets(offsets), num_steps)
         amplitudes = np.zeros((len(lengths), len(self._band_edges) - 1, num_channels), np.float32)
@@ -237,10 +235,8 @@ class SearchFeatures:
         return amplitudes.reshape(len(lengths), -1)
 
     def _compute_segment_averages(self, step_values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return averages (n_sequences, n_segments * n_channels).
-
-        Sequences are padded with zeros. Steps after the last segment of time are left out.
-        """
+        """Return averages (n_sequences, n_segments * n_channels)."""
+        # Sequences are padded with zeros. Steps after the last segment of time are left out.
         starts, lengths = offsets[:-1], lengths_from_offsets(offsets)
         # (n_sequences, n_segments + 1); a segment after the end of a sequence has no steps
         ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
@@ -260,7 +256,7 @@ def _assign_kernels_to_dilations(dilations: Sequence[int]) -> list[tuple[int, sl
 
 
 def _draw_convolutions(
-    sample: FeatureInput, channel_counts: Sequence[int], dilations: Sequence[int]
+    sample: ScaledBatch, channel_counts: Sequence[int], dilations: Sequence[int]
 ) -> RandomConvolutions:
     """Draw kernels, and draw their thresholds from their convolutions with a sample."""
     rng = np.random.RandomState(0)
@@ -271,11 +267,11 @@ def _draw_convolutions(
     is_categorical = np.repeat(np.array(channel_counts) > 1, channel_counts)
     channels = np.ones((len(column_of_channel), _NUM_KERNELS), np.float32)
     channels[is_categorical] = rng.standard_normal((int(is_categorical.sum()), _NUM_KERNELS))
-    taps = np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32)
+    taps = np.empty((len(_MINIROCKET_WEIGHTS), _NUM_KERNELS), np.float32)
     bias = np.empty(_NUM_KERNELS, np.float32)
     # the first steps of some sequences
-    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_THRESHOLD_STEPS)
+    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_KERNEL_THRESHOLD_SEQUENCES)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_KERNEL_THRESHOLD_STEPS)
     step_values = sample.step_values[concatenated_ranges(sample.offsets[sampled], lengths)]
     offsets = offsets_from_lengths(lengths)
     # for each step, its position in its sequence and the length of this sequence, (n_steps,)
@@ -285,8 +281,8 @@ def _draw_convolutions(
     for dilation, kernels in _assign_kernels_to_dilations(dilations):
         kernel_indices = range(kernels.start, kernels.stop)
         # all patterns in random order, repeated or cut to the number of kernels
-        patterns = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
-        kernel_taps = _KERNEL_TAPS[:, patterns]  # (9, n_kernels)
+        patterns = np.resize(rng.permutation(_MINIROCKET_WEIGHTS.shape[1]), len(kernel_indices))
+        kernel_taps = _MINIROCKET_WEIGHTS[:, patterns]  # (9, n_kernels)
         for kernel in kernel_indices:
             # the logarithm of the number is uniform, so most kernels read few columns
             num_read = int((max_columns + 1) ** rng.uniform())
@@ -320,17 +316,17 @@ def _draw_convolutions(
     return RandomConvolutions(channels, taps, bias)
 
 
-def _impute_missing_features(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
+def _impute_features_from_donors(features: np.ndarray, donor_features: np.ndarray) -> np.ndarray:
     """Return features (n, n_features), with NaN replaced by random draws from donors."""
     # For each row, the donors are ranked by their distance in the features that both have. A
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
     # It is 0 if no donor has it. Means without a random part would be alike in rows that lack the
     # same columns, so a search would find these rows instead of similar sequences.
-    is_missing, donor_has = np.isnan(features), ~np.isnan(donors)
+    is_missing, donor_has = np.isnan(features), ~np.isnan(donor_features)
     if not is_missing.any():
         return features
     row_has, filled = ~is_missing, np.nan_to_num(features)
-    donor_values = np.nan_to_num(donors).astype(np.float32)
+    donor_values = np.nan_to_num(donor_features).astype(np.float32)
     # mean of x² + y² - 2xy over the shared features of a row x and a donor y, (n_rows, n_donors)
     num_shared = packed.product(row_has, donor_has.T)
     squares = packed.product(row_has, (donor_values**2).T)
@@ -339,7 +335,7 @@ def _impute_missing_features(features: np.ndarray, donors: np.ndarray) -> np.nda
     # A draw (n_rows, n_nearest_donors) is a pseudorandom function of its row, so it does not depend
     # on other rows. The cosine of a random angle has variance 1/2, hence the square root of 2.
     directions = np.random.RandomState(0).standard_normal((features.shape[1], _NUM_NEAREST_DONORS))
-    draws = np.sqrt(2) * np.cos(_IMPUTATION_RADIANS_PER_STD * packed.product(filled, directions))
+    draws = np.sqrt(2) * np.cos(_NOISE_RADIANS_PER_FEATURE_STD * packed.product(filled, directions))
     for rows in _find_groups_of_equal_rows(is_missing):  # rows that lack the same features
         missing_features = np.flatnonzero(is_missing[rows[0]])
         # features that the same donors have
@@ -373,7 +369,7 @@ def _find_groups_of_equal_rows(boolean_rows: np.ndarray) -> list[np.ndarray]:
     return [np.array(group) for group in groups.values()]
 
 
-def _fit_principal_axes(features: np.ndarray, num_axes: int) -> np.ndarray:
+def _fit_principal_feature_axes(features: np.ndarray, num_axes: int) -> np.ndarray:
     """Return scaled principal axes (n_features, num_axes) of centered features (n, n_features)."""
     num_rows, num_features = features.shape
     # both products have the same nonzero eigenvalues, and the smaller one takes less time

@@ -39,7 +39,7 @@ from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._conditions import find_matching_rows
 from refold.search._features import SearchFeatures
 from refold.search._rows import (
-    DISTANCE_RULE,
+    VECTOR_KIND_RULE,
     Metadata,
     RowSource,
     cast_ids,
@@ -60,7 +60,7 @@ _MAX_BLOCK_SCORES = 4_000_000
 # Largest number of rows in a group. A search first computes the smallest score of each group. With
 # larger groups, there are fewer minima to sort, but more rows remain for which exact distances are
 # computed.
-_MAX_GROUP_ROWS = 1024
+_MAX_ROWS_PER_SCORE_MINIMUM = 1024
 
 
 # The file of an index
@@ -70,7 +70,7 @@ class IndexHeader(NamedTuple):
     """Properties of an index that do not change when its rows do."""
 
     model_hash: str
-    distance: str  # "features" or "code"
+    vector_kind: str  # "features" or "code"
     # arrays of `SearchFeatures`; None if distances are measured on codes
     feature_arrays: dict[str, np.ndarray] | None
 
@@ -120,7 +120,7 @@ class IndexFile:
         metadata: dict[Any, Any] = {
             "refold index": _INDEX_FORMAT_VERSION,
             "model": header.model_hash,
-            "distance": header.distance,
+            "distance": header.vector_kind,
             "features": feature_bytes.getvalue(),
         }
         # one chunk, because readers would have to copy several chunks into one array
@@ -130,7 +130,7 @@ class IndexFile:
 
     def read_header(self) -> IndexHeader:
         """Read the properties of the index from the schema of its file."""
-        with self._open_to_read() as stream:
+        with self._open_explaining_errors() as stream:
             metadata = pa.ipc.open_file(stream).schema.metadata or {}
             version = metadata[b"refold index"].decode()
             if version != _INDEX_FORMAT_VERSION:
@@ -141,12 +141,12 @@ class IndexFile:
                 )
             with np.load(io.BytesIO(metadata[b"features"])) as arrays:
                 feature_arrays = dict(arrays) or None  # `write` stores None as no arrays
-            model_hash, distance = metadata[b"model"].decode(), metadata[b"distance"].decode()
-            return IndexHeader(model_hash, distance, feature_arrays)
+            model_hash, kind = metadata[b"model"].decode(), metadata[b"distance"].decode()
+            return IndexHeader(model_hash, kind, feature_arrays)
 
-    def read_rows(self) -> IndexRows:
+    def read_all_rows(self) -> IndexRows:
         """Return the rows, which are read again only if the file has changed."""
-        with self._read_lock, self._open_to_read() as stream:
+        with self._read_lock, self._open_explaining_errors() as stream:
             status = os.fstat(stream.fileno())
             file_stamp = status.st_mtime_ns, status.st_size, status.st_ino
             if self._cached_rows is None or file_stamp != self._cached_file_stamp:
@@ -166,7 +166,7 @@ class IndexFile:
             return self._cached_rows
 
     @contextmanager
-    def _open_to_read(self) -> Iterator[BinaryIO]:
+    def _open_explaining_errors(self) -> Iterator[BinaryIO]:
         """Open the file, and turn errors in the context into errors of Refold, with one line."""
         try:
             with self.path.open("rb") as stream:
@@ -195,7 +195,7 @@ class Nearest(NamedTuple):
 
 
 def nearest(
-    vectors: np.ndarray, queries: np.ndarray, k: int, norms: np.ndarray | None = None
+    candidate_vectors: np.ndarray, queries: np.ndarray, k: int, norms: np.ndarray | None = None
 ) -> list[Nearest]:
     """Return the rows with the smallest Euclidean distances to each query.
 
@@ -203,7 +203,7 @@ def nearest(
 
     Parameters
     ----------
-    vectors : array of float32 of shape (n_rows, n_dimensions)
+    candidate_vectors : array of float32 of shape (n_rows, n_dimensions)
         Rows to search in.
     queries : array of float32 of shape (n_queries, n_dimensions)
         Vectors to search for.
@@ -227,7 +227,7 @@ def nearest(
     # An approximate index would not be worth its cost: LanceDB took 12 ms with partitions, which
     # missed 0.5 % of the nearest rows, and 132 ms without partitions. It needed 12 s to build the
     # partitions, 178 MB of disk and 2 s to import.
-    vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
+    vectors = check_array("candidate_vectors", candidate_vectors, ("n_rows", "n_dimensions"))
     queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
     check_counts_match(
         queries.shape[1], "dimensions of queries", vectors.shape[1], "dimensions of vectors"
@@ -241,7 +241,7 @@ def nearest(
     # Rows are split into at least k groups, and each group has a smallest score. Exact distances
     # are computed only for rows whose scores are at most the k-th smallest of these group minima.
     # The k nearest rows are among these rows, because k groups have a row with such a score.
-    rows_per_group = max(1, min(_MAX_GROUP_ROWS, len(vectors) // k))
+    rows_per_group = max(1, min(_MAX_ROWS_PER_SCORE_MINIMUM, len(vectors) // k))
     group_starts = np.arange(0, len(vectors), rows_per_group)
     max_block_queries = max(1, _MAX_BLOCK_SCORES // len(vectors))
     for begin in range(0, len(queries), max_block_queries):
@@ -342,7 +342,7 @@ class Index:
 
     Attributes
     ----------
-    path, model, distance
+    path, model, vector_kind
         As in `Index.create`.
 
     References
@@ -369,7 +369,7 @@ class Index:
     ) -> None:
         self.path = index_file.path_text
         self.model, self.verbose = model, verbose
-        self.distance = header.distance
+        self.vector_kind = header.vector_kind
         self._file, self._header = index_file, header
         arrays = header.feature_arrays
         self._features = None if arrays is None else SearchFeatures(arrays)
@@ -384,7 +384,7 @@ class Index:
         codes: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         metadata: Metadata | None = None,
-        distance: str = "features",
+        vector_kind: str = "features",
         verbose: int = 0,
     ) -> "Index":
         """Write a new index.
@@ -406,13 +406,13 @@ class Index:
             Columns with one value per row. Later rows must have the same columns. The rows of a
             model with a ``window`` are windows, of which ``model.windows(X).to_table("series")``
             has the series and the steps.
-        distance : {"features", "code"}, default="features"
+        vector_kind : {"features", "code"}, default="features"
             Vectors that distances are measured on: codes, or features of the sequences, which have
             as many dimensions as a code.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error, also in later calls of the index.
         """
-        check("distance", distance, DISTANCE_RULE)
+        check("vector_kind", vector_kind, VECTOR_KIND_RULE)
         model, index_file = model_of(model), IndexFile(path)
         with index_file.write_lock():
             if not index_file.path.parent.is_dir():
@@ -429,9 +429,9 @@ class Index:
             row_source = RowSource(model, X, codes, ids, verbose=verbose)
             metadata_table = make_metadata_table(metadata, len(row_source))
             row_ids = check_new_ids(row_source.ids)
-            features = row_source.fit_features() if distance == "features" else None
+            features = row_source.fit_features() if vector_kind == "features" else None
             feature_arrays = None if features is None else features.arrays
-            header = IndexHeader(row_source.model.hash, distance, feature_arrays)
+            header = IndexHeader(row_source.model.hash, vector_kind, feature_arrays)
             index_file.write(make_row_table(row_source, row_ids, features, metadata_table), header)
         return cls(model, index_file, header, verbose)
 
@@ -458,7 +458,7 @@ class Index:
             )
         return cls(model, index_file, header, verbose)
 
-    def _make_row_source(
+    def _make_matching_row_source(
         self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
     ) -> RowSource:
         """Return a source of rows; raise an error if its codes or columns do not fit the index."""
@@ -481,12 +481,12 @@ class Index:
         return len(self.rows.ids)
 
     def __repr__(self) -> str:
-        return f"Index({len(self)} rows, distance={self.distance!r})"
+        return f"Index({len(self)} rows, vector_kind={self.vector_kind!r})"
 
     @property
     def rows(self) -> IndexRows:
         """All rows, in memory: a table of ids and metadata, codes, and vectors."""
-        return self._file.read_rows()
+        return self._file.read_all_rows()
 
     def add(
         self,
@@ -506,7 +506,7 @@ class Index:
         replace : bool, default=False
             Replace rows. By default, an id that is in the index already is an error.
         """
-        row_source = self._make_row_source(X, codes, ids)
+        row_source = self._make_matching_row_source(X, codes, ids)
         with self._file.write_lock():
             rows = self.rows
             metadata_table = make_metadata_table(metadata, len(row_source), rows.table.schema)
@@ -554,7 +554,7 @@ class Index:
         *,
         codes: ArrayLike | None = None,
         ids: ArrayLike | None = None,
-        names: ArrayLike | None = None,
+        query_names: ArrayLike | None = None,
         k: int = 10,
         where: str | None = None,
     ) -> Hits:
@@ -568,7 +568,7 @@ class Index:
             Codes of the sequences, or codes instead of sequences, as for `create`.
         ids : sequence of int or str, optional
             Ids of rows instead of sequences. A row is not a hit of itself.
-        names : sequence of int or str, optional
+        query_names : sequence of int or str, optional
             Names of sequences or codes in the result; by default ids of sequences, or numbers.
         k : int, default=10
             Number of hits per query.
@@ -584,7 +584,7 @@ class Index:
         selection: Any = slice(None) if where is None else find_matching_rows(where, rows.table)
         candidates = np.arange(len(rows.ids))[selection]
         if ids is None:
-            row_source = self._make_row_source(X, codes, names)
+            row_source = self._make_matching_row_source(X, codes, query_names)
             queries, query_rows = row_source.ids, None
             query_codes, query_vectors = row_source.encode(self._features)
         else:
@@ -627,8 +627,13 @@ class Index:
         return Hits(queries, pa.table(columns), rows.codes[hit_rows], query_codes, offsets)
 
 
-def draw(
-    model: ModelLike, hits: Hits, X: SequencesLike | None = None, *, query: int = 0, num: int = 6
+def plot_hits(
+    model: ModelLike,
+    hits: Hits,
+    X: SequencesLike | None = None,
+    *,
+    query_index: int = 0,
+    max_hits: int = 6,
 ) -> list[Any]:
     """Draw a query under its nearest hits, which are decoded from their codes.
 
@@ -640,33 +645,31 @@ def draw(
         Result of `Index.search`.
     X : Sequences, list of arrays, array or table, optional
         Sequences that were searched for; by default the query is decoded from its code, too.
-    query : int, default=0
+    query_index : int, default=0
         Index of the query.
-    num : int, default=6
+    max_hits : int, default=6
         Largest number of hits to draw.
 
     Examples
     --------
-    >>> axes = draw(ae, index.search(sines[:1], k=3), sines[:1])  # doctest: +SKIP
+    >>> axes = plot_hits(ae, index.search(sines[:1], k=3), sines[:1])  # doctest: +SKIP
     """
     # imported here, because a search needs no matplotlib
     from refold import plots
 
     check_has_attribute("hits", hits, "Hits, the result of Index.search", attribute="query_codes")
     model = model_of(model).with_columns_of(hits.codes)
-    begin, end = (int(row) for row in hits.offsets[query : query + 2])
+    begin, end = (int(row) for row in hits.offsets[query_index : query_index + 2])
     if begin == end:
-        raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
-    titles = [
-        f"{id_}  ·  distance {format_rounded(distance)}"
-        for id_, distance in zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
-    ]
+        raise DataError(f"The query {query_index} has no hits to draw. Loosen the condition.")
+    pairs = [*zip(hits.ids(query_index), hits.distances(query_index), strict=True)][:max_hits]
+    titles = [f"{id_}  ·  distance {format_rounded(distance)}" for id_, distance in pairs]
     if X is None:
-        X, query = model.decode(hits.query_codes[[query]]), 0  # X has one sequence, the query
+        X, query_index = model.decode(hits.query_codes[[query_index]]), 0  # X has only the query
     else:
         X = model.windows(X).sequences
     # the query is repeated, because each hit is drawn together with it
-    queries = as_sequences(X, schema=model.schema)[np.full(len(titles), query)]
+    queries = as_sequences(X, schema=model.schema)[np.full(len(titles), query_index)]
     decoded = model.decode(hits.codes[begin : begin + len(titles)])
     decoded_hits = Sequences.from_list(decoded, schema=model.schema)
     return plots.reconstructions(queries, decoded_hits, titles=titles, names=("query", "hit"))

@@ -20,7 +20,7 @@ from refold.errors import DataError, ParameterError
 from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapt_to_data, model_of
 from refold.network.packed.batches import iterate_encoded_batches
-from refold.search._features import FeatureInput, SearchFeatures
+from refold.search._features import ScaledBatch, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
 # Any, because type checkers do not see the functions that pyarrow.compute makes at import
@@ -31,7 +31,7 @@ Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
 # Columns of an index or of its hits, which metadata cannot have.
 RESERVED_COLUMN_NAMES = ("id", "code", "vector", "query", "rank", "distance")
 # Rule for the vectors that distances are measured on.
-DISTANCE_RULE = one_of("features", "code")
+VECTOR_KIND_RULE = one_of("features", "code")
 # Number of codes that are decoded at once, which bounds the memory.
 _MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
@@ -44,7 +44,7 @@ _MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
 _MAX_SAMPLE_STEPS = 2_000_000
 # If a column has values at less than this share of the steps of a sequence, the whole column counts
 # as missing in this sequence.
-_MIN_OBSERVED_SHARE = 0.5
+_MIN_OBSERVED_SHARE_PER_COLUMN = 0.5
 
 
 class RowSource:
@@ -94,17 +94,17 @@ class RowSource:
             sample = self._sequences[linspace_indices(len(self), num_sequences)]
             # sequences in a file still need the columns of the model; those in memory have them
             sample = model.align(sample) if self._sequences.is_mapped else sample
-        blocks = [*_iterate_feature_inputs(model, sample)]
+        blocks = [*_iterate_scaled_batches(model, sample)]
         if len(self) < min_sequences and model.reference is not None:
             codes = model.reference.codes  # of training sequences
             codes = codes[linspace_indices(len(codes), _MAX_SAMPLE_SEQUENCES)]
-            blocks += _iterate_feature_inputs(model, codes)
+            blocks += _iterate_scaled_batches(model, codes)
         check_not_empty(len(blocks), "sequence", "to describe")
         # the order of the sequences does not matter for a fit, so the indices are left out
-        inputs = [feature_input for _, feature_input in blocks]
+        inputs = [scaled_batch for _, scaled_batch in blocks]
         step_values, offsets, scaling_statistics, is_missing_column = zip(*inputs, strict=True)
         lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
-        fit_input = FeatureInput(
+        fit_input = ScaledBatch(
             np.concatenate(step_values),
             offsets_from_lengths(lengths),
             np.concatenate(scaling_statistics),
@@ -119,7 +119,7 @@ class RowSource:
         max_steps = int(lengths.max()) if specification.reads_curves else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
-    def encode(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, fitted_features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors (n_rows, n_dimensions); without features, both are the codes."""
         if self._sequences is None:
             num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
@@ -143,23 +143,22 @@ class RowSource:
                     block_codes = self._codes[num_encoded : num_encoded + num_rows]
                 codes.append(block_codes)
                 num_encoded += len(block_codes)
-                if features is not None:
-                    block_vectors = np.empty((len(block_codes), features.vector_size), np.float32)
+                if fitted_features is not None:
+                    shape = len(block_codes), fitted_features.vector_size
+                    block_vectors = np.empty(shape, np.float32)
                     block_input = block_codes if sequences is None else sequences
-                    for rows, inputs in _iterate_feature_inputs(self.model, block_input):
-                        block_vectors[rows] = features(inputs)
+                    for rows, inputs in _iterate_scaled_batches(self.model, block_input):
+                        block_vectors[rows] = fitted_features(inputs)
                     vectors.append(block_vectors)
         all_codes = np.concatenate(codes)
-        return all_codes, all_codes if features is None else np.concatenate(vectors)
+        return all_codes, all_codes if fitted_features is None else np.concatenate(vectors)
 
 
-def _iterate_feature_inputs(
+def _iterate_scaled_batches(
     model: Model, sequences_or_codes: Sequences | np.ndarray
-) -> Iterator[tuple[np.ndarray, FeatureInput]]:
-    """Yield the indices (n,) and the input of features, for blocks of sequences of similar length.
-
-    Codes (n_sequences, width of the code) are decoded to sequences.
-    """
+) -> Iterator[tuple[np.ndarray, ScaledBatch]]:
+    """Yield the indices (n,) and the channels of sequences, in batches of similar lengths."""
+    # codes (n_sequences, width of the code) are decoded to sequences
     specification = model.specification
     if isinstance(sequences_or_codes, Sequences):
         scaled = model.scaler.transform(sequences_or_codes)
@@ -168,7 +167,7 @@ def _iterate_feature_inputs(
         # after the latent dimensions, a code has the statistics that scaling took off the sequence
         statistics = sequences_or_codes[:, specification.latent_dim :]
         scaled = model.decode_to_scaled(sequences_or_codes)
-    scaled, is_missing = _fill_gaps(scaled, specification.num_categories)
+    scaled, is_missing = _fill_by_nearest(scaled, specification.num_categories)
     statistics = np.asarray(statistics, np.float32)  # (n_sequences, n_statistics)
     if statistics.shape[1]:  # means of the numeric columns, then log standard deviations
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
@@ -179,19 +178,17 @@ def _iterate_feature_inputs(
         is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
         rows = block.indices
-        yield rows, FeatureInput(values, block.offsets, statistics[rows], is_missing[rows])
+        yield rows, ScaledBatch(values, block.offsets, statistics[rows], is_missing[rows])
 
 
-def _fill_gaps(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences, np.ndarray]:
-    """Fill each gap with the value of its column at the nearest observed step.
-
-    Also return whether each column of each sequence counts as missing, (n_sequences, n_columns).
-    """
+def _fill_by_nearest(scaled: Sequences, num_categories: list[int]) -> tuple[Sequences, np.ndarray]:
+    """Fill each gap with the value of its column at the nearest observed step."""
+    # also returns whether each column of each sequence counts as missing, (n_sequences, n_columns)
     is_gap = np.isnan(scaled.values)  # (n_steps, n_columns)
     if not is_gap.any():
         return scaled, np.zeros((len(scaled), is_gap.shape[1]), bool)
     observed_counts = packed.segment_sum((~is_gap).astype(np.float32), scaled.offsets)
-    is_missing = observed_counts < _MIN_OBSERVED_SHARE * scaled.lengths[:, None]
+    is_missing = observed_counts < _MIN_OBSERVED_SHARE_PER_COLUMN * scaled.lengths[:, None]
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
     # A column that counts as missing gets its number of categories as value. In a categorical
     # column, this is the index after that of the last category. In another column, it is 0.
@@ -285,12 +282,12 @@ def make_metadata_table(
 
 
 def make_row_table(
-    row_source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata_table: pa.Table
+    row_source: RowSource, ids: pa.Array, fitted_features: SearchFeatures | None, metadata: pa.Table
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
-    codes, vectors = row_source.encode(features)
-    metadata_columns = {name: metadata_table[name] for name in metadata_table.column_names}
+    codes, vectors = row_source.encode(fitted_features)
+    metadata_columns = {name: metadata[name] for name in metadata.column_names}
     columns = {"id": ids, **metadata_columns, "code": vectors_to_arrow(codes)}
-    if features is not None:  # otherwise the vectors are the codes
+    if fitted_features is not None:  # otherwise the vectors are the codes
         columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)
