@@ -315,8 +315,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : Sequences, list of arrays of shape (length, features), array, table or path
-            Anything that `refold.sequences.as_sequences` or `refold.sequences.read_batches` takes,
-            or a file or a folder of Parquet files, which may be larger than memory.
+            Anything that `refold.sequences.as_sequences` or `refold.sequences.read_from_batches`
+            takes, or a file or a folder of Parquet files, which may be larger than memory.
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, learning rate and ``stop_training`` are
             read after each call; a new learning rate scales the rest of the schedule. The refit is
@@ -735,7 +735,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        series = open_sequences(X, model.schema, as_series=model.window is not None)
+        series = open_sequences(X, model.schema, as_sequence=model.window is not None)
         features = self._compute_features(series)
         return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 

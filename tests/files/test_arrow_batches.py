@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import Sequences, read_batches
+from refold.sequences import Sequences, read_from_batches
 from small_data import draw_ragged_sequences, fit_without_training
 
 SEQUENCES = Sequences.from_list(draw_ragged_sequences())
@@ -35,7 +35,7 @@ def generate_batches():
     ids=lambda value: type(value).__name__,
 )
 def test_all_types_of_batches(batches):
-    sequences = read_batches(batches)
+    sequences = read_from_batches(batches)
     np.testing.assert_array_equal(sequences.values, SEQUENCES.values)
     np.testing.assert_array_equal(sequences.ids, SEQUENCES.ids)
 
@@ -44,7 +44,7 @@ def test_large_batches_of_any_types():
     first, second = (batch.to_pandas().assign(page="b", day="x") for batch in BATCHES[:2])
     third = second.assign(page="a", day="w", id=second["id"] + 100)
     batches = [batch.astype({"day": "category"}) for batch in (first, second, third)]
-    small, large = (read_batches(batches, memory_bytes=n) for n in (1 << 20, 1))
+    small, large = (read_from_batches(batches, memory_bytes=n) for n in (1 << 20, 1))
     assert (small.is_mapped, large.is_mapped) == (False, True)
     assert large.schema == small.schema
     np.testing.assert_array_equal(large.values, small.values)
@@ -52,7 +52,7 @@ def test_large_batches_of_any_types():
 
 def test_the_temporary_file_of_large_data_is_deleted_with_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sequences = read_batches(generate_batches, memory_bytes=10)
+    sequences = read_from_batches(generate_batches, memory_bytes=10)
     assert sequences.is_mapped
     renumbered = sequences.with_ids(np.arange(len(sequences)))
     del sequences
@@ -63,14 +63,14 @@ def test_the_temporary_file_of_large_data_is_deleted_with_the_data(tmp_path, mon
     gc.collect()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SchemaError, match="Batch 1 has other columns"):
-        read_batches([ONE_ROW, {"x": [1]}], memory_bytes=1)
+        read_from_batches([ONE_ROW, {"x": [1]}], memory_bytes=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_batches_may_begin_without_values_or_have_no_step():
-    sequences = read_batches([{"id": [1], "x": [None]}, {"id": [1, 2], "x": [2.5, None]}])
+    sequences = read_from_batches([{"id": [1], "x": [None]}, {"id": [1, 2], "x": [2.5, None]}])
     np.testing.assert_array_equal(sequences.values, [[np.nan], [2.5], [np.nan]])
-    empty = read_batches([{"id": [1, 2], "x": [[], []]}], memory_bytes=1)
+    empty = read_from_batches([{"id": [1, 2], "x": [[], []]}], memory_bytes=1)
     assert (empty.is_mapped, empty.lengths.tolist()) == (True, [0, 0])
 
 
@@ -95,4 +95,4 @@ ONE_ROW = {"id": [1], "x": [1]}
 )
 def test_bad_batches(batches, error, message):
     with pytest.raises(error, match=message):
-        read_batches(batches)
+        read_from_batches(batches)

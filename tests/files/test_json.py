@@ -31,7 +31,7 @@ def test_lines_are_rows_series_strings_or_tokens():
     assert series.schema.layout == "series"
     np.testing.assert_array_equal(series[1], [1, np.nan, 2.5])
     assert read_text('"ab"\n""\n').to_list() == ["ab", ""]
-    assert read_text('"to be"\n""\n', unit="words").to_list() == [["to", "be"], []]
+    assert read_text('"to be"\n""\n', text_unit="words").to_list() == [["to", "be"], []]
     assert read_text('["a b", "c"]\n').schema.layout == "tokens"
     table = read_text('[[1, "a"], [2, "b"]]\n')
     assert [column.type for column in table.schema.columns] == ["numeric", "categorical"]

@@ -271,7 +271,7 @@ def test_files_are_converted_once(cache, path, monkeypatch, capsys):
     line = r"rows\.parquet is too large to be read at once: its values go to \S+cache\S+\.\n"
     assert re.search(line, capsys.readouterr().err)
     with monkeypatch.context() as patch:
-        patch.setattr(mapped_files, "convert_to_folder", pytest.fail)
+        patch.setattr(mapped_files, "convert_to_mapped_folder", pytest.fail)
         reopened = read(path, memory_bytes=1)
     assert capsys.readouterr().err == ""
     np.testing.assert_array_equal(reopened.values, first.values)

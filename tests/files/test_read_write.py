@@ -87,7 +87,7 @@ def test_text_keeps_categories(tmp_path, suffix, name):
     path = tmp_path / f"file.{suffix}"
     write(CASES[name], path)
     column_types = "categorical" if name == "integer tokens" else None
-    loaded = read(path, column_types=column_types, unit="words" if name == "words" else None)
+    loaded = read(path, column_types=column_types, text_unit="words" if name == "words" else None)
     assert loaded.to_list() == CASES[name].to_list()
     assert loaded.schema == CASES[name].schema
     assert loaded.ids.tolist() == CASES[name].ids.tolist()
@@ -114,7 +114,7 @@ def test_npy_is_padded_with_nan(tmp_path, name):
     ],
 )
 def test_lines_of_text(text, unit, expected):
-    assert read(io.BytesIO(text.encode()), format="txt", unit=unit).to_list() == expected
+    assert read(io.BytesIO(text.encode()), format="txt", text_unit=unit).to_list() == expected
 
 
 def test_jsonl_shows_short_decimals_whole_numbers_and_missing_characters():

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.sequences import Schema, Sequences, as_sequences, read_batches
+from refold.sequences import Schema, Sequences, as_sequences, read_from_batches
 from small_data import read_as_mapped
 
 COLUMNS = {
@@ -164,7 +164,7 @@ def test_times_and_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
             assert (gaps[1:] >= multiple).all()
     assert Schema.from_dict(in_memory.schema.to_dict()).time_gaps
     pq.write_table(table, tmp_path / "events.parquet", row_group_size=7)
-    batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
+    batches = read_from_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
     for from_file in (
         read_as_mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100),
         batches,

@@ -46,7 +46,7 @@ def block_batches(service):
 
     wait_until(lambda: service.server.started)
     loop = service.server.servers[0].get_loop()
-    asyncio.run_coroutine_threadsafe(service.batcher.compute_unbatched(1, wait), loop)
+    asyncio.run_coroutine_threadsafe(service.batcher.compute_in_own_batch(1, wait), loop)
     is_running.wait(10)
     try:
         yield

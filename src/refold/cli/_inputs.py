@@ -87,7 +87,7 @@ class ReadOptions:
         time: Column with the times, which must ascend within a sequence; or add --sort.
         columns: Columns to use as features, comma-separated. [default: all others]
         column_types: numeric, binary, categorical or count; or by column: page=categorical,x=count.
-        unit: Steps of a .txt file: characters or words. [default: characters]
+        text_unit: Steps of a .txt file: characters or words. [default: characters]
         layout: wide: a row is a sequence, a column is a step. [default: long, a row is a step]
         sort: Sort the steps of each sequence by time.
         time_gaps: Add the time since the previous step as a column, time_gap.
@@ -99,7 +99,7 @@ class ReadOptions:
     time: options.OptionalName = None
     columns: options.NameList = None
     column_types: options.ColumnTypes = None
-    unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
+    text_unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
     layout: Annotated[str | None, Parameter(metavar="LAYOUT")] = None
     sort: bool = False
     time_gaps: bool = False
@@ -135,8 +135,8 @@ class ReadOptions:
                 None if model is None or model.any_columns else model.schema,
                 **file_options,
                 **self.to_arguments(),
-                labels=ignored_columns,
-                as_series=is_one_series or (model is not None and model.window is not None),
+                ignored_columns=ignored_columns,
+                as_sequence=is_one_series or (model is not None and model.window is not None),
             )
             if sequences.is_mapped:
                 # from here on, each large block that is freed returns its memory to the system
@@ -268,6 +268,6 @@ class RayOptions:
 
 def check_runs_on_ray(read_options: ReadOptions, unsupported_options: Mapping[str, Any]) -> None:
     """Refuse ``--on``, which names a Ray cluster, with options that work on one machine only."""
-    values = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
+    values = {name: getattr(read_options, name) for name in ("text_unit", "layout", "sort")}
     values |= {**unsupported_options, "format": read_options.input_format}
     options.check_conflicts("--on", values)

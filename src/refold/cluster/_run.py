@@ -433,7 +433,7 @@ def _run_operation(
         id_name="id" if id_name in reserved_names else str(id_name),
         output=absolute_path(output),
         model_hash=hashlib.sha256(model_bytes).hexdigest(),
-        table_options=replace(table_options, as_series=has_windows),
+        table_options=replace(table_options, as_sequence=has_windows),
     )
     _make_empty_result_table(model, run)  # called for its errors, which each worker would raise
     # only a cluster that is started here can be given a number of CPUs

@@ -1,8 +1,8 @@
 """CSV and TSV files: a long table with one row per step, or a wide one with a row per sequence.
 
 `CsvFile` finds the delimiter and the header. Arrow parses the cells and infers the types of the
-columns. Then `read_csv` corrects columns that Arrow read as text: numbers with a decimal comma or a
-plus sign, and integers that are categories.
+columns. Then `sequences_from_csv` corrects columns that Arrow read as text: numbers with a decimal
+comma or a plus sign, and integers that are categories.
 """
 
 import csv
@@ -36,12 +36,11 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text_if_exact, match_mask
 from refold.sequences.types import CATEGORICAL
 
-_CATEGORICAL = CATEGORICAL.name
 # Characters that may separate cells. If two of them fit equally well, the earlier one is chosen.
-_DELIMITERS = (",", ";", "\t", "|")
+_CANDIDATE_DELIMITERS = (",", ";", "\t", "|")
 # The number of first rows that tell the delimiter. More rows would take time, and fewer rows could
 # have equally many cells by chance with a wrong delimiter.
-_NUM_SAMPLED_ROWS = 20
+_NUM_ROWS_TO_FIND_DELIMITER = 20
 # Bytes that Arrow parses at a time: 64 MiB. A block must hold a whole row, and a row of a wide
 # table may be long.
 _BLOCK_BYTES = 1 << 26
@@ -61,7 +60,7 @@ _DECIMAL_COMMA_PATTERN = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 _AMBIGUOUS_COMMA_PATTERN = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
-def to_csv_bytes(
+def sequences_to_csv(
     sequences: Sequences,
     *,
     delimiter: str = ",",
@@ -75,7 +74,7 @@ def to_csv_bytes(
     return buffer.getvalue()
 
 
-def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
+def sequences_from_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
     options, file = TableOptions(**table_options), CsvFile(content, file_name)
     header = file.header
@@ -103,7 +102,7 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     else:
         types = resolve_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
-    categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
+    categorical = [column for column, type_ in features_and_types if type_ == CATEGORICAL.name]
     # Cells that are read as text. The name None stands for no column, and is in no header.
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
@@ -114,7 +113,7 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.
         chunks = [chunk for step in features for chunk in cells[step].chunks]
-        joined = _to_categories(pa.chunked_array(chunks))
+        joined = _convert_integer_categories(pa.chunked_array(chunks))
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
@@ -130,12 +129,12 @@ def read_csv(content: bytes, file_name: str, **table_options: Any) -> Sequences:
     return sequences_from_table(pa.table(cells), file_name, options, row_namer)
 
 
-def read_csv_columns(content: bytes, file_name: str) -> list[str]:
+def column_names_from_csv(content: bytes, file_name: str) -> list[str]:
     """Return the column names of the header; an index without a name is left out."""
     return [column for column in CsvFile(content, file_name).header if column]
 
 
-def read_csv_labels(
+def label_table_from_csv(
     content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return all columns of the file, with ids as text."""
@@ -154,13 +153,13 @@ class CsvFile:
         # numbers with decimal commas as text. So if there are floats, commas are hardly decimal.
         self.has_floats = False
         scores = {}
-        for delimiter in _DELIMITERS:
-            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
+        for delimiter in _CANDIDATE_DELIMITERS:
+            rows = islice(self._parse_rows(delimiter), _NUM_ROWS_TO_FIND_DELIMITER)
             widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
             # Python compares the first entries, then the second ones: the best delimiter divides
             # rows into several cells, then into equally many cells, and then into many cells
             scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
-        self.delimiter = max(_DELIMITERS, key=scores.__getitem__)
+        self.delimiter = max(_CANDIDATE_DELIMITERS, key=scores.__getitem__)
         self._check_quotes()
         self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
@@ -172,10 +171,10 @@ class CsvFile:
         # the header comes first, so the row of data 0 is the parsed row 1
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
-    def describe_cell(self, cells: pa.ChunkedArray, row: int, column: str) -> str:
+    def describe_cell(self, cells: pa.ChunkedArray, row: int, column_name: str) -> str:
         """Return the location and the text of a cell of this column, for messages."""
         line_number = self.find_line_number(row)
-        return f"{self.name}, line {line_number}, column {column!r}: {cells[row].as_py()!r}"
+        return f"{self.name}, line {line_number}, column {column_name!r}: {cells[row].as_py()!r}"
 
     def read_table(
         self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
@@ -206,10 +205,10 @@ class CsvFile:
         self.has_floats |= any(map(pa.types.is_floating, table.schema.types))
         return table
 
-    def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
+    def _parse_rows(self, delimiter: str, *appended_lines: str) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of each row, the header first, and the number of the row's last line."""
         lines = io.TextIOWrapper(io.BytesIO(self.content), "utf-8-sig", newline="")
-        reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
+        reader = csv.reader(chain(lines, appended_lines), delimiter=delimiter)
         # the default limit of Python's module, 131072 characters in a cell, is too low for long
         # texts
         previous_limit = csv.field_size_limit(len(self.content))
@@ -242,25 +241,25 @@ class CsvFile:
 
 
 def _convert_column(
-    cells: pa.ChunkedArray, column: str, requested_type: str | None, file: CsvFile
+    cells: pa.ChunkedArray, column_name: str, requested_type: str | None, csv_file: CsvFile
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
         return cells
-    if requested_type == _CATEGORICAL:
-        return _to_categories(cells)
+    if requested_type == CATEGORICAL.name:
+        return _convert_integer_categories(cells)
     numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
     # All cells may be words for a missing value. Arrow has replaced the unquoted ones by nulls, so
     # some are quoted. Quoted words such as "NA" are categories if the column holds nothing else.
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _replace_decimal_commas(numbers, column, file)
+    numbers = _replace_decimal_commas(numbers, column_name, csv_file)
     is_number = match_mask(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
-        return _to_floats(numbers)
+        return _parse_floats(numbers)
     num_numbers = int(is_number.sum())
     # If at least half of the entries are other words, the column is categorical. Otherwise, these
     # words are mistakes in a column of numbers, and the first one causes the error.
@@ -269,41 +268,43 @@ def _convert_column(
     row = int(np.argmin(is_number | is_missing))
     counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
-        f"{file.describe_cell(cells, row, column)} is not a number{counts}. Fix it, or leave it "
-        "empty if it is missing; if the column is categorical, pass "
-        f"{argument(column_types={column: _CATEGORICAL})}."
+        f"{csv_file.describe_cell(cells, row, column_name)} is not a number{counts}. Fix it, or "
+        "leave it empty if it is missing; if the column is categorical, pass "
+        f"{argument(column_types={column_name: CATEGORICAL.name})}."
     )
 
 
-def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _convert_integer_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
     is_integer = match_mask(cells, _INTEGER_CATEGORY_PATTERN)
     is_integer_or_missing = is_integer | cells.is_null().to_numpy()
-    return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
+    return _parse_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
-def _replace_decimal_commas(cells: pa.ChunkedArray, column: str, file: CsvFile) -> pa.ChunkedArray:
+def _replace_decimal_commas(
+    cells: pa.ChunkedArray, column_name: str, csv_file: CsvFile
+) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
-    if file.delimiter != ",":  # commas between cells are not decimal
+    if csv_file.delimiter != ",":  # commas between cells are not decimal
         has_comma = match_mask(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
-    cell = file.describe_cell(cells, row, column)
+    cell = csv_file.describe_cell(cells, row, column_name)
     has_point = match_mask(cells, _NUMBER_PATTERN) & match_mask(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
             f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
-            f"{file.find_line_number(point_row)} has a decimal point. Use one of them for all "
+            f"{csv_file.find_line_number(point_row)} has a decimal point. Use one of them for all "
             "numbers."
         )
     # If all numbers with commas look like 1,234, the commas may separate thousands. In countries
     # with decimal commas, Excel separates cells by semicolons. So commas in a file with semicolons
     # are decimal, unless other columns have numbers with decimal points.
     is_ambiguous = (match_mask(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
-    if is_ambiguous and (file.has_floats or file.delimiter != ";"):
+    if is_ambiguous and (csv_file.has_floats or csv_file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
@@ -320,7 +321,7 @@ def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return call_function("if_else", [is_word, pa.scalar(None, pa.string()), cells])
 
 
-def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _parse_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text that holds only numbers as floats."""
     # some versions of Arrow cannot parse spaces and a leading plus sign, so both are trimmed
     trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
@@ -330,13 +331,13 @@ def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 CSV = Format(
     "csv",
     (".csv",),
-    reader=read_csv,
+    reader=sequences_from_csv,
     read_options=TABLE_OPTION_NAMES,
-    writer=to_csv_bytes,
+    writer=sequences_to_csv,
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
-    column_reader=read_csv_columns,
-    label_reader=read_csv_labels,
+    column_reader=column_names_from_csv,
+    label_reader=label_table_from_csv,
 )
-TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(to_csv_bytes, delimiter="\t"))
+TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(sequences_to_csv, delimiter="\t"))

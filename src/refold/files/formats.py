@@ -46,7 +46,7 @@ class Format:
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
     # column_reader(content, file_name) returns the column names. It is None if files have no names,
-    # and for Parquet, whose names `read_parquet_columns` reads from the end of a file.
+    # and for Parquet, whose names `read_parquet_column_names` reads from the end of a file.
     column_reader: Callable[[bytes, str], list[str]] | None = None
     # label_reader(content, file_name, label_column, id_column) returns a table with these columns
     label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
@@ -60,8 +60,8 @@ class Format:
 # In all functions, `content` is the bytes of a file, and `file_name` is its name in messages.
 
 
-def read_content(
-    path_or_stream: str | os.PathLike[str] | BinaryIO, format_: Format, file_name: str
+def read_decompressed_bytes(
+    path_or_stream: str | os.PathLike[str] | BinaryIO, expected_format: Format, file_name: str
 ) -> bytes:
     """Return the bytes of a file or a binary stream; compressed text is decompressed."""
     if isinstance(path_or_stream, str | os.PathLike):
@@ -72,7 +72,7 @@ def read_content(
     else:
         content = path_or_stream.read()
     # compressed text is recognized by its first bytes, so its file needs no suffix such as .gz
-    signatures = _CODEC_SIGNATURES.items() if format_.is_text else ()
+    signatures = _CODEC_SIGNATURES.items() if expected_format.is_text else ()
     codec = next((codec for codec, signature in signatures if signature.match(content)), None)
     if codec is not None:
         unpacked = io.BytesIO()
@@ -88,34 +88,34 @@ def read_content(
         except OSError as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise FileFormatError(
-                f"{file_name} is not a {format_.name} file that can be read. It seems to be a "
-                f"{codec} file, cut short or damaged ({reason})."
+                f"{file_name} is not a {expected_format.name} file that can be read. It seems to "
+                f"be a {codec} file, cut short or damaged ({reason})."
             ) from error
         content = unpacked.getvalue()
     if not content:
         raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
-    check_first_bytes(content, format_, file_name)
+    check_first_bytes(content, expected_format, file_name)
     return content
 
 
-def check_first_bytes(content: bytes, format_: Format, file_name: str) -> None:
+def check_first_bytes(content: bytes, expected_format: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    if format_.is_text:
+    if expected_format.is_text:
         # Text has no zero bytes, although they are valid UTF-8, and binary files have some near
         # their start. `decode_utf8` finds all other wrong bytes, and names their line.
         if b"\0" not in content[:4096]:
             return
         problem = "it holds zero bytes, and text does not"
-    elif content.startswith(format_.signature):
+    elif content.startswith(expected_format.signature):
         return
-    elif format_.signature.startswith(content):  # the file ends within the signature
+    elif expected_format.signature.startswith(content):  # the file ends within the signature
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(content)} bytes.")
     else:
         problem = f"it begins with {content[:12]!r}"
-    article = "an" if format_.name[0] == "n" else "a"  # "an npy file"
+    article = "an" if expected_format.name[0] == "n" else "a"  # "an npy file"
     raise FileFormatError(
-        f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
-        f"format with {argument('format=')}."
+        f"{file_name} is not {article} {expected_format.name} file: {problem}. Write it again, "
+        f"or name its format with {argument('format=')}."
     )
 
 
@@ -132,7 +132,7 @@ def decode_utf8(content: bytes, file_name: str, first_line_number: int = 1) -> s
         ) from error
 
 
-def check_numbers_only(sequences: Sequences, format_with_article: str) -> None:
+def check_no_categorical_columns(sequences: Sequences, format_with_article: str) -> None:
     """Raise ``SchemaError`` if a column is categorical; the format is named as "an .npy"."""
     categorical = sequences.schema.categorical  # the indices of these columns
     if len(categorical):

@@ -1,8 +1,7 @@
 """JSON lines have one sequence or one event per line, and JSON files have an array of these.
 
 A sequence is a list of rows, a flat list of values, a string, or an object of named lists. An event
-is an object of single values, like a row of a long table. Objects become an Arrow table, which is
-read like any other table; other sequences are converted as lists.
+is an object of single values. Objects become an Arrow table, and other sequences become lists.
 """
 
 import contextlib
@@ -99,14 +98,14 @@ def _parse_json_value(content: bytes, file_name: str, line_number: int | None = 
         ) from error
 
 
-def read_json(
-    content: bytes, file_name: str, *, as_lines: bool, unit: str = "characters", **options: Any
+def sequences_from_json(
+    content: bytes, file_name: str, *, as_lines: bool, text_unit: str = "characters", **options: Any
 ) -> Sequences:
     """Read a JSON file, or the lines of a JSON lines file."""
     table_options = TableOptions(**options)
     entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _convert_columns_to_rows(entries, file_name, table_options.id or "id")
+        entries = _split_table_entry_into_rows(entries, file_name, table_options.id or "id")
     # All entries must have the type of the first one that is not an empty list. An empty list may
     # be a sequence of rows or of values.
     example = next((value for value in entries.values if value != []), [])
@@ -119,7 +118,7 @@ def read_json(
         type_ = types.get(type(example), list | str | dict)
     _check_json_types(entries, entries.values, type_, file_name)
     if isinstance(example, dict):
-        return _sequences_from_objects(entries, file_name, unit, table_options)
+        return _sequences_from_objects(entries, file_name, text_unit, table_options)
     # lists and strings have no columns with names, so these options do not apply
     for option in (*LONG_TABLE_OPTION_NAMES, "id", "columns", "sort", "layout"):
         if getattr(table_options, option):
@@ -129,7 +128,7 @@ def read_json(
             )
     values = entries.values
     if isinstance(example, str):
-        return sequences_from_lines(values, unit=unit, column_types=table_options.column_types)
+        return sequences_from_lines(values, text_unit, column_types=table_options.column_types)
     if type_ == list[list[_Cell]]:
         num_features = len(example[0])
         for i, rows in enumerate(values):
@@ -149,7 +148,7 @@ def read_json(
     )
 
 
-def _convert_columns_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
+def _split_table_entry_into_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
     """Return a row per entry if the only entry holds the columns of a table; else the same."""
     table = entries.values[0]
     # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
@@ -171,7 +170,7 @@ def _convert_columns_to_rows(entries: JsonEntries, file_name: str, id_key: str) 
     return JsonEntries(records, RowNamer())
 
 
-def read_json_columns(content: bytes, file_name: str, *, as_lines: bool) -> list[str]:
+def column_names_from_json(content: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     """Return the keys of the first entry; an empty list if it is not an object."""
     if as_lines:  # only the first line that is not blank is parsed, because there may be many
         num_blank_bytes = len(content) - len(content.removeprefix(_BYTE_ORDER_MARK).lstrip())
@@ -182,7 +181,7 @@ def read_json_columns(content: bytes, file_name: str, *, as_lines: bool) -> list
     return list(values[0]) if values and isinstance(values[0], dict) else []
 
 
-def read_json_labels(
+def label_table_from_json(
     content: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
@@ -192,7 +191,7 @@ def read_json_labels(
     check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label_column, id_column}]
-    return _table_from_objects(entries, file_name, used_keys, text_keys={label_column, id_column})
+    return _table_from_objects(entries, file_name, used_keys, text_fallback_keys={*used_keys})
 
 
 def _check_json_types(
@@ -211,7 +210,7 @@ def _check_json_types(
 
 
 def _sequences_from_objects(
-    entries: JsonEntries, file_name: str, unit: str, options: TableOptions
+    entries: JsonEntries, file_name: str, text_unit: str, options: TableOptions
 ) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
@@ -219,7 +218,7 @@ def _sequences_from_objects(
     if options.columns is not None:
         check_columns_exist(options.columns, keys, file_name)  # the error lists all keys
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}]
-    table = _table_from_objects(entries, file_name, keys, text_keys={id_key})
+    table = _table_from_objects(entries, file_name, keys, text_fallback_keys={id_key})
     features = [key for key in keys if key != id_key]
     # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
@@ -229,14 +228,14 @@ def _sequences_from_objects(
         is_unique = ids is None or len({*map(str, ids)}) == len(ids)
         if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
             column = {"feature_name": features[0], "column_types": options.column_types}
-            return sequences_from_lines(texts.to_pylist(), unit=unit, ids=ids, **column)
+            return sequences_from_lines(texts.to_pylist(), text_unit, ids=ids, **column)
     return sequences_from_table(table, file_name, options, entries.row_namer)
 
 
 def _table_from_objects(
-    entries: JsonEntries, file_name: str, keys: Sequence[str], text_keys: set[str]
+    entries: JsonEntries, file_name: str, keys: Sequence[str], text_fallback_keys: set[str]
 ) -> pa.Table:
-    """Return a table of some keys of objects; in `text_keys`, integers beyond 64 bits are text."""
+    """Return a table of some keys of objects; large integers become floats, or text if listed."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
     columns = {}
     for key in keys:
@@ -250,28 +249,28 @@ def _table_from_objects(
         except (OverflowError, pa.ArrowException) as error:
             # Arrow refuses integers of more than 64 bits, integers of more than 53 bits in a column
             # with fractions, and text in a list with numbers.
-            if key in text_keys:
+            if key in text_fallback_keys:
                 columns[key] = pa.array([None if cell is None else str(cell) for cell in cells])
                 continue
             try:
-                columns[key] = pa.array(list(map(_to_floats, cells)))
+                columns[key] = pa.array(list(map(_convert_cell_to_floats, cells)))
             except TypeError:
                 message = f"{file_name}: {key!r} mixes numbers and text in its lists."
                 raise DataError(message) from error
     return pa.table(columns)
 
 
-def _to_floats(cell: Any) -> Any:
+def _convert_cell_to_floats(cell: Any) -> Any:
     """Return a number or a list of numbers as floats, None as None; raise TypeError for others."""
     if isinstance(cell, list):
-        return [_to_floats(item) for item in cell]
+        return [_convert_cell_to_floats(item) for item in cell]
     if isinstance(cell, bool | str):
         raise TypeError
     # from text, because `float` of an integer beyond its range is an error and not infinity
     return None if cell is None else float(str(cell))
 
 
-def to_jsonl_bytes(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
+def sequences_to_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
     """Return one line per sequence; missing entries and unknown integer categories are null."""
     schema = sequences.schema
     has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
@@ -322,19 +321,19 @@ def _to_json_cells(values: np.ndarray, column: Column) -> list[Any]:
 JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
-    reader=partial(read_json, as_lines=True),
-    read_options=TABLE_OPTION_NAMES | {"unit"},
-    writer=to_jsonl_bytes,
+    reader=partial(sequences_from_json, as_lines=True),
+    read_options=TABLE_OPTION_NAMES | {"text_unit"},
+    writer=sequences_to_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    column_reader=partial(read_json_columns, as_lines=True),
-    label_reader=partial(read_json_labels, as_lines=True),
+    column_reader=partial(column_names_from_json, as_lines=True),
+    label_reader=partial(label_table_from_json, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
-    reader=partial(read_json, as_lines=False),
-    read_options=TABLE_OPTION_NAMES | {"unit"},
-    column_reader=partial(read_json_columns, as_lines=False),
-    label_reader=partial(read_json_labels, as_lines=False),
+    reader=partial(sequences_from_json, as_lines=False),
+    read_options=TABLE_OPTION_NAMES | {"text_unit"},
+    column_reader=partial(column_names_from_json, as_lines=False),
+    label_reader=partial(label_table_from_json, as_lines=False),
 )

@@ -1,8 +1,8 @@
 """Data larger than memory: converted chunk by chunk into a folder, and mapped from its files.
 
-`convert_to_folder` reads a table in chunks and writes its sequences into a folder. `open_folder`
-returns sequences whose values stay in the files of the folder until they are used. The folder is an
-entry of the cache (`open_cached`), or temporary (`open_temporary_folder`).
+`convert_to_mapped_folder` reads a table in chunks and writes its sequences into a folder.
+`open_mapped_folder` leaves the values in the files of the folder until they are used. The folder is
+an entry of the cache (`open_cached`), or temporary (`open_temporary_mapped_folder`).
 
 A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
 `schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
@@ -66,19 +66,18 @@ _MAX_UNUSED_ENTRY_SECONDS = 14 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class StoredBatches:
-    """Batches of rows in a file: they come once, but their conversion reads them twice.
+class StoredTableBatches:
+    """Batches of rows in a file: they come once, but their conversion reads them twice."""
 
-    The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
-    dictionary of categories for each batch.
-    """
+    # The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
+    # dictionary of categories for each batch.
 
     path: Path
     options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # of all batches
     describe_row: Callable[[int], str] = str  # the location of a row for messages: its number
 
-    def write(self, tables: Iterable[pa.Table]) -> None:
+    def write_tables(self, tables: Iterable[pa.Table]) -> None:
         """Write all batches to the file."""
         with pa.ipc.new_stream(self.path, self.schema) as stream:
             for table in tables:
@@ -97,10 +96,10 @@ class StoredBatches:
 
 
 # A table that is read in chunks: both classes have `options`, `schema`, `chunks`, `describe_row`.
-LargeTable = ParquetFiles | StoredBatches
+LargeTable = ParquetFiles | StoredTableBatches
 
 
-def convert_to_folder(large_table: LargeTable, folder: Path) -> None:
+def convert_to_mapped_folder(large_table: LargeTable, folder: Path) -> None:
     """Write the sequences of a table into a folder, chunk by chunk."""
     # Types and categories depend on all values, so a first pass infers them, and a second pass
     # writes the values. The first pass ends when types and categories are certain: after the first
@@ -111,7 +110,7 @@ def convert_to_folder(large_table: LargeTable, folder: Path) -> None:
     # only the columns of the table: the schema may end in a column of time gaps
     types = {column.name: column.type for column in schema.columns[: len(options.features)]}
     blocks = _convert_blocks(large_table, replace(options, column_types=types), schema)
-    write_folder(folder, blocks, schema, dtype, warning_texts)
+    write_mapped_folder(folder, blocks, schema, dtype, warning_texts)
 
 
 def _convert_blocks(
@@ -239,17 +238,18 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
 
 
 def _collect_distinct_values(
-    large_table: LargeTable, types: list[str | None], raw_dtypes: list[np.dtype]
+    large_table: LargeTable, column_types: list[str | None], raw_dtypes: list[np.dtype]
 ) -> tuple[list[dict[Any, None]], bool]:
     """Return categories, or up to three numbers, of each column, and whether there are steps."""
     features = large_table.options.features
     # Text whose type was not requested is converted as categories, even if it holds numbers.
     # Otherwise, each chunk would warn about it. `_infer_schema` warns once.
-    types = [
+    column_types = [
         type_ or (CATEGORICAL.name if dtype.kind == "O" else None)
-        for type_, dtype in zip(types, raw_dtypes, strict=True)
+        for type_, dtype in zip(column_types, raw_dtypes, strict=True)
     ]
-    options = replace(large_table.options, column_types=dict(zip(features, types, strict=True)))
+    types_by_name = dict(zip(features, column_types, strict=True))
+    options = replace(large_table.options, column_types=types_by_name)
     # The distinct values of a column are the keys of a dictionary. Unlike a set, it keeps the order
     # in which the values come in the file.
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
@@ -258,7 +258,7 @@ def _collect_distinct_values(
         sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
         is_certain = True  # whether later chunks can neither change a type nor add a category
-        for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
+        for i, (values, type_) in enumerate(zip(distinct_values, column_types, strict=True)):
             column = sequences.schema.columns[i]
             if column.column_type.has_categories:
                 values.update(dict.fromkeys(column.categories))
@@ -279,12 +279,12 @@ def _collect_distinct_values(
 # The files of a folder
 
 
-def write_folder(
+def write_mapped_folder(
     folder: Path,
     blocks: Iterable[Sequences],
     schema: Schema,
     dtype: np.dtype,
-    warning_texts: Sequence[str] = (),
+    warnings_to_store: Sequence[str] = (),
 ) -> None:
     """Write blocks of sequences, which have the same schema, into the files of a folder."""
     lengths, ids, time_type = [], [], None
@@ -307,22 +307,22 @@ def write_folder(
         if time_type is not None:
             (folder / "times.schema").write_bytes(pa.schema([("time", time_type)]).serialize())
         metadata = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str}
-        metadata["warnings"] = [*warning_texts]
+        metadata["warnings"] = [*warnings_to_store]
         (folder / "schema.json").write_text(json.dumps(metadata), encoding="utf-8")
 
 
 def _find_common_time_type(
-    earlier_type: pa.DataType | None, block_type: pa.DataType, first_id: Any
+    earlier_type: pa.DataType | None, block_type: pa.DataType, first_id_of_block: Any
 ) -> pa.DataType:
-    """Return a type for the times of earlier blocks and of a block that begins with `first_id`."""
+    """Return a type for the times of earlier blocks and of a block, whose first id errors name."""
     if earlier_type is None or earlier_type == block_type:
         return block_type
     zone, earlier_zone = getattr(block_type, "tz", None), getattr(earlier_type, "tz", None)
     if earlier_type.id != block_type.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {to_scalar(first_id)!r} are {block_type}, but those before it are "
-            f"{earlier_type}. Expected all numbers, all dates without a time zone, or all dates "
-            "with one."
+            f"The times of id {to_scalar(first_id_of_block)!r} are {block_type}, but those "
+            f"before it are {earlier_type}. Expected all numbers, all dates without a time zone, "
+            "or all dates with one."
         )
     # Times as text may have a different zone in each block. Arrow stores all of them as UTC.
     if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
@@ -345,7 +345,7 @@ def _explain_write_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def open_folder(folder: Path, block_bytes: int) -> Sequences:
+def open_mapped_folder(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder, and repeat the warnings of their conversion."""
     metadata = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
     schema = Schema.from_dict(metadata["schema"])
@@ -377,22 +377,24 @@ def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
         raise
 
 
-def open_temporary_folder(folder: Path, block_bytes: int) -> Sequences:
+def open_temporary_mapped_folder(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
-    sequences = open_folder(folder, block_bytes)
+    sequences = open_mapped_folder(folder, block_bytes)
     # copies of the sequences share the mapped array, so the folder stays until no copy is left
     mapped_array = sequences.values.base if len(sequences.values) else sequences.values
     weakref.finalize(mapped_array, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
 
-def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequences]) -> Sequences:
+def convert_mapped_blocks(
+    sequences: Sequences, convert_block: Callable[[Sequences], Sequences]
+) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
     # the schema is needed before the first block: the result for an empty block has it
     schema = convert_block(sequences.block(0, 0)).schema
     with folder_deleted_on_error(_make_cache_folder()) as folder:
-        write_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
-        return open_temporary_folder(folder, sequences.block_bytes)
+        write_mapped_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
+        return open_temporary_mapped_folder(folder, sequences.block_bytes)
 
 
 # The cache
@@ -411,18 +413,18 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     if not entry.is_dir():
         with hold_path_lock(entry, locked_message=None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
-                _free_disk_space(folder, files)
+                _remove_old_cache_entries(folder, files)
                 print_status(
                     f"{files.root} is too large to be read at once: its values go to {entry}."
                 )
                 with folder_deleted_on_error(folder) as new_entry:
-                    convert_to_folder(files, new_entry)
+                    convert_to_mapped_folder(files, new_entry)
                     # The entry gets its name when it is complete. If this file system has no locks,
                     # another process may have written the entry first, and then its entry stays.
                     with contextlib.suppress(OSError):
                         new_entry.rename(entry)
-    os.utime(entry)  # `_free_disk_space` takes the date of a folder as its last use
-    return open_folder(entry, block_bytes)
+    os.utime(entry)  # `_remove_old_cache_entries` takes the date of a folder as its last use
+    return open_mapped_folder(entry, block_bytes)
 
 
 def _make_cache_folder() -> Path:
@@ -438,27 +440,28 @@ def _make_cache_folder() -> Path:
     return folder
 
 
-def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
+def _remove_old_cache_entries(cache_folder: Path, new_files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
-    needed_bytes = 4 * files.max_num_values  # a float32 has 4 bytes
-    if files.options.time is not None:
-        needed_bytes += 8 * files.max_num_values // len(files.options.features)  # times of 64 bits
+    needed_bytes = 4 * new_files.max_num_values  # a float32 has 4 bytes
+    if new_files.options.time is not None:
+        # times of 64 bits
+        needed_bytes += 8 * new_files.max_num_values // len(new_files.options.features)
     dates = {}
-    for path in folder.iterdir():
+    for path in cache_folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
             dates[path] = path.stat().st_mtime
     for path in sorted(dates, key=dates.__getitem__):  # the oldest first
         # a name with a dot at the front is a lock, or an entry that is being written
         is_entry = not path.name.startswith(".")
         # measured again for each entry, because each removal frees space
-        is_disk_full = shutil.disk_usage(folder).free < needed_bytes
+        is_disk_full = shutil.disk_usage(cache_folder).free < needed_bytes
         if dates[path] < oldest_date or (is_entry and is_disk_full):
             shutil.rmtree(path, ignore_errors=True)
-    free_bytes = shutil.disk_usage(folder).free
+    free_bytes = shutil.disk_usage(cache_folder).free
     if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} GB "
-            f"of disk in {folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with "
-            f"more space in the environment variable {CACHE_FOLDER_VARIABLE}."
+            f"{new_files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} "
+            f"GB of disk in {cache_folder}, which has {free_bytes / 1e9:.1f} GB left. Name a "
+            f"folder with more space in the environment variable {CACHE_FOLDER_VARIABLE}."
         )

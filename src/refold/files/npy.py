@@ -12,13 +12,13 @@ import json
 import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
-from refold.files.formats import Format, check_numbers_only
+from refold.files.formats import Format, check_no_categorical_columns
 from refold.sequences._encoding import ColumnTypes
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 
-def to_npz_bytes(sequences: Sequences) -> bytes:
+def sequences_to_npz(sequences: Sequences) -> bytes:
     """Return an ``.npz`` archive of values, offsets, ids and the schema as JSON text."""
     buffer = io.BytesIO()
     np.savez(
@@ -31,10 +31,10 @@ def to_npz_bytes(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(
-    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+def sequences_from_npz(
+    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_sequence: bool = False
 ) -> Sequences:
-    """Read an archive that `to_npz_bytes` wrote, or one with a single array, as `read_npy` does."""
+    """Read an archive that `sequences_to_npz` wrote, or one that holds a single array."""
     arrays = _load_arrays(content, file_name)
     if {"values", "offsets", "ids", "schema"} <= set(arrays):  # Refold wrote it
         if column_types is not None:
@@ -47,8 +47,8 @@ def read_npz(
         except (ValueError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{file_name} does not hold sequences: {reason}") from error
-    # an array with one axis holds the lengths or, with `as_series`, a single series
-    min_axes = 1 if as_series and len(arrays) == 1 else 2
+    # an array with one axis holds the lengths or, with `as_sequence`, a single series
+    min_axes = 1 if as_sequence and len(arrays) == 1 else 2
     data_keys = [key for key, array in arrays.items() if min_axes <= np.ndim(array) <= 3]
     if len(data_keys) != 1 or set(arrays) - {data_keys[0], "lengths"}:
         contents = ", ".join(f"{key} {np.shape(array)}" for key, array in arrays.items())
@@ -58,15 +58,15 @@ def read_npz(
             "schema as Refold writes them."
         )
     array, lengths = arrays[data_keys[0]], arrays.get("lengths")
-    if as_series and array.ndim < 3 and lengths is None:
+    if as_sequence and array.ndim < 3 and lengths is None:
         return Sequences.from_list([array], column_types=column_types)
     # without lengths, a sequence ends where only NaN follows
     return Sequences.from_array(array, lengths, column_types=column_types)
 
 
-def to_npy_bytes(sequences: Sequences) -> bytes:
+def sequences_to_npy(sequences: Sequences) -> bytes:
     """Return an ``.npy`` array (n, T, F), or (n, T) for the layout of series, padded with NaN."""
-    check_numbers_only(sequences, "an .npy")
+    check_no_categorical_columns(sequences, "an .npy")
     nonempty = sequences[sequences.lengths > 0]
     last_steps = nonempty.values[nonempty.offsets[1:] - 1]  # (num_nonempty, num_features)
     is_ambiguous = np.isnan(last_steps).all(axis=1)
@@ -82,12 +82,12 @@ def to_npy_bytes(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npy(
-    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+def sequences_from_npy(
+    content: bytes, file_name: str, *, column_types: ColumnTypes = None, as_sequence: bool = False
 ) -> Sequences:
-    """Read an array (n, T, F) or (n, T), padded with NaN; or with ``as_series``, (T, F) or (T,)."""
+    """Read an array (n, T, F) or (n, T) padded with NaN; with ``as_sequence``, (T, F) or (T,)."""
     array = _load_arrays(content, file_name)["array"]
-    if as_series and array.ndim in {1, 2}:
+    if as_sequence and array.ndim in {1, 2}:
         return Sequences.from_list([array], column_types=column_types)
     return Sequences.from_array(array, column_types=column_types)
 
@@ -105,7 +105,11 @@ def _load_arrays(content: bytes, file_name: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-_READ_OPTION_NAMES = frozenset({"column_types", "as_series"})
+_READ_OPTIONS = frozenset({"column_types", "as_sequence"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTION_NAMES, to_npz_bytes, signature=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTION_NAMES, to_npy_bytes, signature=b"\x93NUMPY")
+NPZ = Format(
+    "npz", (".npz",), sequences_from_npz, _READ_OPTIONS, sequences_to_npz, signature=b"PK\x03\x04"
+)
+NPY = Format(
+    "npy", (".npy",), sequences_from_npy, _READ_OPTIONS, sequences_to_npy, signature=b"\x93NUMPY"
+)

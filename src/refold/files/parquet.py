@@ -1,8 +1,7 @@
 """Parquet files are read as a whole, or together as one table in chunks.
 
-`read_parquet` takes the bytes of a file, and `to_parquet_bytes` returns them. `open_parquet_files`
-opens a file or a folder of files as one table, which may be larger than memory.
-`ParquetFiles.chunks` yields the rows of this table in small chunks.
+`sequences_from_parquet` takes the bytes of a file, and `sequences_to_parquet` returns them.
+`open_parquet_files` opens a file or a folder as a table, and `ParquetFiles.chunks` yields its rows.
 """
 
 import bisect
@@ -44,7 +43,7 @@ TableChunk = tuple[int, pa.Table]
 _READ_BUFFER_BYTES = 1 << 18
 
 
-def to_parquet_bytes(
+def sequences_to_parquet(
     sequences: Sequences,
     *,
     layout: str | None = None,
@@ -58,7 +57,7 @@ def to_parquet_bytes(
     return buffer.getvalue()
 
 
-def read_parquet(content: bytes, file_name: str, **options: Any) -> Sequences:
+def sequences_from_parquet(content: bytes, file_name: str, **options: Any) -> Sequences:
     """Read a Parquet file of Refold, or any other table in the list, long or wide layout."""
     with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
@@ -68,7 +67,7 @@ def read_parquet(content: bytes, file_name: str, **options: Any) -> Sequences:
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
-def read_parquet_labels(
+def label_table_from_parquet(
     content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the label column, and the id column if there is one."""
@@ -80,7 +79,7 @@ def read_parquet_labels(
         return file.read([column for column in names if column in label_and_id])
 
 
-def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
+def read_parquet_column_names(path: str | os.PathLike[str]) -> list[str]:
     """Return the names of the list columns, or of all columns if there are no list columns."""
     # `read` uses only the list columns of a table that has some
     path = require_local_path(path)
@@ -108,14 +107,14 @@ def _name_damaged_file(path: str | Path) -> Iterator[None]:
 PARQUET = Format(
     "parquet",
     (".parquet", ".pq"),
-    reader=read_parquet,
+    reader=sequences_from_parquet,
     read_options=TABLE_OPTION_NAMES,
-    writer=to_parquet_bytes,
+    writer=sequences_to_parquet,
     write_options=frozenset({"id", "time", "layout"}),
     layouts=("list", "long"),
     signature=b"PAR1",
     is_table=True,
-    label_reader=read_parquet_labels,
+    label_reader=label_table_from_parquet,
 )
 
 
@@ -145,7 +144,7 @@ class ParquetFiles(NamedTuple):
         pool = pa.default_memory_pool()
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
-                batches = _open_parquet_file(path).iter_batches(
+                batches = _open_parquet_for_batches(path).iter_batches(
                     batch_size=max(1, CHUNK_BYTES // self.max_bytes_per_row),
                     columns=self.options.used_columns,
                 )
@@ -169,7 +168,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
                 check_first_bytes(file.read(4096), PARQUET, str(file_path))
-            footer = _open_parquet_file(file_path)
+            footer = _open_parquet_for_batches(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
             file_options.append(resolve_table_options(schemas[-1], str(file_path), options))
@@ -202,11 +201,9 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
 def _merge_schemas(
     paths: list[Path], schemas: list[pa.Schema], file_options: list[TableOptions]
 ) -> pa.Schema:
-    """Return types of the used columns that hold the values of all files.
-
-    A file that Refold wrote has a `Schema` of its sequences. These are merged, too, and stored in
-    the metadata of what is returned.
-    """
+    """Return types of the used columns that hold the values of all files."""
+    # A file that Refold wrote has a `Schema` of its sequences. These are merged, too, and stored in
+    # the metadata of what is returned.
     used_columns, merged = file_options[0].used_columns, pa.schema([])
     for path, schema, options in zip(paths, schemas, file_options, strict=True):
         try:
@@ -239,8 +236,8 @@ def _merge_schemas(
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
     union = tuple(map(merge_columns, columns.values()))
-    has_one_layout = len({schema.layout for schema in refold_schemas}) == 1
-    schema = Schema(union, refold_schemas[0].layout if has_one_layout else "array")
+    layouts = {schema.layout for schema in refold_schemas}
+    schema = Schema(union, refold_schemas[0].layout if len(layouts) == 1 else "array")
     return merged.with_metadata(schema_to_metadata(schema))
 
 
@@ -261,7 +258,7 @@ def _list_parquet_files(root: Path) -> list[Path]:
     return files
 
 
-def _open_parquet_file(path: Path) -> pq.ParquetFile:
+def _open_parquet_for_batches(path: Path) -> pq.ParquetFile:
     """Open a file to read it in small batches; by default, Arrow reads whole column chunks."""
     return pq.ParquetFile(
         path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True

@@ -26,17 +26,17 @@ from refold.errors import (
     argument,
 )
 from refold.files.csv import CSV, TSV
-from refold.files.formats import CODEC_BY_SUFFIX, Format, read_content
+from refold.files.formats import CODEC_BY_SUFFIX, Format, read_decompressed_bytes
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
-    StoredBatches,
-    convert_to_folder,
+    StoredTableBatches,
+    convert_to_mapped_folder,
     folder_deleted_on_error,
     open_cached,
-    open_temporary_folder,
+    open_temporary_mapped_folder,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_columns
+from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_column_names
 from refold.files.tables import (
     TableOptions,
     find_step_columns,
@@ -45,7 +45,7 @@ from refold.files.tables import (
     resolve_table_options,
     sequences_from_table,
 )
-from refold.files.text import TEXT
+from refold.files.text import TXT
 from refold.files.ts import TS
 from refold.sequences._conversions import as_sequences
 from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
@@ -54,10 +54,8 @@ from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._tables import DUPLICATES_RULE, check_id_type, has_arrow_interface
 
 # To add a format, write a module with a `Format` and name it here. Only two formats have code in
-# this module: Parquet, which can be read in chunks, and text, for which `read_for` sets the unit.
-FORMATS = {
-    format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
-}
+# this module: Parquet, which can be read in chunks, and text, whose text unit `read_for` sets.
+FORMATS = {format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TXT, TS)}
 """The file formats of `read` and `write`, by name."""
 
 # Parquet files whose values take more bytes than this, as float32, are mapped from the disk and not
@@ -65,7 +63,7 @@ FORMATS = {
 DEFAULT_MEMORY_BYTES = 1 << 28
 # Few Parquet files unpack to more than this many times their size. So a file whose size is less
 # than `memory_bytes` divided by this number fits into memory.
-_MAX_UNPACKING_RATIO = 16
+_ASSUMED_UNPACKING_RATIO = 16
 
 
 def find_format(path_or_stream: object, format_name: str | None = None) -> Format:
@@ -108,13 +106,13 @@ def read(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    unit: str | None = None,
+    text_unit: str | None = None,
     sort: bool = False,
     time_gaps: bool = False,
     duplicates: str = "error",
     time_format: str | None = None,
     layout: str | None = None,
-    as_series: bool = False,
+    as_sequence: bool = False,
     format: str | None = None,  # noqa: A002
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Sequences:
@@ -135,7 +133,7 @@ def read(
         The feature columns of a table; by default all other columns.
     column_types : str, list of str or dict, optional
         Types of the columns, as in `Sequences.from_list`; inferred by default.
-    unit : {"characters", "words"}, optional
+    text_unit : {"characters", "words"}, optional
         The tokens that a line of text is split into; characters by default.
     sort : bool, default=False
         Sort the steps of each sequence of a long table by time.
@@ -150,7 +148,7 @@ def read(
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
         at the end of a row are not steps.
-    as_series : bool, default=False
+    as_sequence : bool, default=False
         Read a table without ids, or a NumPy array of one or two axes, as one sequence: its rows are
         the steps. The argument does not change how other data, such as lines of text, are read.
     format : str, optional
@@ -179,7 +177,7 @@ def read(
     >>> from refold.sequences import Sequences, read, write
     >>> path = tempfile.mkdtemp() + "/words.txt"
     >>> write(Sequences.from_list([["to", "be"], [], ["or", "not"]], layout="words"), path)
-    >>> read(path, unit="words").to_list()
+    >>> read(path, text_unit="words").to_list()
     [['to', 'be'], [], ['or', 'not']]
     """
     is_path = isinstance(path, str | os.PathLike)
@@ -192,15 +190,15 @@ def read(
         "time": time,
         "columns": [columns] if isinstance(columns, str) else columns,
         "column_types": column_types,
-        "unit": unit,
+        "text_unit": text_unit,
         "sort": sort or None,
         "time_gaps": time_gaps or None,
         "duplicates": None if duplicates == "error" else duplicates,
         "time_format": time_format,
         "layout": layout,
-        # Formats without the option as_series ignore it, because it only says how to read data
+        # Formats without the option as_sequence ignore it, because it only says how to read data
         # without ids.
-        "as_series": (as_series and "as_series" in format_.read_options) or None,
+        "as_sequence": (as_sequence and "as_sequence" in format_.read_options) or None,
     }
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
@@ -210,13 +208,13 @@ def read(
                 f"{argument(f'{key}=')} does not apply to the format {format_.name}, only to "
                 f"{', '.join(names)}."
             )
-    if unit is not None:
-        check("unit", unit, one_of("characters", "words"))
+    if text_unit is not None:
+        check("text_unit", text_unit, one_of("characters", "words"))
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
     check("memory_bytes", memory_bytes, integer_rule(1))
     file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
-    may_be_large = file_bytes > memory_bytes // _MAX_UNPACKING_RATIO
+    may_be_large = file_bytes > memory_bytes // _ASSUMED_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
         table_options = TableOptions(**options)
         root: Any = path  # a path, because a stream is no folder and has the size 0 here
@@ -228,12 +226,12 @@ def read(
                 row_namer = RowNamer(describe_row=files.describe_row)
                 sequences = sequences_from_table(table, str(files.root), table_options, row_namer)
             else:
-                sequences = open_cached(files, table_options, _compute_block_bytes(memory_bytes))
+                sequences = open_cached(files, table_options, _scale_block_bytes(memory_bytes))
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
         # a stream may have no name, or a number as its name
         file_name = file_name if isinstance(file_name, str) else "The stream"
-        content = read_content(path, format_, file_name)
+        content = read_decompressed_bytes(path, format_, file_name)
         with name_file_in_errors(file_name):
             sequences = format_.reader(content, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
@@ -249,8 +247,8 @@ def read_for(
     schema: Schema | None,
     path: str | os.PathLike[str],
     *,
-    labels: Sequence[str] = (),
-    as_series: bool = False,
+    ignored_columns: Sequence[str] = (),
+    as_sequence: bool = False,
     format: str | None = None,  # noqa: A002
     **options: Any,
 ) -> Sequences:
@@ -262,9 +260,9 @@ def read_for(
         The schema of the model. It has the names of the features and of the id and time columns,
         whether the table was wide, the time format, and how repeated times were treated. None for
         a model that takes any columns.
-    labels : list of str, optional
-        Columns that are not features.
-    path, as_series, format, **options
+    ignored_columns : list of str, optional
+        Columns that are not features, such as labels.
+    path, as_sequence, format, **options
         As in `read`. These options take precedence over those of the training data.
 
     Examples
@@ -283,10 +281,10 @@ def read_for(
         file_columns = column_names(path, format)
     # `user_options` always apply. `training_options`, with which the training data were read, are
     # dropped if the file does not have their columns.
-    user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
+    user_options: dict[str, Any] = options | {"as_sequence": as_sequence, "format": format}
     if schema is None:
-        if labels:
-            not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
+        if ignored_columns:
+            not_features = {*ignored_columns, options.get("id", "id"), options.get("time", "time")}
             candidates = [name for name in file_columns if name not in not_features]
             user_options.setdefault("columns", candidates or None)
         return read(path, **user_options)
@@ -296,9 +294,9 @@ def read_for(
     if is_gap_missing or (schema.time_gaps and user_options.get("time_gaps")):
         user_options["time_gaps"] = True
         features.pop()
-    is_text = not Path(path).is_dir() and find_format(path, format) is TEXT
+    is_text = not Path(path).is_dir() and find_format(path, format) is TXT
     if schema.layout == "words" and is_text:
-        user_options.setdefault("unit", "words")
+        user_options.setdefault("text_unit", "words")
     training_options: dict[str, Any] = {"id": schema.id_name}
     # New data for a model of wide data may be a long or list table. Then all columns are features,
     # ids or times. If there is any other column, the table is wide, and the column is a step.
@@ -321,13 +319,13 @@ def read_for(
     }
 
     # Unless the caller names columns, read the features of the model. If these have default names,
-    # such as x0, read all columns except for labels.
+    # such as x0, read all columns except for ignored ones.
     is_named = not has_default_names(schema)
     has_features = set(features) <= set(file_columns)
-    if not is_wide and file_columns and (is_named or (labels and has_features)):
+    if not is_wide and file_columns and (is_named or (ignored_columns and has_features)):
         user_options.setdefault("columns", features)
-    elif labels and file_columns and "columns" not in training_options:
-        not_features = {*labels}
+    elif ignored_columns and file_columns and "columns" not in training_options:
+        not_features = {*ignored_columns}
         for role in ("id", "time"):  # their columns have these names by default
             training_name = training_options.get(role)
             default_name = training_name if training_name in file_columns else role
@@ -349,7 +347,7 @@ def read_for(
         raise
 
 
-def _compute_block_bytes(memory_bytes: int) -> int:
+def _scale_block_bytes(memory_bytes: int) -> int:
     """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
     # `BLOCK_BYTES` is the size for the default of `memory_bytes`
     return max(1, memory_bytes * BLOCK_BYTES // DEFAULT_MEMORY_BYTES)
@@ -426,12 +424,12 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
-        return read_parquet_columns(path)
+        return read_parquet_column_names(path)
     if format_.column_reader is None:
         return []
     file_name = str(Path(path))
     with name_file_in_errors(file_name):
-        return format_.column_reader(read_content(path, format_, file_name), file_name)
+        return format_.column_reader(read_decompressed_bytes(path, format_, file_name), file_name)
 
 
 def read_labels(
@@ -483,7 +481,7 @@ def read_labels(
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
     with name_file_in_errors(file_name):
-        content = read_content(path, format_, file_name)
+        content = read_decompressed_bytes(path, format_, file_name)
         table = format_.label_reader(content, file_name, label, id)
         if pa.types.is_nested(table[label].type):
             raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
@@ -513,7 +511,7 @@ def read_labels(
     return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 
-def read_batches(
+def read_from_batches(
     batches: Any,
     *,
     id: str | None = None,  # noqa: A002
@@ -527,9 +525,8 @@ def read_batches(
 ) -> Sequences:
     """Read sequences from batches of rows, such as those of a database.
 
-    Together, the batches are one table, so the rows of a sequence may lie in several batches. The
-    batches are read once. Large data are written to a temporary file, because training needs
-    several passes.
+    Together, the batches are one table, so a sequence may lie in several of them. They are read
+    once. Large data are written to a temporary file, because training needs several passes.
 
     Parameters
     ----------
@@ -558,7 +555,7 @@ def read_batches(
     >>> def days():
     ...     yield {"id": ["a", "a"], "x": [0.5, 1.5]}
     ...     yield {"id": ["a", "b"], "x": [2.5, 0.5]}
-    >>> read_batches(days)
+    >>> read_from_batches(days)
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
     check("duplicates", duplicates, DUPLICATES_RULE)
@@ -571,7 +568,7 @@ def read_batches(
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
-    tables = _convert_to_tables(batches)
+    tables = _convert_batches_to_tables(batches)
     # Tables are collected until they end, or are too large for memory. `memory_bytes` is the size
     # of float32 values, and tables usually have float64 values, which take twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
@@ -594,11 +591,11 @@ def read_batches(
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:
         with folder_deleted_on_error() as folder:
-            stored_batches = StoredBatches(folder / "batches.arrow", resolved_options, schema)
-            stored_batches.write(tables)
-            convert_to_folder(stored_batches, folder)
+            stored_batches = StoredTableBatches(folder / "batches.arrow", resolved_options, schema)
+            stored_batches.write_tables(tables)
+            convert_to_mapped_folder(stored_batches, folder)
             stored_batches.path.unlink()
-            sequences = open_temporary_folder(folder, _compute_block_bytes(memory_bytes))
+            sequences = open_temporary_mapped_folder(folder, _scale_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     schema = sequences.schema.with_read_options(
         id, time, time_format, duplicates=options.duplicates
@@ -607,11 +604,11 @@ def read_batches(
 
 
 def is_batch_stream(batches_or_table: Any) -> bool:
-    """Return whether data are batches of rows, which `read_batches` takes, and not one table."""
+    """Return whether data are batches of rows for `read_from_batches`, and not a single table."""
     return callable(batches_or_table) or isinstance(batches_or_table, pa.RecordBatchReader)
 
 
-def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
+def _convert_batches_to_tables(batches: Any) -> Iterator[pa.Table]:
     """Yield an Arrow table for each batch."""
     if callable(batches):
         batches = batches()

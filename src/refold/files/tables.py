@@ -2,9 +2,8 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`resolve_table_options` tells which one it is, and `sequences_from_table` converts any table.
-
-In all functions, `file_name` is the name of the file in messages. Columns are given by their names.
+`resolve_table_options` tells which one it is, and `sequences_from_table` converts any table. In all
+functions, `file_name` is the name of the file in messages. Columns are given by their names.
 """
 
 import contextlib
@@ -55,11 +54,10 @@ _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """The options of `refold.sequences.read` that apply to a table.
+    """The options of `refold.sequences.read` that apply to a table."""
 
-    The user gives some of them. `resolve_table_options` adds the layout and the names of all used
-    columns.
-    """
+    # The user gives some of them. `resolve_table_options` adds the layout and the names of all used
+    # columns.
 
     id: str | None = None  # the name of the id column
     time: str | None = None  # the name of the time column
@@ -70,7 +68,7 @@ class TableOptions:
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
-    as_series: bool = False  # without an id column, all rows are one sequence
+    as_sequence: bool = False  # without an id column, all rows are one sequence
 
     @property
     def features(self) -> list[str]:
@@ -88,16 +86,18 @@ class TableOptions:
 TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
-def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
+def resolve_table_options(
+    table_schema: pa.Schema, file_name: str, options: TableOptions
+) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
-    columns, requested_features = schema.names, options.columns
+    columns, requested_features = table_schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
     # columns in which pandas wrote an index are no features, unless the user requests them
-    index_columns = pandas_index_columns(schema.metadata or {})
+    index_columns = pandas_index_columns(table_schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
         return _resolve_wide_options(data_names, file_name, options)
-    field_of = dict(zip(columns, schema, strict=True))
+    field_of = dict(zip(columns, table_schema, strict=True))
     candidates = requested_features or columns
     list_columns = [column for column in candidates if has_lists(field_of[column])]
     id_column = _find_column(options.id, "id", columns, file_name)
@@ -111,7 +111,7 @@ def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptio
                     f"are no lists with {argument('columns=')}."
                 )
     else:
-        if id_column is None and not options.as_series:
+        if id_column is None and not options.as_sequence:
             raise SchemaError(
                 f"{file_name} has no column 'id' that tells its sequences apart. Name one with "
                 f"{argument('id=')}; its columns are {join_names(columns)}. If a row is a whole "
@@ -147,13 +147,13 @@ def _find_column(
 
 
 def check_columns_exist(
-    requested_columns: Sequence[str], columns: Sequence[str], file_name: str
+    requested_columns: Sequence[str], existing_columns: Sequence[str], file_name: str
 ) -> None:
     """Raise ``SchemaError`` if a table does not have a requested column."""
-    existing = set(columns)  # a set, because a wide table may have thousands of columns
+    existing = set(existing_columns)  # a set, because a wide table may have thousands of columns
     if missing := [column for column in requested_columns if column not in existing]:
         raise SchemaError(
-            f"{file_name} has no column {missing[0]!r}. It has {join_names(columns)}."
+            f"{file_name} has no column {missing[0]!r}. It has {join_names(existing_columns)}."
         )
 
 
@@ -186,11 +186,11 @@ def sequences_from_table(
     return Sequences(*arrays)
 
 
-def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
+def must_be_in_memory(table_schema: pa.Schema, options: TableOptions) -> bool:
     """Return whether a table with these resolved options cannot be converted in chunks."""
     features = options.features
     # a column of lists of lists holds several features; chunks need one feature per column
-    has_nested_column = len(features) == 1 and has_nested_lists(schema.field(features[0]))
+    has_nested_column = len(features) == 1 and has_nested_lists(table_schema.field(features[0]))
     # without an id, all rows are one sequence, and a chunk never divides a sequence
     is_series = options.layout == "long" and options.id is None
     # sorting needs all rows, and `refold.files.mapped` has no conversion of wide tables
@@ -210,10 +210,10 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
         raise type(error)(f"{path}: {error.message.marked}") from error
 
 
-def check_has_rows(num_rows: int, columns: Sequence[str], file_name: str) -> None:
+def check_has_rows(num_rows: int, column_names: Sequence[str], file_name: str) -> None:
     """Raise ``FileFormatError`` if a table has columns, but no rows."""
     if not num_rows:
-        raise FileFormatError(f"{file_name} has columns ({', '.join(columns)}), but no rows.")
+        raise FileFormatError(f"{file_name} has columns ({', '.join(column_names)}), but no rows.")
 
 
 # Long tables: one row per step. An empty sequence has no steps, so its id would be lost. Therefore

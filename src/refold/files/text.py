@@ -11,18 +11,18 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL
 
 
-def read_text(content: bytes, file_name: str, *, unit: str = "characters") -> Sequences:
+def sequences_from_text(content: bytes, file_name: str, text_unit: str = "characters") -> Sequences:
     r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``."""
     lines = decode_utf8(content, file_name).split("\n")
     if lines[-1] == "":
         lines.pop()
-    return sequences_from_lines([line.removesuffix("\r") for line in lines], unit=unit)
+    return sequences_from_lines([line.removesuffix("\r") for line in lines], text_unit)
 
 
 def sequences_from_lines(
     lines: list[str],
+    text_unit: str,
     *,
-    unit: str,
     ids: list[Any] | None = None,
     feature_name: str = "token",
     column_types: ColumnTypes = None,
@@ -30,12 +30,12 @@ def sequences_from_lines(
     """Convert lines to sequences of characters or words, with one feature that has this name."""
     types = CATEGORICAL.name if column_types is None else column_types
     options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [feature_name]}
-    if unit == "characters":
+    if text_unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
 
 
-def to_text_bytes(sequences: Sequences) -> bytes:
+def sequences_to_text(sequences: Sequences) -> bytes:
     """Return sequences of characters, words or tokens as text."""
     layout = sequences.schema.layout
     if layout not in {"characters", "words", "tokens"}:
@@ -65,4 +65,4 @@ def to_text_bytes(sequences: Sequences) -> bytes:
     return "".join(f"{separator.join(tokens[start:stop])}\n" for start, stop in bounds).encode()
 
 
-TEXT = Format("txt", (".txt",), read_text, frozenset({"unit"}), to_text_bytes)
+TXT = Format("txt", (".txt",), sequences_from_text, frozenset({"text_unit"}), sequences_to_text)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError
-from refold.files.formats import Format, check_numbers_only, decode_utf8
+from refold.files.formats import Format, check_no_categorical_columns, decode_utf8
 from refold.files.tables import check_label_column
 from refold.sequences._encoding import ColumnTypes, RowNamer
 from refold.sequences._lists import arrays_from_list
@@ -47,7 +47,9 @@ class TsCase(NamedTuple):
     label: str | None  # None if the file has no labels, or for "?"
 
 
-def read_ts(content: bytes, file_name: str, *, column_types: ColumnTypes = None) -> Sequences:
+def sequences_from_ts(
+    content: bytes, file_name: str, column_types: ColumnTypes = None
+) -> Sequences:
     """Read one sequence per case, with one feature per dimension."""
     cases = _read_cases(content, file_name)
     arrays = [case.values for case in cases]
@@ -58,7 +60,7 @@ def read_ts(content: bytes, file_name: str, *, column_types: ColumnTypes = None)
     )
 
 
-def read_ts_labels(
+def label_table_from_ts(
     content: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
@@ -140,10 +142,10 @@ def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_n
     return TsCase(line_number, np.array(values, np.float64).T, None if label == "?" else label)
 
 
-def to_ts_bytes(sequences: Sequences) -> bytes:
+def sequences_to_ts(sequences: Sequences) -> bytes:
     """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
-    check_numbers_only(sequences, "a .ts")
+    check_no_categorical_columns(sequences, "a .ts")
     # other programs that read .ts files reject an empty case
     if not len(lengths) or not lengths.all():
         empty_ids = sequences.ids[lengths == 0]
@@ -172,5 +174,10 @@ def to_ts_bytes(sequences: Sequences) -> bytes:
 
 # name, suffixes, reader, options of the reader, writer
 TS = Format(
-    "ts", (".ts",), read_ts, frozenset({"column_types"}), to_ts_bytes, label_reader=read_ts_labels
+    "ts",
+    (".ts",),
+    sequences_from_ts,
+    frozenset({"column_types"}),
+    sequences_to_ts,
+    label_reader=label_table_from_ts,
 )

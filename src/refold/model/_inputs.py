@@ -25,15 +25,15 @@ from refold.sequences import (
     Windows,
     as_sequences,
     compute_window_positions,
+    convert_mapped_blocks,
     cut_windows,
     default_window_step,
     fingerprints,
     has_arrow_interface,
     is_batch_stream,
-    map_blocks,
     read,
-    read_batches,
     read_for,
+    read_from_batches,
     series_from_table,
     uncut_windows,
 )
@@ -58,20 +58,22 @@ SequencesLike: TypeAlias = (
 
 
 def open_sequences(
-    X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
+    X: SequencesLike, schema: Schema | None = None, *, as_sequence: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
-    # With ``as_series``, a file, a table of steps or an array of one or two axes is one sequence,
-    # unless it has ids. Without ``as_series``, an array of two axes is a sequence for each row.
+    # With ``as_sequence``, a file, a table of steps or an array of one or two axes is one sequence,
+    # unless it has ids. Without ``as_sequence``, an array of two axes is a sequence for each row.
     if isinstance(X, Sequences):
         return X
     if is_batch_stream(X):
-        return read_batches(X)
+        return read_from_batches(X)
     if isinstance(X, str | os.PathLike):
-        return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
+        if schema:
+            return read_for(schema, X, as_sequence=as_sequence)
+        return read(X, as_sequence=as_sequence)
     data: Any = X
     columns = getattr(data, "column_names", getattr(data, "columns", None))
-    if as_series and (
+    if as_sequence and (
         isinstance(data, Mapping) or (has_arrow_interface(data) and columns is not None)
     ):
         try:
@@ -80,7 +82,7 @@ def open_sequences(
             return as_sequences(data, schema=schema)  # raises an error that names the column
         has_ids = schema is not None and schema.id_name in table.column_names
         data = table if has_ids else series_from_table(table, schema)
-    elif as_series and hasattr(data, "__array__") and getattr(data, "ndim", 0) in {1, 2}:
+    elif as_sequence and hasattr(data, "__array__") and getattr(data, "ndim", 0) in {1, 2}:
         # an array of objects holds a sequence in each entry
         data = data if data.dtype == object else [np.asarray(data)]
     return as_sequences(data, schema=schema)
@@ -109,10 +111,10 @@ def cut_into_windows(
 
     if not series.is_mapped:
         return cut_windows(series, choose_window_lengths(series), step)
-    sequences = map_blocks(
+    sequences = convert_mapped_blocks(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
-    # chosen again, because `map_blocks` returns only sequences
+    # chosen again, because `convert_mapped_blocks` returns only sequences
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
     positions = compute_window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)

@@ -316,7 +316,7 @@ class Model:
             model = replace(model, window=window, step=step, max_lost_variance=max_lost_variance)
         if not model.any_columns:  # it has columns already, so the data are not needed
             return model
-        series = open_sequences(X, as_series=model.window is not None)
+        series = open_sequences(X, as_sequence=model.window is not None)
         return with_columns(model, series.schema, series)
 
     def with_columns_of(self, codes: ArrayLike) -> "Model":
@@ -364,7 +364,7 @@ class Model:
         If the model has no ``window``, each sequence is one window. Windows that are cut again stay
         as they are, so all methods also take ``windows(X).sequences``.
         """
-        series = open_sequences(X, self.schema, as_series=self.window is not None)
+        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
         if not series.is_mapped:
             series = series.align(self.schema)
         dims = self.specification.curve_dim
@@ -418,7 +418,7 @@ class Model:
                 f"pooled needs a model of windows. Fit one with {argument(window=100)}, adapt the "
                 "pretrained one with it, or use features(encode(X))."
             )
-        series = open_sequences(X, self.schema, as_series=True)
+        series = open_sequences(X, self.schema, as_sequence=True)
         windows = self.windows(series)
         # `encode` does not cut windows again
         codes = self.encode(windows.sequences, verbose=verbose).astype(float)
@@ -485,7 +485,7 @@ class Model:
             `pyarrow.Table` with one row per step.
         """
         check("clip", clip, CLIP_RULE)
-        series = open_sequences(X, self.schema, as_series=self.window is not None)
+        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
         windows = self.windows(series)
         sequences = self.open_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
@@ -518,7 +518,7 @@ class Model:
         relative to the size of the values, so it can be high for values in wrong units, too.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
-        series = open_sequences(X, self.schema, as_series=self.window is not None)
+        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
         sequences = as_sequences(series, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
         if not self.schema.numeric.any():
@@ -847,7 +847,7 @@ class Model:
 
     def read_aligned(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
-        series = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
+        series = as_sequences(open_sequences(X, self.schema, as_sequence=self.window is not None))
         aligned = self.align(self.windows(series).sequences if as_windows else series)
         self._warn_if_unusual([self._compute_warning_statistics(aligned)])
         return aligned
@@ -1225,7 +1225,7 @@ def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesL
     model = model_of(model)
     if not model.any_columns:
         return model, X
-    sequences = open_sequences(X, as_series=model.window is not None)
+    sequences = open_sequences(X, as_sequence=model.window is not None)
     return model.adapt(sequences), sequences
 
 

@@ -4,14 +4,14 @@ The package needs only NumPy and Arrow, and neither Keras nor JAX.
 """
 
 from refold.files.json import parse_jsonl_entries as parse_jsonl_entries
-from refold.files.mapped import map_blocks as map_blocks
+from refold.files.mapped import convert_mapped_blocks as convert_mapped_blocks
 from refold.files.read_write import FORMATS as FORMATS
 from refold.files.read_write import column_names as column_names
 from refold.files.read_write import find_format_or_none as find_format_or_none
 from refold.files.read_write import is_batch_stream as is_batch_stream
 from refold.files.read_write import read as read
-from refold.files.read_write import read_batches as read_batches
 from refold.files.read_write import read_for as read_for
+from refold.files.read_write import read_from_batches as read_from_batches
 from refold.files.read_write import read_labels as read_labels
 from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions

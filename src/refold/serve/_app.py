@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
-from refold.serve._bodies import ARROW_TYPE, parse_json, parse_table, to_arrow_stream, to_json
+from refold.serve._bodies import ARROW_TYPE, parse_arrow, parse_json, to_arrow_stream, to_json
 from refold.serve._docs import DOCS_SECURITY_POLICY, JSON_TYPE, describe_as_openapi, make_docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
@@ -36,7 +36,7 @@ from refold.serve._settings import (
 
 logger = logging.getLogger("refold.serve")
 # Probes of systems such as Kubernetes send neither the token nor the host name of the service.
-_PROBE_PATHS = frozenset({"/v1/health", "/v1/ready"})
+_PROBE_PATHS_WITHOUT_TOKEN = frozenset({"/v1/health", "/v1/ready"})
 # Path of the page that describes the service for people.
 _DOCS_PATH = "/docs"
 # Maximum number of bytes of a body that is parsed in the event loop. Larger bodies are parsed in
@@ -94,7 +94,7 @@ class Service:
         # 35 us of processor time, as much as Uvicorn for a small request. A shortcut around the
         # tasks of Uvicorn was tried. It raised the rate from 3,580 to 5,270 short requests per
         # second, but it needed as much code as all operations, so it was removed.
-        self._methods_and_handlers = self._make_page_handlers()
+        self._methods_and_handlers = self._make_get_handlers()
         for name in models:
             for operation in OPERATIONS:
                 handler = functools.partial(
@@ -129,7 +129,7 @@ class Service:
             await send(message)
 
         try:
-            if scope["path"] not in _PROBE_PATHS:
+            if scope["path"] not in _PROBE_PATHS_WITHOUT_TOKEN:
                 self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
                 if scope["path"] not in self._methods_and_handlers:
@@ -202,7 +202,7 @@ class Service:
         logger.error("A request failed", exc_info=error)
         return ServiceError(500, "internal", "The server failed. Its log says why.")
 
-    def _make_page_handlers(self) -> dict[str, tuple[str, Handler]]:
+    def _make_get_handlers(self) -> dict[str, tuple[str, Handler]]:
         """Return the method and the handler for each path that is not an operation."""
 
         def make_openapi() -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Service:
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
-        async def send_page(scope: Scope, _: Receive, send: Send) -> None:
+        async def send_json_page(scope: Scope, _: Receive, send: Send) -> None:
             await send_response(send, to_json(pages[scope["path"]]()))
 
         async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
@@ -230,7 +230,7 @@ class Service:
             policy = {"content-security-policy": DOCS_SECURITY_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
-        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_json_page))
         return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
     async def _run_operation(
@@ -251,7 +251,7 @@ class Service:
             arguments = body, operation.request_type, model, self.settings
             parse = functools.partial(parse_json, *arguments)
             if is_table:
-                parse = functools.partial(parse_table, *arguments, url_query=scope["query_string"])
+                parse = functools.partial(parse_arrow, *arguments, url_query=scope["query_string"])
             if len(body) <= _MAX_BYTES_IN_EVENT_LOOP:
                 inputs = parse()
             else:
@@ -261,11 +261,11 @@ class Service:
             result = await operation.run(inputs, self.batcher)
         accepted_types = headers.get(b"accept", b"*/*")
         if ARROW_TYPE.encode() in accepted_types or (is_table and accepted_types == b"*/*"):
-            stream = to_arrow_stream(result.make_table(), result.warnings)
+            stream = to_arrow_stream(result.make_answer_table(), result.warnings)
             await send_response(send, stream, media_type=ARROW_TYPE)
         else:
             warning_field = {"warnings": result.warnings} if result.warnings else {}
-            await send_response(send, to_json(result.make_json_content() | warning_field))
+            await send_response(send, to_json(result.make_answer_fields() | warning_field))
 
     @contextlib.asynccontextmanager
     async def _receive_limited_body(

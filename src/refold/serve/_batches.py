@@ -68,7 +68,7 @@ class Batcher:
         self._wake_up_event.set()
         return await future
 
-    async def compute_unbatched(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
+    async def compute_in_own_batch(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
         """Run a computation in the thread of batches when it is its turn; return its result."""
         # The key is a new object, which differs from every other key, so no other job joins this
         # batch. The computation needs no payload.

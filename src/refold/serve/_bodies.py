@@ -23,10 +23,10 @@ from refold.sequences import (
 )
 from refold.serve._operations import (
     BaseRequest,
-    CodeT,
+    CodeTypeVar,
     JsonSequence,
     RequestInputs,
-    SequenceT,
+    SequenceTypeVar,
     ServedModel,
 )
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
@@ -44,45 +44,45 @@ _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
 def parse_json(
-    body: bytes, request_type: type[BaseRequest], model: ServedModel, settings: ServeSettings
+    body: bytes, request_type: type[BaseRequest], served: ServedModel, limits: ServeSettings
 ) -> RequestInputs:
     """Return the fields, sequences and codes of a JSON request, after checks."""
     fields, has_only_numbers = None, False
-    if model.takes_raw_numbers:
+    if served.takes_raw_numbers:
         # a decoder that accepts only numbers is tried first, because it is faster; if it fails, the
         # decoder for all values reports the error
         with contextlib.suppress(ValueError):
             fields = _make_json_decoder(
-                request_type, model.code_size, model.num_columns, is_flat=model.takes_flat_lists
+                request_type, served.code_size, served.num_columns, is_flat=served.takes_flat_lists
             ).decode(body)
             has_only_numbers = True
     try:
         with _describe_field_errors(request_type):
-            fields = fields or _make_json_decoder(request_type, model.code_size).decode(body)
+            fields = fields or _make_json_decoder(request_type, served.code_size).decode(body)
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
-    inputs = RequestInputs(model, fields)
+    inputs, fitted = RequestInputs(served, fields), served.fitted_model
     sequence_lists, code_lists = (getattr(fields, name, None) for name in ("sequences", "codes"))
     if sequence_lists is not None:
-        check_limit("sequences", len(sequence_lists), settings)
-        check_limit("steps", sum(map(len, sequence_lists)), settings)
+        check_limit("sequences", len(sequence_lists), limits)
+        check_limit("steps", sum(map(len, sequence_lists)), limits)
         if has_only_numbers and sequence_lists:
             offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
             # The steps of all sequences. A step is a list of numbers, or one number if the model
             # takes flat lists. A single sequence needs no copy.
             steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
             # array.array converts a list of numbers faster than NumPy does; "d" is float64
-            numbers = array.array("d", steps if model.takes_flat_lists else [*_flatten(steps)])
-            values = np.frombuffer(numbers).reshape(-1, model.num_columns)
-            inputs.sequences = model.make_sequences(values, offsets)
+            numbers = array.array("d", steps if served.takes_flat_lists else [*_flatten(steps)])
+            values = np.frombuffer(numbers).reshape(-1, served.num_columns)
+            inputs.sequences = served.make_sequences_unchecked(values, offsets)
         else:
-            inputs.sequences = Sequences.from_list(sequence_lists, schema=model.fitted_model.schema)
+            inputs.sequences = Sequences.from_list(sequence_lists, schema=fitted.schema)
         # checked now, because in a batch, an error would also affect other requests
-        model.fitted_model.scaler.check(inputs.sequences)
+        fitted.scaler.check(inputs.sequences)
         fields.sequences = []  # frees the lists, which take much more memory than the arrays
     if code_lists is not None:
-        check_limit("sequences", len(code_lists), settings)
+        check_limit("sequences", len(code_lists), limits)
         inputs.codes = np.array(code_lists)
         fields.codes = []
     return inputs
@@ -100,11 +100,10 @@ def _make_json_decoder(
     numeric_sequence = list[float] if is_flat else list[make_list_type(num_columns)]
     # Request classes are generic. These types replace the type variables of sequences and codes.
     types = {
-        SequenceT: numeric_sequence if num_columns else JsonSequence,
-        CodeT: make_list_type(code_size),
+        SequenceTypeVar: numeric_sequence if num_columns else JsonSequence,
+        CodeTypeVar: make_list_type(code_size),
     }
-    type_variables = getattr(request_type, "__parameters__", ())
-    if type_variables:
+    if type_variables := getattr(request_type, "__parameters__", ()):
         request_type = request_type[tuple(types[name] for name in type_variables)]  # type: ignore[index]
     return msgspec.json.Decoder(request_type)
 
@@ -133,15 +132,15 @@ def to_json(content: object) -> bytes:
 # Arrow
 
 
-def parse_table(
+def parse_arrow(
     body: bytes,
     request_type: type[BaseRequest],
-    model: ServedModel,
-    settings: ServeSettings,
+    served: ServedModel,
+    limits: ServeSettings,
     url_query: bytes,
 ) -> RequestInputs:
     """Return the fields, sequences and codes of a request whose body is an Arrow table."""
-    table = _read_arrow_table(body, settings)
+    table = _read_arrow_table(body, limits)
     names = request_type.__struct_fields__
     # if the operation takes sequences or codes, a column "code" tells that the table has codes
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
@@ -165,29 +164,29 @@ def parse_table(
         except (ValueError, RecursionError):  # a word without the quotes of JSON
             values[name] = text
     with _describe_field_errors(request_type):
-        inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
+        inputs = RequestInputs(served, msgspec.convert(values | table_fields, request_type))
     if has_codes:
         # raises an error for codes of another model, and returns a warning if no hash is stored
-        warning = check_model_hash(stored_model_hash(table), model, "The table")
+        warning = check_model_hash(stored_model_hash(table), served, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise make_request_error("The column 'id' holds lists. Expected text or integers.")
         inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
-        sequences = _convert_float_table_or_none(table, model) if model.takes_raw_numbers else None
+        sequences = _sequences_from_float_table(table, served) if served.takes_raw_numbers else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).align(model.fitted_model.schema)
-        model.fitted_model.scaler.check(sequences)
+            sequences = Sequences.from_arrow(table).align(served.fitted_model.schema)
+        served.fitted_model.scaler.check(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
 
 
-def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
+def _read_arrow_table(body: bytes, limits: ServeSettings) -> pa.Table:
     """Return the table of a body. Its metadata keep only the hash of the model of the codes."""
     # A body may be malicious. All batches are validated in full. Types such as null are refused,
     # because with them a few bytes can describe a billion rows.
     try:
-        if _is_compressed(body):
+        if _has_compressed_buffers(body):
             raise make_request_error("Arrow buffers must not be compressed.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
             for name, dtype in zip(reader.schema.names, reader.schema.types, strict=True):
@@ -199,7 +198,7 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
             batches, num_rows = [], 0
             for batch in reader:
                 num_rows += batch.num_rows
-                check_limit("sequences", num_rows, settings)
+                check_limit("sequences", num_rows, limits)
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
@@ -207,7 +206,7 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
         raise make_request_error(
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
-    check_limit("steps", max(map(_count_steps_or_bytes, table.columns), default=0), settings)
+    check_limit("steps", max(map(_count_steps_or_bytes, table.columns), default=0), limits)
     model_hash = stored_model_hash(table)
     metadata = None if model_hash is None else {MODEL_HASH_KEY: model_hash}
     return table.replace_schema_metadata(metadata)
@@ -238,7 +237,7 @@ def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
     return 0
 
 
-def _is_compressed(body: bytes) -> bool:
+def _has_compressed_buffers(body: bytes) -> bool:
     """Return whether a record batch of an IPC stream has compressed buffers."""
     # A few compressed bytes could expand to gigabytes. PyArrow does not tell whether buffers are
     # compressed. This function therefore follows the offsets in the metadata of each message, which
@@ -247,20 +246,23 @@ def _is_compressed(body: bytes) -> bool:
         if message.type != "schema":
             buffer = message.metadata
             # field 2 of a Message: the header, which is a RecordBatch or a DictionaryBatch
-            position = _follow_offset(buffer, _locate_field(buffer, _follow_offset(buffer, 0), 2))
+            header = _locate_flatbuffer_field(buffer, _follow_flatbuffer_offset(buffer, 0), 2)
+            position = _follow_flatbuffer_offset(buffer, header)
             if message.type == "dictionary":  # field 1 of a DictionaryBatch: its RecordBatch
-                position = _follow_offset(buffer, _locate_field(buffer, position, 1))
-            if _locate_field(buffer, position, 3):  # field 3 of a RecordBatch: the compression
+                batch = _locate_flatbuffer_field(buffer, position, 1)
+                position = _follow_flatbuffer_offset(buffer, batch)
+            # field 3 of a RecordBatch: the compression
+            if _locate_flatbuffer_field(buffer, position, 3):
                 return True
     return False
 
 
-def _follow_offset(buffer: pa.Buffer, offset_position: int) -> int:
+def _follow_flatbuffer_offset(buffer: pa.Buffer, offset_position: int) -> int:
     """Return the position to which the FlatBuffers offset at ``offset_position`` points."""
     return offset_position + struct.unpack_from("<I", buffer, offset_position)[0]
 
 
-def _locate_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int:
+def _locate_flatbuffer_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int:
     """Return the position of a field in a FlatBuffers table, or 0 if the field is absent."""
     # A table begins with the distance back to its vtable. A vtable holds 16-bit integers: the size
     # of the vtable, the size of the table, and the offset of each field in the table.
@@ -273,10 +275,10 @@ def _locate_field(buffer: pa.Buffer, table_position: int, field_index: int) -> i
     return table_position + field_offset if field_offset else 0
 
 
-def _convert_float_table_or_none(table: pa.Table, model: ServedModel) -> Sequences | None:
+def _sequences_from_float_table(table: pa.Table, served: ServedModel) -> Sequences | None:
     """Return a table of finite floats in the model's layout as sequences; None for other tables."""
     batches = table.to_batches()
-    if table.column_names != model.column_names or len(batches) != 1 or not len(table):
+    if table.column_names != served.column_names or len(batches) != 1 or not len(table):
         return None
     columns = batches[0].columns
     if columns[0].type not in _FLOAT_LIST_TYPES:
@@ -290,7 +292,7 @@ def _convert_float_table_or_none(table: pa.Table, model: ServedModel) -> Sequenc
         if offsets[0] or not column.offsets.equals(columns[0].offsets):
             return None
     values = np.stack([column.values.to_numpy()[: offsets[-1]] for column in columns], axis=1)
-    return model.make_sequences(values, offsets) if np.isfinite(values).all() else None
+    return served.make_sequences_unchecked(values, offsets) if np.isfinite(values).all() else None
 
 
 def to_arrow_stream(table: pa.Table, warnings: list[str]) -> bytes:

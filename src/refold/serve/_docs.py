@@ -18,7 +18,7 @@ from refold.serve._settings import Problem, ServeSettings
 JSON_TYPE = "application/json"
 
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
-_HTML_BEFORE_OPERATIONS, _, _HTML_AFTER_OPERATIONS = _TEMPLATE.partition("<!-- operations -->")
+_HTML_BEFORE_OPERATIONS, _HTML_AFTER_OPERATIONS = _TEMPLATE.split("<!-- operations -->")
 _STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # With this Content-Security-Policy, a browser applies only the style with this hash, and loads
@@ -37,7 +37,7 @@ _BOUND_WORDS = {
     "maximum": "at most",
 }
 # Larger bounds are not shown. They only say that a number fits in its integer type.
-_MAX_SHOWN_BOUND = 2**31 - 1
+_MAX_BOUND_IN_DOCS = 2**31 - 1
 
 
 def describe_as_openapi(
@@ -85,10 +85,8 @@ def describe_as_openapi(
 
 
 def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
-    """Return the HTML page of an OpenAPI description, with curl commands for the first model.
-
-    The origin is the beginning of the URLs, such as http://localhost:8000.
-    """
+    """Return the HTML page of an OpenAPI description, with curl commands for the first model."""
+    # The origin is the beginning of the URLs, such as http://localhost:8000.
     model_name, model = next(iter(models.items()))
     examples = model.make_example_fields()
     token_header = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
@@ -110,7 +108,7 @@ def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], orig
         operation = post["operationId"]
         links.append(f'<a href="#{operation}">{operation}</a>')
         fields = [
-            _make_field_html(name, field_schema, is_required=name in required)
+            _describe_field_in_html(name, field_schema, is_required=name in required)
             for name, field_schema in properties.items()
         ]
         sections.append(
@@ -129,7 +127,7 @@ def _to_html(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _make_field_html(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
+def _describe_field_in_html(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
     """Return the name, description, type, bounds and default of a request field as HTML."""
     # The JSON schema of an optional field has the key anyOf, a list of its type and null. The
     # bounds are in the type, and the default is beside anyOf.
@@ -137,7 +135,7 @@ def _make_field_html(name: str, schema: dict[str, Any], *, is_required: bool) ->
     merged_schema = schema | types[0]
     rules = [_describe_json_type(schema)]
     for key, word in _BOUND_WORDS.items():
-        if merged_schema.get(key, _MAX_SHOWN_BOUND) < _MAX_SHOWN_BOUND:
+        if merged_schema.get(key, _MAX_BOUND_IN_DOCS) < _MAX_BOUND_IN_DOCS:
             rules.append(f"{word} {merged_schema[key]}")
     if is_required:
         rules.append("required")

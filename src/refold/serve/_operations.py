@@ -55,11 +55,11 @@ JsonCell: TypeAlias = float | int | str | bool | None
 JsonSequence: TypeAlias = str | list[JsonCell | list[JsonCell]]
 # Type variables of a sequence and a code. For a model of numbers, they become narrower types: lists
 # of numbers of the right length, which are faster to parse.
-SequenceT = TypeVar("SequenceT", bound=JsonSequence)
-CodeT = TypeVar("CodeT", bound=list[float])
+SequenceTypeVar = TypeVar("SequenceTypeVar", bound=JsonSequence)
+CodeTypeVar = TypeVar("CodeTypeVar", bound=list[float])
 
 SequencesField = Annotated[
-    list[SequenceT],
+    list[SequenceTypeVar],
     Meta(
         description="One entry per sequence: a list of rows, a flat list or a string, in the "
         "layout of the training data; null is a missing entry.",
@@ -67,13 +67,13 @@ SequencesField = Annotated[
     ),
 ]
 CodesField = Annotated[
-    list[CodeT],
+    list[CodeTypeVar],
     Meta(
         description="One code per sequence, each with `code_size` numbers of the model.",
         examples=[[[0.12, -1.3]]],
     ),
 ]
-LengthsField = Annotated[
+SequenceLengthsField = Annotated[
     list[Annotated[int, Meta(ge=0, le=_MAX_REQUEST_INTEGER)]] | None,
     Meta(description="Length of each sequence. By default, it is decoded from the code."),
 ]
@@ -94,41 +94,41 @@ class BaseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
 
-class EncodeRequest(BaseRequest, Generic[SequenceT]):
+class EncodeRequest(BaseRequest, Generic[SequenceTypeVar]):
     """Encode sequences as codes."""
 
-    sequences: SequencesField[SequenceT]
+    sequences: SequencesField[SequenceTypeVar]
 
 
-class DecodeRequest(BaseRequest, Generic[CodeT]):
+class DecodeRequest(BaseRequest, Generic[CodeTypeVar]):
     """Decode codes to sequences."""
 
-    codes: CodesField[CodeT]
-    lengths: LengthsField = None
+    codes: CodesField[CodeTypeVar]
+    lengths: SequenceLengthsField = None
     clip: ClipField = False
 
 
-class ReconstructRequest(BaseRequest, Generic[SequenceT]):
+class ReconstructRequest(BaseRequest, Generic[SequenceTypeVar]):
     """Encode sequences and decode the codes."""
 
-    sequences: SequencesField[SequenceT]
+    sequences: SequencesField[SequenceTypeVar]
     clip: ClipField = False
 
 
-class DetectRequest(BaseRequest, Generic[SequenceT]):
+class DetectRequest(BaseRequest, Generic[SequenceTypeVar]):
     """Find anomalous sequences."""
 
-    sequences: SequencesField[SequenceT]
+    sequences: SequencesField[SequenceTypeVar]
     alpha: Annotated[FractionField, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
         bool, Meta(description="Also give the results of each step. A table then has only these.")
     ] = False
 
 
-class ForecastRequest(BaseRequest, Generic[SequenceT]):
+class ForecastRequest(BaseRequest, Generic[SequenceTypeVar]):
     """Forecast the next steps of sequences."""
 
-    sequences: SequencesField[SequenceT]
+    sequences: SequencesField[SequenceTypeVar]
     steps: Annotated[
         NumStepsField | None,
         Meta(description="Steps to forecast, by default all that the model was fitted for."),
@@ -143,7 +143,7 @@ class GenerateRequest(BaseRequest):
     """Generate sequences like those of the training data."""
 
     n: Annotated[int, Meta(ge=0, le=_MAX_REQUEST_INTEGER, description="Number of sequences.")] = 1
-    lengths: LengthsField = None
+    lengths: SequenceLengthsField = None
     temperature: Annotated[
         float, Meta(ge=0, description="Temperature of categorical and binary columns.")
     ] = 0.0
@@ -154,11 +154,11 @@ class GenerateRequest(BaseRequest):
     clip: ClipField = True
 
 
-class SearchRequest(BaseRequest, Generic[SequenceT, CodeT]):
+class SearchRequest(BaseRequest, Generic[SequenceTypeVar, CodeTypeVar]):
     """Find the rows of an index that are nearest to sequences, codes or ids."""
 
-    sequences: SequencesField[SequenceT] | None = None
-    codes: CodesField[CodeT] | None = None
+    sequences: SequencesField[SequenceTypeVar] | None = None
+    codes: CodesField[CodeTypeVar] | None = None
     ids: Annotated[
         list[str | int] | None, Meta(description="Ids of rows of the index to search for.")
     ] = None
@@ -209,7 +209,7 @@ class ServedModel:
         """Return whether codes with this hash are codes of the model."""
         return stored_hash == self.hash or self.fitted_model.has_hash(stored_hash)
 
-    def make_sequences(self, step_values: np.ndarray, offsets: np.ndarray) -> Sequences:
+    def make_sequences_unchecked(self, step_values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (num_steps, num_columns) as sequences; skip the checks of values."""
         offsets, ids = offsets.astype(np.int64), np.arange(len(offsets) - 1)
         return Sequences.from_checked(step_values, offsets, ids, self.fitted_model.schema)
@@ -245,14 +245,14 @@ class ServedModel:
         values = np.round(8 * sequences.values) / 8  # multiples of 1/8 have at most three decimals
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
-    def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
+    def describe_unfamiliar_data(self, sequences: Sequences, answer_kind: str | None) -> list[str]:
         """Return a warning for each way in which sequences differ from the training data."""
-        # The purpose is "codes", "reconstructions" or "detection". It is None for a forecast, for
+        # The kind is "codes", "reconstructions" or "detection". It is None for a forecast, for
         # which sequences may be longer than those of training.
         fitted, lines = self.fitted_model, []
         values = sequences.values  # (num_steps of all sequences, num_columns)
         # if even all steps together are no more than `max_steps`, then no sequence is too long
-        if purpose is not None and len(values) > fitted.max_steps:
+        if answer_kind is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
         # with observed flags, the model reads which values are missing
@@ -264,13 +264,12 @@ class ServedModel:
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
             # an unknown category has the index after the last category
-            num_unknown = int((values[:, i] == len(column.categories)).sum())
-            if num_unknown:
+            if num_unknown := int((values[:, i] == len(column.categories)).sum()):
                 lines.append(
                     f"{num_unknown} entries of column {column.name!r} are no category of the model "
                     "and are read as unknown."
                 )
-        if purpose == "detection":
+        if answer_kind == "detection":
             hashes = fitted.fingerprints.training_hashes
             lines.append(describe_overlap_with_training(sequences, hashes))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
@@ -294,8 +293,8 @@ class RequestInputs:
 class OperationResult(NamedTuple):
     """Functions that make a result as JSON content or as a table, whichever the client accepts."""
 
-    make_json_content: Callable[[], dict[str, Any]]
-    make_table: Callable[[], pa.Table]
+    make_answer_fields: Callable[[], dict[str, Any]]
+    make_answer_table: Callable[[], pa.Table]
     warnings: list[str]
 
 
@@ -313,9 +312,9 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     # a table of windows names the series and the position of each window
     ids = inputs.ids if model.fitted_model.window is None else windows
     return OperationResult(
-        lambda: {"codes": codes} | _make_window_field(model, windows),
+        lambda: {"codes": codes} | _make_window_answer_field(model, windows),
         lambda: codes_to_arrow(codes, ids, model=model),
-        model.describe_differences(windows.sequences, "codes"),
+        model.describe_unfamiliar_data(windows.sequences, "codes"),
     )
 
 
@@ -354,7 +353,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
     decoded = _concatenate_sequences(decoded_chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
-    warnings = inputs.model.describe_differences(windows.sequences, "reconstructions")
+    warnings = inputs.model.describe_unfamiliar_data(windows.sequences, "reconstructions")
     return _make_sequence_result(inputs, decoded, warnings)
 
 
@@ -362,7 +361,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
     model, fields, series = inputs.model.fitted_model, inputs.fields, inputs.sequences
     sequences = (await _cut_windows(inputs, batcher)).sequences
-    detection = await batcher.compute_unbatched(
+    detection = await batcher.compute_in_own_batch(
         2 * _encoding_cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
     )
     step_fields = {}
@@ -370,7 +369,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         step_fields["step_scores"] = detection.series_scores
         step_fields["step_p_values"] = detection.series_p_values
 
-    def make_json_content() -> dict[str, Any]:
+    def make_answer_fields() -> dict[str, Any]:
         # without windows, there is one row per sequence of the request, so ids are not needed
         drift, table = detection.drift, detection.to_table()
         return {
@@ -379,28 +378,28 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
             "drift_p_value": None if drift is None else drift.p_value,
         } | step_fields
 
-    def make_table() -> pa.Table:
+    def make_answer_table() -> pa.Table:
         return detection.steps() if step_fields else detection.to_table()
 
-    warnings = inputs.model.describe_differences(sequences, "detection")
-    return OperationResult(make_json_content, make_table, warnings)
+    warnings = inputs.model.describe_unfamiliar_data(sequences, "detection")
+    return OperationResult(make_answer_fields, make_answer_table, warnings)
 
 
 async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
     model, fields, sequences = inputs.model.fitted_model, inputs.fields, inputs.sequences
-    forecasts = await batcher.compute_unbatched(
+    forecasts = await batcher.compute_in_own_batch(
         _encoding_cost_in_steps(sequences),
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
-    def make_json_content() -> dict[str, Any]:
+    def make_answer_fields() -> dict[str, Any]:
         # in JSON, numbers that are not finite, such as open bounds, become null
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    warnings = inputs.model.describe_differences(sequences, purpose=None)
-    return OperationResult(make_json_content, forecasts.to_table, warnings)
+    warnings = inputs.model.describe_unfamiliar_data(sequences, answer_kind=None)
+    return OperationResult(make_answer_fields, forecasts.to_table, warnings)
 
 
 async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -412,7 +411,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes_to_decode(model, codes, fields.lengths)
     sampling = Sampling.from_temperature(fields.temperature, seed)
-    generated = await batcher.compute_unbatched(
+    generated = await batcher.compute_in_own_batch(
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],
     )
@@ -432,9 +431,9 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     warnings, window_field = [*inputs.code_warnings], {}
     if sequences is not None:
         windows = await _cut_windows(inputs, batcher)
-        sequences, window_field = windows.sequences, _make_window_field(model, windows)
+        sequences, window_field = windows.sequences, _make_window_answer_field(model, windows)
         codes = await _encode_sequences(model, sequences, batcher)
-        warnings = model.describe_differences(sequences, "codes")
+        warnings = model.describe_unfamiliar_data(sequences, "codes")
     elif codes is not None:
         codes = _check_codes_to_decode(model.fitted_model, codes, lengths=None).codes
 
@@ -448,14 +447,14 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
             ) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, query_index)
+    hits = await batcher.compute_in_own_batch(_QUERY_COST_IN_STEPS * num_queries, query_index)
 
-    def make_json_content() -> dict[str, Any]:
+    def make_answer_fields() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
         return {"hits": [rows[first:last] for first, last in bounds]} | window_field
 
-    return OperationResult(make_json_content, lambda: hits.table, warnings)
+    return OperationResult(make_answer_fields, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
@@ -498,9 +497,9 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     return await batcher.run_in_background(lambda: model.windows(series))
 
 
-def _make_window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
+def _make_window_answer_field(served: ServedModel, windows: Windows) -> dict[str, Any]:
     """Return a dict with the field ``windows`` of an answer; empty if the model has no windows."""
-    return {} if model.fitted_model.window is None else {"windows": windows.to_table().to_pylist()}
+    return {} if served.fitted_model.window is None else {"windows": windows.to_table().to_pylist()}
 
 
 async def _encode_sequences(
@@ -520,7 +519,7 @@ async def _encode_sequences(
 
 
 def _decode_batch(
-    model: Model, batch: list[CodesToDecode], settings: ServeSettings, sampling: Sampling | None
+    model: Model, batch: list[CodesToDecode], limits: ServeSettings, sampling: Sampling | None
 ) -> list[Sequences]:
     """Decode the codes of several requests together, and return the sequences of each request."""
     codes_by_request = [payload.codes for payload in batch]
@@ -530,21 +529,21 @@ def _decode_batch(
         predicted if payload.lengths is None else payload.lengths
         for payload, predicted in zip(batch, predicted_lengths, strict=True)
     ]
-    return _decode_to_lengths(model, codes, lengths_by_request, settings, sampling)
+    return _decode_to_lengths(model, codes, lengths_by_request, limits, sampling)
 
 
 def _decode_to_lengths(
     model: Model,
     codes: np.ndarray,
     lengths_by_request: list[np.ndarray],
-    settings: ServeSettings,
+    limits: ServeSettings,
     sampling: Sampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
     # if this check fails, the batcher computes each request singly, so it refuses only those
     # with too many steps
     most_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
-    check_limit("steps", most_steps, settings)
+    check_limit("steps", most_steps, limits)
     decoded = model.decode_to_sequences(
         codes, np.concatenate(lengths_by_request), sampling=sampling
     )
@@ -595,8 +594,7 @@ def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int
 def _check_codes_to_decode(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
     """Return the codes and lengths of a request, or raise an error if they are wrong."""
     codes = model.check_codes(codes)
-    outlier_text = model.describe_far_codes(codes)
-    if outlier_text is not None:
+    if outlier_text := model.describe_far_codes(codes):
         raise DataError(f"{outlier_text} Send codes as encode returns them.")
     return CodesToDecode(
         codes, None if lengths is None else model.check_lengths(lengths, len(codes))

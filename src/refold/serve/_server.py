@@ -67,9 +67,9 @@ class LimitedHeadProtocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """A server of Uvicorn that closes idle connections, and returns normally after SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, max_idle_seconds: float) -> None:
         super().__init__(config)
-        self._max_seconds = max_seconds
+        self._max_idle_seconds = max_idle_seconds
         # Time at which a connection was first seen idle. The keys are pairs of a connection and its
         # last request, which Uvicorn calls a cycle, so a new request starts anew.
         self._idle_start_times: dict[tuple[Any, Any], float] = {}
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
             start_times = {key: self._idle_start_times.get(key, now) for key in idle_keys}
             self._idle_start_times = start_times
             for (connection, _), start_time in start_times.items():
-                if now - start_time > self._max_seconds:
+                if now - start_time > self._max_idle_seconds:
                     connection.transport.abort()
         return await super().on_tick(counter)
 

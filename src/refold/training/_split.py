@@ -30,10 +30,10 @@ from refold.sequences import (
     Sequences,
     Windows,
     check_float32_range,
+    convert_mapped_blocks,
     data_warnings,
     fingerprints,
     guess_id_and_time_columns,
-    map_blocks,
     mark_missing,
     uncut_windows,
 )
@@ -65,12 +65,12 @@ def open_training_data(
     missing_values = arguments.missing_values
     if base_model is not None:
         missing_values = list(base_model.schema.missing) or None
-    sequences = open_sequences(X, as_series=arguments.window is not None)
+    sequences = open_sequences(X, as_sequence=arguments.window is not None)
 
     def apply_to_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
-        # a block of mapped data is changed later, when it is read
-        is_mapped = sequences.is_mapped
-        return map_blocks(sequences, change_block) if is_mapped else change_block(sequences)
+        if sequences.is_mapped:  # a block of mapped data is changed later, when it is read
+            return convert_mapped_blocks(sequences, change_block)
+        return change_block(sequences)
 
     if missing_values is not None:
         sequences = apply_to_blocks(lambda block: mark_missing(block, missing_values))
