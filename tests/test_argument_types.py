@@ -42,7 +42,7 @@ CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAI
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
     "code_map": (plots.code_map, CODES),
     "reconstructions": (plots.reconstructions, WAVES, RECONSTRUCTED),
-    "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
+    "anomalous_steps": (plots.anomalous_steps, WAVES[:1], np.ones(8)),
     "plots.forecast": (plots.forecast, WAVES, None),
     "plots.latent_dimensions": (plots.latent_dimensions, None),
     "error_by_feature": (plots.error_by_feature, {"Refold": [1.0]}, ["x"]),

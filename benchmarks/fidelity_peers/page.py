@@ -376,7 +376,7 @@ def draw(cells: list[Cell], path: Path) -> None:
 def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    from refold.plots._matplotlib import tidy
+    from refold.plots._matplotlib import tidy_axes
     from refold.plots.charts import ACCENT_COLOR, MUTED_COLOR, PALETTE
 
     peers = [method for method in METHODS if method not in {OURS, PCA}]
@@ -415,5 +415,5 @@ def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     ax.set_ylabel(AXES[DATA[name].error], fontsize=8)
     ax.tick_params(labelsize=8)
     ax.set_title(DATA[name].title, loc="left", fontsize=10)
-    tidy(ax, grid="y")
+    tidy_axes(ax, grid_axis="y")
     return handles

@@ -12,7 +12,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import errors_by_position
 from refold.model import Forecast
 from refold.plots import (
-    anomalies,
+    anomalous_steps,
     error_by_feature,
     error_by_position,
     error_by_size,
@@ -37,7 +37,7 @@ def texts(labels):
 def test_figures_are_drawn_on_axes_of_the_caller_and_pyplot_keeps_none():
     x = np.ones(8)
     for draw, *data in (
-        (anomalies, [x], x),
+        (anomalous_steps, [x], x),
         (forecast, [x], Forecast(Sequences.from_list([x]))),
         (error_by_size, CURVE),
     ):

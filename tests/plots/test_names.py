@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from refold.diagnosis import LatentDimensions
 from refold.model import Forecast
 from refold.plots import (
-    anomalies,
+    anomalous_steps,
     code_map,
     error_by_feature,
     forecast,
@@ -74,8 +74,8 @@ def test_names_of_sequences_and_columns():
     for ax in (
         reconstructions(stations, stations)[0],
         reconstructions(page_sequences, page_sequences)[0],
-        anomalies(stations[:1], np.ones(30)),
-        anomalies(page_sequences[:1], np.ones(30)),
+        anomalous_steps(stations[:1], np.ones(30)),
+        anomalous_steps(page_sequences[:1], np.ones(30)),
         forecast(stations, Forecast(stations)),
     ):
         assert overlapping_names(ax.figure) == []

@@ -37,7 +37,7 @@ def test_columns_of_different_scales_have_panels_and_in_each_the_four_of_largest
     pair = list(Figure(layout="constrained").subplots(1, 2))
     assert reconstructions([x, x], [x, x], pair)[0].figure.legends  # the axes are equally wide
     caller_axes = Figure().add_axes((0.1, 0.1, 0.8, 0.8))  # axes without a grid are divided, too
-    assert plots.anomalies([x], np.ones(50), caller_axes) is caller_axes
+    assert plots.anomalous_steps([x], np.ones(50), caller_axes) is caller_axes
     tops = [ax.get_position().y1 for ax in caller_axes.figure.axes]
     assert tops[0] == pytest.approx(0.9)
     assert tops[1] < caller_axes.get_position().y0
@@ -55,7 +55,7 @@ def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underli
     item_color = first.figure.legends[0].get_patches()[2].get_facecolor()
     # colors are those of all data
     assert {tuple(runs.get_facecolor()[0]) for runs in second.collections} == {item_color}
-    ax = plots.anomalies(pages[:1], np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
+    ax = plots.anomalous_steps(pages[:1], np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cart", "home"]
 
 
@@ -99,14 +99,14 @@ def test_each_sequence_has_axes_named_by_its_id():
 def test_runs_of_anomalous_steps_are_shaded():
     p = np.full(30, 0.5)
     p[[0, 1, 10, 29]] = 0.001
-    ax = plots.anomalies([np.sin(np.arange(30.0))], p)
+    ax = plots.anomalous_steps([np.sin(np.arange(30.0))], p)
     edges = sorted(patch.get_x() for patch in ax.patches)
     assert edges == [-0.5, 9.5, 28.5]
     assert len(ax.lines) == 1
-    ax = plots.anomalies(["abcabcab"], np.full(8, np.nan))
+    ax = plots.anomalous_steps(["abcabcab"], np.full(8, np.nan))
     assert [len(strips.get_paths()) for strips in ax.collections] == [3, 3, 2]
     with pytest.raises(DataError, match="a p-value for each of its steps"):
-        plots.anomalies([np.zeros(5)], np.zeros(4))
+        plots.anomalous_steps([np.zeros(5)], np.zeros(4))
 
 
 @pytest.fixture(scope="module")

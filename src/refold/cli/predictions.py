@@ -89,7 +89,7 @@ def detect(
         if windows is not None:
             series_index = int(windows.series[series_index])
         p_values = anomalies.series_p_values[series_index]  # (num_steps,)
-        axes = refold.plots.anomalies(series[[series_index]], p_values, alpha=alpha)
+        axes = refold.plots.anomalous_steps(series[[series_index]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
     if quiet:
         return

@@ -26,18 +26,18 @@ from refold.evaluation import ErrorCurve, GroupErrors
 from refold.model import Forecast, SequencesLike
 from refold.plots import charts
 from refold.plots._matplotlib import (
-    LINE_STYLES,
+    LINE_OPTIONS_BY_STYLE,
     add_legend_beside,
-    add_titles,
-    draw,
-    draw_shades,
+    add_titles_and_legend,
+    draw_chart,
+    draw_heatmap_pair,
     get_or_make_axes,
     place_labels,
     shorten_name,
-    split_axes,
+    split_axes_into_panels,
     tidy_axes,
     use_integer_ticks,
-    wrap_title,
+    wrap_y_title,
 )
 from refold.plots.charts import ACCENT_COLOR, CONTRAST_COLOR, MUTED_COLOR, NumericOrCategorical
 from refold.sequences import Column, ColumnTypes, Schema, Sequences, as_sequences
@@ -79,7 +79,7 @@ def loss_curves(
     >>> loss_curves({"loss": [1.0, 0.5, 0.4], "val_loss": [1.1, 0.6, 0.7]}).get_ylabel()
     'loss'
     """
-    return draw(charts.loss_chart(history, initial_loss), ax)
+    return draw_chart(charts.loss_chart(history, initial_loss), ax)
 
 
 # Errors
@@ -119,11 +119,11 @@ def error_by_feature(
         num_errors = len(check_array("errors", values, ("n_features",)))
         check_counts_match(num_errors, f"errors of {method}", len(names), "features")
     chart = charts.feature_error_bars(errors, names, column_type)
-    return draw(chart, ax, figsize=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
+    return draw_chart(chart, ax, figsize=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
 def error_by_position(
-    groups: Mapping[str, GroupErrors],
+    errors_by_method: Mapping[str, GroupErrors],
     ax: Axes | None = None,
     *,
     column_type: NumericOrCategorical = "numeric",
@@ -132,7 +132,7 @@ def error_by_position(
 
     Parameters
     ----------
-    groups : mapping of str to GroupErrors
+    errors_by_method : mapping of str to GroupErrors
         Output of `refold.evaluation.errors_by_position` by method, for the same sequences.
     ax, column_type
         As in `error_by_feature`.
@@ -145,15 +145,15 @@ def error_by_position(
     'step'
     """
     expected = "a mapping of methods to GroupErrors"
-    check_has_attribute("groups", groups, expected, attribute="items")
-    check_not_empty(len(groups), "method", "to draw errors of")
-    for errors in groups.values():
-        check_has_attribute("groups", errors, expected, attribute="first")
-    first_steps = next(iter(groups.values())).first.tolist()
-    for method, errors in groups.items():
+    check_has_attribute("errors_by_method", errors_by_method, expected, attribute="items")
+    check_not_empty(len(errors_by_method), "method", "to draw errors of")
+    for errors in errors_by_method.values():
+        check_has_attribute("errors_by_method", errors, expected, attribute="first")
+    first_steps = next(iter(errors_by_method.values())).first.tolist()
+    for method, errors in errors_by_method.items():
         if errors.first.tolist() != first_steps:
             raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
-    return draw(charts.position_error_lines(groups, column_type), ax)
+    return draw_chart(charts.position_error_lines(errors_by_method, column_type), ax)
 
 
 def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
@@ -174,7 +174,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     """
     check_has_attribute("curve", curve, "the output of refold.error_curve", attribute="sizes")
     check_not_empty(len(curve.sizes), "size", "to draw")
-    ax = draw(charts.code_size_chart(curve), ax)
+    ax = draw_chart(charts.code_size_chart(curve), ax)
     ax.set_xscale("log", base=2)
     ax.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
     ax.set_xticks([], minor=True)
@@ -184,7 +184,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
 # Codes
 
 
-def code_plane(
+def project_codes_to_plane(
     codes: np.ndarray, method: Literal["pca", "umap"] = "pca", *, seed: int = 0
 ) -> tuple[np.ndarray, tuple[str, str]]:
     """Return two coordinates per code, and the names of the axes.
@@ -214,7 +214,7 @@ def code_plane(
 
     Examples
     --------
-    >>> points, names = code_plane(np.eye(4)[:, :3] * [3, 1, 1])
+    >>> points, names = project_codes_to_plane(np.eye(4)[:, :3] * [3, 1, 1])
     >>> points.shape, names
     ((4, 2), ('component 1 (84%)', 'component 2 (12%)'))
     """
@@ -276,7 +276,7 @@ def code_map(
     label_name : str, optional
         Title of the legend or color bar.
     method : {"pca", "umap"}, default="pca"
-        See `code_plane`; UMAP needs the extra ``umap``.
+        See `project_codes_to_plane`; UMAP needs the extra ``umap``.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def code_map(
     >>> [text.get_text() for text in ax.texts]
     ['first']
     """
-    points, axis_names = code_plane(codes, method)
+    points, axis_names = project_codes_to_plane(codes, method)
     if labels is not None:
         check_counts_match(len(labels), "labels", len(points), "codes")
     if annotations is None:
@@ -298,9 +298,9 @@ def code_map(
             raise ParameterError(
                 f"There is no code {i} to annotate. There are {len(points)} codes."
             )
-    options = {"label_name": label_name or "", "label_order": charts.get_category_order(labels)}
+    options = {"label_name": label_name or "", "label_order": charts.get_pandas_categories(labels)}
     chart = charts.code_scatter_chart(points, axis_names, labels, **options)
-    ax = draw(chart, ax, figsize=(6.0, 4.6))
+    ax = draw_chart(chart, ax, figsize=(6.0, 4.6))
     # a circle marks each annotated point
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
     for i in annotations:
@@ -312,7 +312,7 @@ def code_map(
 
 
 def latent_dimensions(
-    found: LatentDimensions,
+    dimension_effects: LatentDimensions,
     ax: Axes | None = None,
     *,
     rocket_dim: int = 0,
@@ -325,7 +325,7 @@ def latent_dimensions(
 
     Parameters
     ----------
-    found : LatentDimensions
+    dimension_effects : LatentDimensions
         Output of `refold.diagnosis.latent_dimensions`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
@@ -336,16 +336,16 @@ def latent_dimensions(
 
     Examples
     --------
-    >>> found = LatentDimensions(("0", "1"), np.ones(2), np.array([[0.1], [0.4]]))
-    >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
+    >>> dimension_effects = LatentDimensions(("0", "1"), np.ones(2), np.array([[0.1], [0.4]]))
+    >>> [text.get_text() for text in latent_dimensions(dimension_effects).get_xticklabels()]
     ['1', '0']
     """
     expected = "the output of refold.diagnosis.latent_dimensions"
-    check_has_attribute("found", found, expected, attribute="total")
+    check_has_attribute("dimension_effects", dimension_effects, expected, attribute="total")
     chart = charts.latent_effect_bars(
-        found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
+        dimension_effects, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
-    return draw(chart, ax, figsize=(7.0, 3.0))
+    return draw_chart(chart, ax, figsize=(7.0, 3.0))
 
 
 def sweep(
@@ -388,7 +388,8 @@ def sweep(
         std_at_step = values.std(axis=0).mean(axis=0)
         std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)  # not 0, because it divides
         column = int(numeric[np.argmax(std_at_step / std_of_all)])
-    return draw(charts.sweep_lines(decoded, column, standard_deviations), ax, figsize=(6.0, 3.0))
+    chart = charts.sweep_lines(decoded, column, standard_deviations)
+    return draw_chart(chart, ax, figsize=(6.0, 3.0))
 
 
 # Sequences
@@ -401,7 +402,7 @@ def reconstructions(
     *,
     column_types: ColumnTypes = None,
     titles: Sequence[str] | None = None,
-    names: tuple[str, str] = ("original", "reconstruction"),
+    legend_names: tuple[str, str] = ("original", "reconstruction"),
 ) -> list[Axes]:
     """Draw each sequence and its reconstruction on axes of their own.
 
@@ -422,7 +423,7 @@ def reconstructions(
         Types of the columns, if they cannot be inferred from the originals.
     titles : sequence of str of shape (n_sequences,), optional
         Titles of the axes; by default ids and lengths.
-    names : (str, str)
+    legend_names : (str, str)
         Names in the legend, if the sequences are not originals and reconstructions.
 
     Examples
@@ -457,8 +458,8 @@ def reconstructions(
     legend_target = figure if has_layout and {*figure.axes} == {*axes} else axes[-1]
     legend: dict[str, Any] = {}  # handles by name, of all axes
     for i, ax in enumerate(axes):
-        pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
-        for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
+        pair = [(legend_names[0], original[[i]]), (legend_names[1], reconstructed[[i]])]
+        for panel, columns in zip(split_axes_into_panels(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
         # below the last panel of the sequence
@@ -470,12 +471,12 @@ def reconstructions(
     # A second legend, beside the titles, tells originals from reconstructions.
     handles: list[Any] = [Patch(color=ACCENT_COLOR), Patch(color=CONTRAST_COLOR)]
     if schema.numeric.any():
-        styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])
+        styles = (LINE_OPTIONS_BY_STYLE["original"], LINE_OPTIONS_BY_STYLE["reconstruction"])
         handles = [Line2D([], [], color="gray", **style) for style in styles]
     elif all(charts.is_drawn_as_strip(schema.columns[columns[0]], schema) for columns in groups):
         handles = []  # rows of strips have names at the axis
     # not strict, because there may be no handles
-    add_titles(axes, titles, dict(zip(names, handles, strict=False)))
+    add_titles_and_legend(axes, titles, dict(zip(legend_names, handles, strict=False)))
     return list(axes)
 
 
@@ -493,34 +494,34 @@ def _draw_pair(
         colors = charts.choose_column_colors(column_groups)
         # the second argument with columns has the visible ones: all
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
-        draw(chart, ax, shows_legend=False).set_xlabel("")
-        return _label_lines(ax, schema, columns, colors)
+        draw_chart(chart, ax, shows_legend=False).set_xlabel("")
+        return _label_axis_or_make_legend(ax, schema, columns, colors)
     legend: dict[str, Any] = {}
     if charts.is_drawn_as_strip(column, schema):
         values, back = (sequence.values[:, columns[0]] for sequence in (before, after))
-        back, is_wrong = charts.pad_and_mark_wrong(values, back)
+        back, is_wrong = charts.pad_reconstruction_and_find_wrong(values, back)
         observed = all_originals.values[:, columns[0]]
         rows = [(name, values), (after_name, back)]
         legend = _draw_runs(ax, rows, column, observed, wrong_masks=[is_wrong])
     else:
         num_steps = int(max(all_originals.lengths.max(), len(after.values)))
-        shades, decoded_shades = (charts.compute_shades(x, columns) for x in (before, after))
-        draw_shades(ax, shades, decoded_shades, num_steps)
+        original, decoded_heatmap = (charts.make_heatmap_rows(x, columns) for x in (before, after))
+        draw_heatmap_pair(ax, original, decoded_heatmap, num_steps)
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
-    ax.set_ylabel(wrap_title(shorten_name(title), ax), fontsize="x-small")
+    ax.set_ylabel(wrap_y_title(shorten_name(title), ax), fontsize="x-small")
     return {n if n == "wrong" else f"{column.name}: {n}": patch for n, patch in legend.items()}
 
 
-def _label_lines(
+def _label_axis_or_make_legend(
     ax: Axes, schema: Schema, columns: Sequence[int], column_colors: Mapping[int, str]
 ) -> dict[str, Any]:
     """Write the name of a single line at the axis; of several lines, return the legend."""
     if len(columns) > 1:
         return {schema.names[i]: Line2D([], [], color=column_colors[i]) for i in columns}
     if schema.num_columns > 1:
-        ax.set_ylabel(wrap_title(shorten_name(schema.names[columns[0]]), ax), fontsize="x-small")
+        ax.set_ylabel(wrap_y_title(shorten_name(schema.names[columns[0]]), ax), fontsize="x-small")
     return {}
 
 
@@ -528,15 +529,15 @@ def _draw_runs(
     ax: Axes,
     named_rows: Sequence[tuple[str, np.ndarray]],  # the category indices of each row
     column: Column,
-    observed_indices: np.ndarray,  # category indices of all sequences, which decide the colors
+    all_category_indices: np.ndarray,  # of all sequences, which decide the colors
     wrong_masks: Sequence[np.ndarray] = (),  # steps to underline, for each row but the first
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
     categories = column.categories or charts.BINARY_VALUE_NAMES
     chart = charts.category_strips(
-        named_rows, categories, wrong_masks, observed_indices=observed_indices
+        named_rows, categories, wrong_masks, all_category_indices=all_category_indices
     )
-    draw(chart, ax, shows_legend=False).set_xlabel("")
+    draw_chart(chart, ax, shows_legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
     # All categories are in the legend, so that it is the same for all sequences. The entries
@@ -546,17 +547,17 @@ def _draw_runs(
 
 
 def _describe_drawn_columns(
-    column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
+    column_groups: Sequence[Sequence[int]], schema: Schema, prefix: str = ""
 ) -> str:
-    """Return the separator and a text such as "4 of 9 columns"; empty if all are drawn."""
+    """Return the prefix and a text such as "4 of 9 columns"; empty if all are drawn."""
     num_drawn = sum(map(len, column_groups))
     if num_drawn == schema.num_columns:
         return ""
-    return f"{separator}{num_drawn} of {schema.num_columns} columns"
+    return f"{prefix}{num_drawn} of {schema.num_columns} columns"
 
 
-def anomalies(
-    series: SequencesLike, p_values: ArrayLike, ax: Axes | None = None, *, alpha: float = 0.01
+def anomalous_steps(
+    series: SequencesLike, step_p_values: ArrayLike, ax: Axes | None = None, *, alpha: float = 0.01
 ) -> Axes:
     """Draw a sequence, and shade the steps whose p-value is at most ``alpha``.
 
@@ -568,7 +569,7 @@ def anomalies(
     ----------
     series : Sequences, list or array
         One sequence, as ``[x]`` or `Sequences` of length 1.
-    p_values : array of shape (n_steps,)
+    step_p_values : array of shape (n_steps,)
         One p-value per step, from ``detect`` or `Windows.merge`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure. Several panels divide the axes, from the top.
@@ -577,29 +578,29 @@ def anomalies(
 
     Examples
     --------
-    >>> p_values = np.where(np.arange(50) // 5 == 4, 0.001, 0.5)
-    >>> len(anomalies([np.sin(np.arange(50.0))], p_values).patches)
+    >>> step_p_values = np.where(np.arange(50) // 5 == 4, 0.001, 0.5)
+    >>> len(anomalous_steps([np.sin(np.arange(50.0))], step_p_values).patches)
     1
     """
     sequences = as_sequences(series)
-    p_values = check_array("p_values", p_values, ("n_steps",))
-    if len(sequences) != 1 or p_values.shape != (len(sequences.values),):
+    step_p_values = check_array("step_p_values", step_p_values, ("n_steps",))
+    if len(sequences) != 1 or step_p_values.shape != (len(sequences.values),):
         raise DataError(
             f"Expected one sequence and a p-value for each of its steps. Got {len(sequences)} "
-            f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
+            f"sequences of {len(sequences.values)} steps, p-values of shape {step_p_values.shape}."
         )
     schema = sequences.schema
     groups = charts.group_columns_by_panel(schema, sequences.values)
     colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     # first steps and ends of runs of anomalous steps, in turn
-    changes = np.flatnonzero(np.diff(p_values <= alpha, prepend=False, append=False))
+    changes = np.flatnonzero(np.diff(step_p_values <= alpha, prepend=False, append=False))
     # the shade is behind strips, so that it does not change their colors
     shade: dict[str, Any] = {"color": CONTRAST_COLOR, "alpha": 0.3, "linewidth": 0, "zorder": 0}
     for panel, columns in zip(panels, groups, strict=True):
         if schema.numeric.any():  # then the groups have numeric columns only
             for i in columns:
                 panel.plot(sequences.values[:, i], color=colors[i], linewidth=1.1)
-            legend = _label_lines(panel, schema, columns, colors)
+            legend = _label_axis_or_make_legend(panel, schema, columns, colors)
         else:
             rows = [(schema.names[i], sequences.values[:, i]) for i in columns]
             observed = sequences.values[:, columns].ravel()
@@ -610,13 +611,13 @@ def anomalies(
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
-    title += _describe_drawn_columns(groups, schema, separator="  ·  ")
-    return _finish_panels(panels, title, first_step=0, end_step=len(p_values))
+    title += _describe_drawn_columns(groups, schema, prefix="  ·  ")
+    return _finish_panels(panels, title, first_step=0, end_step=len(step_p_values))
 
 
 def forecast(
     series: SequencesLike,
-    ahead: Forecast,
+    forecasts: Forecast,
     ax: Axes | None = None,
     *,
     truth: SequencesLike | None = None,
@@ -632,7 +633,7 @@ def forecast(
     ----------
     series : Sequences, list or array
         Sequences that were passed to ``forecast``.
-    ahead : Forecast
+    forecasts : Forecast
         Output of ``SequenceAutoencoder.forecast``.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure. Several panels divide the axes, from the top.
@@ -644,26 +645,26 @@ def forecast(
     Examples
     --------
     >>> waves = [np.sin(np.arange(20.0)), np.cos(np.arange(20.0))]
-    >>> ahead = Forecast(as_sequences([wave[:5] for wave in waves]))
-    >>> len(forecast(waves, ahead, index=1).get_lines())
+    >>> forecasts = Forecast(as_sequences([wave[:5] for wave in waves]))
+    >>> len(forecast(waves, forecasts, index=1).get_lines())
     3
     """
-    check_has_attribute("ahead", ahead, "a Forecast, the output of forecast", attribute="sequences")
-    schema = ahead.sequences.schema
+    check_has_attribute("forecasts", forecasts, "the output of forecast", attribute="sequences")
+    schema = forecasts.sequences.schema
     sequences = as_sequences(series).align(schema)
     true_future = None if truth is None else as_sequences(truth).align(schema)
-    counts = {len(x) for x in (sequences, ahead.sequences, true_future) if x is not None}
+    counts = {len(x) for x in (sequences, forecasts.sequences, true_future) if x is not None}
     if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
         raise DataError(
             f"Expected a forecast for each of {len(sequences)} sequences, and the index of one of "
-            f"them. Got {len(ahead.sequences)} forecasts, and index {index}."
+            f"them. Got {len(forecasts.sequences)} forecasts, and index {index}."
         )
     if not schema.numeric.any():
         raise DataError(
             "A forecast without numeric columns cannot be drawn. Print `Forecast.values` instead."
         )
     index = range(len(sequences))[index]  # -1 is the last one
-    past, future = sequences[[index]], ahead.sequences[[index]]
+    past, future = sequences[[index]], forecasts.sequences[[index]]
     num_past, num_future = len(past.values), len(future.values)
     num_drawn = max(HISTORY_STEPS_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS)
     first = max(0, num_past - num_drawn)  # step that is drawn first
@@ -683,22 +684,22 @@ def forecast(
             steps = np.arange(num_past - len(last_value), num_past + num_future)
             values = np.concatenate([last_value, future.values[:, column]])
             panel.plot(steps, values, color=color, linewidth=1.8)
-            if ahead.lower is not None and ahead.upper is not None:
-                bounds = (ahead.lower[index, :, column], ahead.upper[index, :, column])
+            if forecasts.lower is not None and forecasts.upper is not None:
+                bounds = (forecasts.lower[index, :, column], forecasts.upper[index, :, column])
                 low, high = (np.concatenate([last_value, bound]) for bound in bounds)
                 panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
         panel.axvline(num_past - 0.5, color=MUTED_COLOR, linewidth=0.8, linestyle=":")
-        if legend := _label_lines(panel, schema, columns, colors):
+        if legend := _label_axis_or_make_legend(panel, schema, columns, colors):
             add_legend_beside(panel, legend)
-    bounds_note = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    title = f"{ahead.ids[index]}{bounds_note}" + _describe_drawn_columns(groups, schema, "  ·  ")
+    note = "" if forecasts.alpha is None else f"  ·  bounds of {100 * (1 - forecasts.alpha):g} %"
+    title = f"{forecasts.ids[index]}{note}" + _describe_drawn_columns(groups, schema, "  ·  ")
     return _finish_panels(panels, title, first_step=first, end_step=num_past + num_future)
 
 
 def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
     """Return panels one below the other, in place of `ax` or on a new figure."""
     height = 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels
-    return split_axes(get_or_make_axes(ax, figsize=(9.0, height)), num_panels)
+    return split_axes_into_panels(get_or_make_axes(ax, figsize=(9.0, height)), num_panels)
 
 
 def _finish_panels(panels: Sequence[Axes], title: str, first_step: int, end_step: int) -> Axes:

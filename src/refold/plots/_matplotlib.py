@@ -1,4 +1,4 @@
-"""`draw` draws a `Chart` with matplotlib. The other functions serve figures that need more.
+"""`draw_chart` draws a `Chart` with matplotlib. The other functions serve figures that need more.
 
 They keep names on a picture from covering each other.
 """
@@ -23,11 +23,11 @@ from refold.plots.charts import (
     WRONG_COLOR,
     Chart,
     Marks,
-    mark_wrong_values,
+    compute_wrong_mask,
 )
 
 # Options of lines, by the style of `Marks`.
-LINE_STYLES: dict[str, dict[str, Any]] = {
+LINE_OPTIONS_BY_STYLE: dict[str, dict[str, Any]] = {
     "": {"linewidth": 1.8},
     "dot": {"linewidth": 1.8, "linestyle": ":"},
     "markers": {"linewidth": 1.8, "marker": "o", "markersize": 4.5},
@@ -35,7 +35,7 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
     "reconstruction": {"linewidth": 1.4, "linestyle": (0, (4, 1.6))},
 }
 # Options of points, by the style of `Marks`.
-POINT_STYLES: dict[str, dict[str, Any]] = {
+POINT_OPTIONS_BY_STYLE: dict[str, dict[str, Any]] = {
     "diamond": {"marker": "D", "markersize": 5},
     "ring": {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8},
 }
@@ -43,7 +43,7 @@ POINT_STYLES: dict[str, dict[str, Any]] = {
 # SVG file stays small.
 MAX_UNRASTERIZED_POINTS = 1500
 # Gap between names on a picture, so that they do not touch, in points of 1/72 inch.
-NAME_GAP_POINTS = 4
+MIN_NAME_SPACING_POINTS = 4
 # Options of a legend beside axes or titles.
 LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
 LEGEND_OPTIONS |= {"columnspacing": 0.8, "borderaxespad": 0.2}
@@ -60,7 +60,7 @@ def get_or_make_axes(ax: Axes | None, *, figsize: tuple[float, float] = (6.0, 3.
     return Figure(figsize=figsize, layout="constrained").add_subplot() if ax is None else ax
 
 
-def draw(
+def draw_chart(
     chart: Chart,
     ax: Axes | None,
     *,
@@ -71,9 +71,9 @@ def draw(
     ax, x_axis, y_axis = get_or_make_axes(ax, figsize=figsize), chart.x_axis, chart.y_axis
     x_names, y_names = x_axis.tick_names, y_axis.tick_names
     for marks in chart.marks:
-        _draw_marks(ax, marks, chart)
+        _draw_chart_marks(ax, marks, chart)
     ax.set_xlabel(x_axis.title)
-    ax.set_ylabel(wrap_title(y_axis.title, ax))
+    ax.set_ylabel(wrap_y_title(y_axis.title, ax))
     if x_names:
         ax.set_xticks(range(len(x_names)), map(shorten_name, x_names), fontsize="small")
     if y_names:
@@ -101,7 +101,7 @@ def draw(
     return ax
 
 
-def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
+def _draw_chart_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     """Draw the marks of a chart that share a color and a style."""
     options: dict[str, Any] = {"color": marks.color, "label": marks.name}
     if marks.mark_type == "bars":
@@ -114,9 +114,9 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
             ax.broken_barh(runs, (row - marks.thickness / 2, marks.thickness), **options)
     elif marks.mark_type == "lines":
         options |= {"marker": "o"} if len(marks.x) == 1 else {}  # a line of one point is invisible
-        ax.plot(marks.x, marks.y, **options | LINE_STYLES[marks.style])
+        ax.plot(marks.x, marks.y, **options | LINE_OPTIONS_BY_STYLE[marks.style])
     elif marks.style:
-        ax.plot(marks.x, marks.y, linestyle="", **options, **POINT_STYLES[marks.style])
+        ax.plot(marks.x, marks.y, linestyle="", **options, **POINT_OPTIONS_BY_STYLE[marks.style])
     else:
         # many points are small and pale, so that they do not cover each other; sizes are areas
         num_points = sum(len(group.x) for group in chart.marks)
@@ -132,16 +132,16 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
-        bar.set_label(wrap_title(chart.legend_title, ax))
+        bar.set_label(wrap_y_title(chart.legend_title, ax))
 
 
-def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_steps: int) -> None:
-    """Draw two arrays of shades (n_rows, n_steps), and frame the wrong values of the second one."""
-    first_decoded_row = len(shades) + 1  # after a gap of one row
+def draw_heatmap_pair(ax: Axes, original: np.ndarray, decoded: np.ndarray, num_steps: int) -> None:
+    """Draw two heat maps (n_rows, n_steps), and frame the wrong values of the second one."""
+    first_decoded_row = len(original) + 1  # after a gap of one row
     options: dict[str, Any] = {"vmin": 0, "vmax": 1, "interpolation": "none", "aspect": "auto"}
     for array, color, first_row in (
-        (shades, ACCENT_COLOR, 0),
-        (decoded_shades, CONTRAST_COLOR, first_decoded_row),
+        (original, ACCENT_COLOR, 0),
+        (decoded, CONTRAST_COLOR, first_decoded_row),
     ):
         top, bottom = first_row - 0.5, first_row + len(array) - 0.5
         if not array.shape[1]:
@@ -151,13 +151,13 @@ def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_st
         color_map = LinearSegmentedColormap.from_list("refold-heat", ends)
         extent = (-0.5, array.shape[1] - 0.5, bottom, top)
         ax.imshow(np.ma.masked_invalid(array), cmap=color_map, extent=extent, **options)
-    for column, row in np.argwhere(mark_wrong_values(shades.T, decoded_shades.T)):
+    for column, row in np.argwhere(compute_wrong_mask(original.T, decoded.T)):
         # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
         y = first_decoded_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG_COLOR, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
-    ax.set_ylim(first_decoded_row + len(decoded_shades) - 0.4, -0.6)
+    ax.set_ylim(first_decoded_row + len(decoded) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
     tidy_axes(ax)
@@ -180,7 +180,7 @@ def tidy_axes(ax: Axes, *, grid_axis: Literal["both", "x", "y"] | None = None) -
         ax.set_axisbelow(True)
 
 
-def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
+def split_axes_into_panels(ax: Axes, num_panels: int) -> list[Axes]:
     """Split axes into panels one below the other, which share the x axis; the first is ``ax``."""
     if num_panels < 2:
         return [ax]
@@ -197,7 +197,7 @@ def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
     return panels
 
 
-def lay_out_figure(ax: Axes) -> float:
+def prepare_text_measurement(ax: Axes) -> float:
     """Lay out the figure, so that texts can be measured. Return the pixels per 1/72 inch."""
     figure: Any = ax.figure.canvas.figure  # the outer one, if the axes are on a subfigure
     figure.draw_without_rendering()
@@ -206,8 +206,8 @@ def lay_out_figure(ax: Axes) -> float:
 
 def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
-    pixels_per_point = lay_out_figure(ax)
-    gap = NAME_GAP_POINTS * pixels_per_point
+    pixels_per_point = prepare_text_measurement(ax)
+    gap = MIN_NAME_SPACING_POINTS * pixels_per_point
     for axis, ticks, side in (
         (ax.xaxis, chart.x_axis.tick_names, "width"),
         (ax.yaxis, chart.y_axis.tick_names, "height"),
@@ -227,7 +227,7 @@ def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
 
 def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write names beside points, without overlap; names without room are left out."""
-    pixels_per_point = lay_out_figure(ax)
+    pixels_per_point = prepare_text_measurement(ax)
     line = {"arrowstyle": "-", "color": MUTED_COLOR, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
     options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labeled_points]
@@ -263,7 +263,9 @@ def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None
     target.legend([*handles.values()], [*map(shorten_name, handles)], **LEGEND_OPTIONS | options)
 
 
-def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str, Any]) -> None:
+def add_titles_and_legend(
+    axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str, Any]
+) -> None:
     """Set the titles of axes, and add a legend beside the first title, or below a long title."""
     title_options: dict[str, Any] = {"fontsize": "small", "loc": "left"}
     texts = [ax.set_title(title, **title_options) for ax, title in zip(axes, titles, strict=True)]
@@ -272,15 +274,15 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
     legend = first_ax.legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
         first_ax.add_artist(old_legend)
-    pixels_per_point = lay_out_figure(first_ax)
+    pixels_per_point = prepare_text_measurement(first_ax)
     for ax, text, title in zip(axes, texts, titles, strict=True):
         # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
         text.set_text(title if share >= 1 else shorten_name(title, int(share * len(title))))
-    title_end = texts[0].get_window_extent().x1 + NAME_GAP_POINTS * pixels_per_point
+    title_end = texts[0].get_window_extent().x1 + MIN_NAME_SPACING_POINTS * pixels_per_point
     legend_box = legend.get_window_extent()
     if handles and title_end > legend_box.x0:  # the title moves up, above the legend
-        pad = legend_box.height / pixels_per_point + NAME_GAP_POINTS
+        pad = legend_box.height / pixels_per_point + MIN_NAME_SPACING_POINTS
         first_ax.set_title(texts[0].get_text(), pad=pad, **title_options)
 
 
@@ -289,7 +291,7 @@ def shorten_name(name: str, max_characters: int = 32) -> str:
     return name if len(name) <= max_characters else f"{name[: max_characters - 1]}…"
 
 
-def wrap_title(title: str, ax: Axes) -> str:
+def wrap_y_title(title: str, ax: Axes) -> str:
     """Return the title of a y axis, in lines that are not longer than the axis."""
     height_inches = ax.bbox.height / ax.figure.dpi
     # on a low axis, a line has space for a short word at least

@@ -73,11 +73,11 @@ MAX_PANELS = 4
 # Largest number of lines in a panel, because more of them cover each other.
 MAX_LINES_PER_PANEL = 4
 # The range of a column is at least this share of its axis. Otherwise the column gets another axis.
-MIN_AXIS_SHARE = 0.2
+MIN_COLUMN_SHARE_OF_AXIS = 0.2
 # Names of the values of a binary column.
 BINARY_VALUE_NAMES = ("0", "1")
 # Category index of a step that is missing in a reconstruction, which is shorter than the original.
-NO_STEP_INDEX = -1.0
+ABSENT_STEP_CATEGORY = -1.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Marks:
     y: Any  # of points and lines, coordinates; of bars, lengths; of runs, indices of the rows
     name: str = ""  # entry in the legend
     color: Any = ACCENT_COLOR  # a color, or numbers on a color scale, (n_points,)
-    # a key of `LINE_STYLES` or `POINT_STYLES` in plots/_matplotlib.py and in report/_page.py
+    # a key of the options by style in plots/_matplotlib.py and in report/_page.py
     style: str = ""
     thickness: float = 0.8  # width of bars, or height of runs, in units of the axis
     # The fields below are only for the report, which is interactive.
@@ -199,13 +199,13 @@ def feature_error_bars(
 ) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
     positions = np.arange(len(feature_names))
-    marks = _make_error_marks("bars", errors_by_method, positions, feature_names)
+    marks = _make_error_marks_by_method("bars", errors_by_method, positions, feature_names)
     x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     y = Axis(tick_names=[str(name) for name in feature_names])
     return Chart(marks, x, y, is_horizontal=True, grid_axis="x")
 
 
-def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
+def error_by_length_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Return bars of the error of sequences of similar length."""
     groups = next(iter(errors_by_method.values()))  # the groups of all methods are the same
     notes = [
@@ -213,7 +213,7 @@ def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: 
         for name, count in zip(groups.names, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _make_error_marks("bars", errors, np.arange(len(notes)), notes)
+    marks = _make_error_marks_by_method("bars", errors, np.arange(len(notes)), notes)
     x = Axis("steps in the sequence", tick_names=groups.names)
     return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
@@ -226,12 +226,12 @@ def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_typ
         for first, last, count in zip(groups.first, groups.last, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _make_error_marks("lines", errors, (groups.first + groups.last) / 2, notes)
+    marks = _make_error_marks_by_method("lines", errors, (groups.first + groups.last) / 2, notes)
     y = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     return Chart(marks, Axis("step", has_integer_ticks=True), y)
 
 
-def _make_error_marks(
+def _make_error_marks_by_method(
     mark_type: Literal["bars", "lines"],
     errors_by_method: Mapping[str, Any],
     positions: np.ndarray,
@@ -389,7 +389,7 @@ def _color_frequent_names(
     counts = np.bincount(name_indices, minlength=len(names))
     ranks = {name: rank for rank, name in enumerate(name_order)}
     sort_keys = {
-        i: (ranks.get(names[i], len(ranks)), _make_numeric_sort_key(names[i]))
+        i: (ranks.get(names[i], len(ranks)), _make_natural_sort_key(names[i]))
         for i in range(len(names))
         if counts[i]
     }
@@ -402,13 +402,13 @@ def _color_frequent_names(
     return [(i, names[i], color) for i, color in zip(frequent, colors, strict=False)]
 
 
-def get_category_order(labels: Any) -> list[str]:
+def get_pandas_categories(labels: Any) -> list[str]:
     """Return the categories of a Categorical of pandas, in their order; [] for other labels."""
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
     return [] if categories is None else [str(name) for name in categories]
 
 
-def _make_numeric_sort_key(name: str) -> tuple[Any, ...]:
+def _make_natural_sort_key(name: str) -> tuple[Any, ...]:
     """Return a key that sorts by numbers, also inside of names, so "item 9" is before "item 10"."""
     try:
         value = float(name)
@@ -481,16 +481,16 @@ def group_columns_by_range(
     schema: Schema, minima: np.ndarray, maxima: np.ndarray
 ) -> list[list[int]]:
     """Return at most four groups of numeric columns that fit on one axis, by their ranges."""
-    # The ranges are arrays (num_columns,). Each column of a group fills `MIN_AXIS_SHARE` of the
-    # axis or more. Columns that need a fifth axis are left out, and so are constant columns, unless
-    # all columns are constant.
+    # The ranges are arrays (num_columns,). Each column of a group fills at least the share
+    # `MIN_COLUMN_SHARE_OF_AXIS` of the axis. Columns that need a fifth axis are left out. So are
+    # constant columns, unless all columns are constant.
     groups: list[list[int]] = []
     numeric = np.flatnonzero(schema.numeric).tolist()
     for column in (column for column in numeric if maxima[column] > minima[column]):
         for group in groups:
             members = [*group, column]
             axis_range = maxima[members].max() - minima[members].min()
-            if (maxima[members] - minima[members]).min() >= MIN_AXIS_SHARE * axis_range:
+            if (maxima[members] - minima[members]).min() >= MIN_COLUMN_SHARE_OF_AXIS * axis_range:
                 group.append(column)
                 break
         else:  # the column fits on no axis
@@ -525,21 +525,21 @@ def category_strips(
     categories: Sequence[Any],
     wrong_masks: Sequence[np.ndarray] = (),
     *,
-    observed_indices: np.ndarray,
+    all_category_indices: np.ndarray,
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
     # `wrong_masks` has a mask of steps for each row but the first, which is the original.
-    # `observed_indices` are the categories of all data, so the most frequent ones have the same
+    # `all_category_indices` are those of all data, so the most frequent categories have the same
     # colors on all charts.
     names = [*map(str, categories), "unknown"]
     # categories that are not sorted have an order of their own, as in a Categorical of pandas
     order = () if names[:-1] == sorted(names[:-1]) else names
-    indices = observed_indices[observed_indices >= 0].astype(int)
+    indices = all_category_indices[all_category_indices >= 0].astype(int)
     colors = [color for color in PALETTE if color != WRONG_COLOR]
     frequent = _color_frequent_names(indices, names, colors, order)
     rare = {*range(len(names))} - {i for i, _, _ in frequent}
     # missing values are in no run
-    rows = [np.nan_to_num(values, nan=NO_STEP_INDEX).astype(int) for _, values in named_rows]
+    rows = [np.nan_to_num(values, nan=ABSENT_STEP_CATEGORY).astype(int) for _, values in named_rows]
     marks = [_make_run_marks(rows, {i}, names, name, color) for i, name, color in frequent]
     marks.append(_make_run_marks(rows, rare, names, "others", MUTED_COLOR))
     if len(wrong_masks):
@@ -552,19 +552,19 @@ def category_strips(
 
 
 def _make_run_marks(
-    row_values: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
-    drawn_values: set[int],
+    values_by_row: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
+    values_to_draw: set[int],
     value_names: Sequence[str],
     legend_name: str,
     color: str,
 ) -> Marks:
-    """Return the runs of `drawn_values` in all rows, as marks of one color."""
+    """Return the runs of `values_to_draw` in all rows, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(row_values):
+    for row, values in enumerate(values_by_row):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
-            if values[first] in drawn_values:
+            if values[first] in values_to_draw:
                 ends.append((first - 0.5, end - 0.5))
                 row_indices.append(row)
                 steps = f"{'step' if end == first + 1 else 'steps'} {_format_range(first, end - 1)}"
@@ -573,23 +573,23 @@ def _make_run_marks(
     return Marks("runs", ends, y, legend_name, color, hover_texts=texts, legend_group=legend_name)
 
 
-def pad_and_mark_wrong(
+def pad_reconstruction_and_find_wrong(
     original: np.ndarray, reconstructed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a reconstructed column, with -1 for missing last steps, and a mask of wrong steps."""
-    padding = np.full(max(0, len(original) - len(reconstructed)), NO_STEP_INDEX)
-    is_wrong = np.append(mark_wrong_values(original, reconstructed), np.ones(len(padding), bool))
+    padding = np.full(max(0, len(original) - len(reconstructed)), ABSENT_STEP_CATEGORY)
+    is_wrong = np.append(compute_wrong_mask(original, reconstructed), np.ones(len(padding), bool))
     return np.append(reconstructed, padding), is_wrong
 
 
-def get_value_names(step_values: np.ndarray, column: Column) -> list[str]:
+def get_step_value_texts(step_values: np.ndarray, column: Column) -> list[str]:
     """Return the name of the value at each step: "·" if it is missing, "–" if there is no step."""
     names = [str(name) for name in column.categories] or list(BINARY_VALUE_NAMES)
     texts = []
     for value in step_values.tolist():
         if np.isnan(value):
             texts.append("·")
-        elif value == NO_STEP_INDEX:
+        elif value == ABSENT_STEP_CATEGORY:
             texts.append("–")
         else:
             # "?" is the category of no name: an unknown one
@@ -597,7 +597,7 @@ def get_value_names(step_values: np.ndarray, column: Column) -> list[str]:
     return texts
 
 
-def mark_wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
+def compute_wrong_mask(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
     """Return a mask of wrong values; all values beyond the end of the original are wrong."""
     num_common = min(len(original), len(reconstructed))
     is_wrong = np.ones(reconstructed.shape, bool)
@@ -607,7 +607,7 @@ def mark_wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.nda
     return is_wrong
 
 
-def compute_shades(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
+def make_heatmap_rows(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
     """Return a row of shades from 0 to 1 for each column or category (n_rows, n_steps)."""
     rows: list[np.ndarray] = []
     for i in columns:

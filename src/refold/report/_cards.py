@@ -25,7 +25,7 @@ from refold.evaluation import (
     errors_by_position,
 )
 from refold.model import Model
-from refold.plots import charts, code_plane
+from refold.plots import charts, project_codes_to_plane
 from refold.plots.charts import Axis, Chart, describe_dimension, format_signed_number
 from refold.report._page import Card, Plot, Score, Table, Text, TextGroup, Token, TokenRow, draw
 from refold.sequences import Column, Sequences
@@ -236,7 +236,7 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {meaning}"
         )
-        views = [draw(charts.length_error_bars(by_length, name), 320, name) for name in columns]
+        views = [draw(charts.error_by_length_bars(by_length, name), 320, name) for name in columns]
         cards.append(Card("Error by length", caption, views, has_switch=True))
     if len(by_position["Refold"].first) > 1:
         caption = "The error at each step of the sequences."
@@ -383,7 +383,7 @@ def _compare_column(
         column_type = original.schema.columns[column_index].column_type
         # PCA returns numbers between categories, so they are rounded
         decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column_index])
-        rows.append((method, *charts.pad_and_mark_wrong(values, decoded)))
+        rows.append((method, *charts.pad_reconstruction_and_find_wrong(values, decoded)))
     return rows
 
 
@@ -395,8 +395,8 @@ def _make_strip_chart(
 ) -> Chart:
     """Return strips of one column, in the colors that its categories have on the whole page."""
     categories = report_data.model.schema.columns[column_index].categories
-    observed = report_data.sequences.values[:, column_index]
-    return charts.category_strips(named_rows, categories, wrong_masks, observed_indices=observed)
+    values = report_data.sequences.values[:, column_index]
+    return charts.category_strips(named_rows, categories, wrong_masks, all_category_indices=values)
 
 
 def make_token_rows(
@@ -421,7 +421,7 @@ def _make_tokens(
     # written without gaps between them.
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
-    for step, text in enumerate(charts.get_value_names(step_values[:MAX_TEXT_STEPS], column)):
+    for step, text in enumerate(charts.get_step_value_texts(step_values[:MAX_TEXT_STEPS], column)):
         tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))
@@ -480,7 +480,7 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     options["hover_texts"] = hover_texts
     views = []
     for method, button, vectors in vectors_of_views:
-        points, axis_names = code_plane(vectors, method, seed=report_data.seed)
+        points, axis_names = project_codes_to_plane(vectors, method, seed=report_data.seed)
         chart = charts.code_scatter_chart(points, axis_names, colors, **options)
         views.append(draw(chart, 520, button))
     return [Card("Map of the codes", caption, views, has_switch=True)]

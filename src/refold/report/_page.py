@@ -246,7 +246,7 @@ def write_page(
 # Charts as figures of Plotly; `page.js` adds the colors of light and dark mode
 
 # Options of lines, by the style of `Marks`.
-LINE_STYLES: dict[str, dict[str, Any]] = {
+LINE_OPTIONS_BY_STYLE: dict[str, dict[str, Any]] = {
     "": {"line": {"width": 2}},
     "dot": {"line": {"width": 2, "dash": "dot"}},
     "original": {"line": {"width": 5}, "opacity": 0.3},
@@ -254,7 +254,7 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
     "thin dots": {"line": {"width": 1.2, "dash": "dot"}, "opacity": 0.9},
 }
 # Symbols of points, by the style of `Marks`.
-POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
+POINT_SYMBOLS_BY_STYLE = {"diamond": "diamond", "ring": "circle-open"}
 # Largest number of points of a line. A longer line skips points, so that the page stays small.
 MAX_LINE_POINTS = 1000
 # An axis of integers with at most this range has a tick at each of them.
@@ -429,13 +429,13 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
         bars |= {"base": to_json_numbers(begin), "x": to_json_numbers(end - begin)}
         return trace | bars | {"orientation": "h"}
     if marks.mark_type == "lines":
-        style = LINE_STYLES[marks.style]
+        style = LINE_OPTIONS_BY_STYLE[marks.style]
         trace |= style | {"line": {"color": marks.color} | style["line"]}
         # a line of one point is invisible
         return trace | {"mode": "lines+markers" if len(x) < 3 else "lines"}
     marker: dict[str, Any] = {"size": point_size, "opacity": 0.8, "color": marks.color}
     if marks.style:
-        marker |= {"size": 11, "opacity": 1, "symbol": POINT_STYLES[marks.style]}
+        marker |= {"size": 11, "opacity": 1, "symbol": POINT_SYMBOLS_BY_STYLE[marks.style]}
         marker["line"] = {"width": 2, "color": marks.color}
         trace["cliponaxis"] = False  # large symbols at the edge are drawn in full
     elif not isinstance(marks.color, str):

@@ -16,7 +16,7 @@ from refold._support.rules import check_counts_match, check_integer, check_not_e
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
-from refold.plots.charts import get_category_order
+from refold.plots.charts import get_pandas_categories
 from refold.report._cards import CARD_FUNCTIONS, ReportData
 from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
@@ -121,7 +121,7 @@ def section(
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
     check_not_empty(int(all_sequences.lengths.sum()), "sequence with a step", "to report on")
-    label_order = tuple(get_category_order(labels))
+    label_order = tuple(get_pandas_categories(labels))
     if labels is not None:
         # one label for each series, repeated for its windows
         labels = _check_labels(labels, len(windows.ids))[windows.series]

@@ -47,7 +47,7 @@ from refold.search._rows import (
     make_metadata_table,
     make_row_table,
 )
-from refold.sequences import Sequences, as_sequences
+from refold.sequences import as_sequences
 
 # Any, because type checkers do not see the functions that pyarrow.compute makes at import
 pc: Any = pyarrow.compute
@@ -671,5 +671,4 @@ def plot_hits(
     # the query is repeated, because each hit is drawn together with it
     queries = as_sequences(X, schema=model.schema)[np.full(len(titles), query_index)]
     decoded = model.decode(hits.codes[begin : begin + len(titles)])
-    decoded_hits = Sequences.from_list(decoded, schema=model.schema)
-    return plots.reconstructions(queries, decoded_hits, titles=titles, names=("query", "hit"))
+    return plots.reconstructions(queries, decoded, titles=titles, legend_names=("query", "hit"))
