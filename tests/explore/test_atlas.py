@@ -21,26 +21,26 @@ from small_data import draw_ragged_sequences
 def test_places_and_codes_decode_as_the_model_does(atlas):
     code = atlas.codes[7]
     expected = atlas.model.decode(code[None])[0]
-    decoded = atlas.unfold(code=code)
+    decoded = atlas.decode_place_or_code(code=code)
     assert decoded["length"] == len(expected)
     np.testing.assert_array_equal(np.array(decoded["back"][0], float), expected[:, 0].astype(float))
     assert decoded["back"][1] == expected[:, 1].tolist()
     np.testing.assert_allclose(decoded["at"], atlas.places[7], atol=1e-4)
-    at_place = atlas.unfold(at=atlas.places[7], row=7)
+    at_place = atlas.decode_place_or_code(atlas.places[7], base_row=7)
     np.testing.assert_allclose(at_place["code"], code, rtol=1e-4, atol=1e-5)
     assert at_place["nearest"] == 7
 
 
 def test_only_places_away_from_the_data_are_far(atlas):
-    assert atlas.unfold(at=[9.0, 9.0])["far"]
-    assert not atlas.unfold(at=atlas.places[0])["far"]
-    assert atlas.unfold(code=atlas.codes[0] + 50)["far"]
-    assert not atlas.unfold(code=atlas.codes[0])["far"]
+    assert atlas.decode_place_or_code([9.0, 9.0])["far"]
+    assert not atlas.decode_place_or_code(atlas.places[0])["far"]
+    assert atlas.decode_place_or_code(code=atlas.codes[0] + 50)["far"]
+    assert not atlas.decode_place_or_code(code=atlas.codes[0])["far"]
 
 
 def test_errors_are_those_of_the_reconstruction(atlas, data):
-    values = atlas.field("error").result(max_seconds=20)
-    answer = atlas.show(4)
+    values = atlas.get_field("error").result(max_seconds=20)
+    answer = atlas.describe_sequence(4)
     assert answer["error"] == pytest.approx(float(values[4]), rel=1e-5)
     wrong = np.array([a != b for a, b in zip(answer["values"][1], answer["back"][1], strict=True)])
     unit = atlas.model.error_scaler.scale_[0]
@@ -52,17 +52,17 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
 
 
 def test_p_values_are_those_of_detect(atlas, data):
-    values = atlas.field("anomaly p-value").result(max_seconds=20)
+    values = atlas.get_field("anomaly p-value").result(max_seconds=20)
     with pytest.warns(UserWarning, match="that the model was trained on"):
         detection = atlas.model.detect(data, alpha=0.5)
     np.testing.assert_allclose(values, detection.p_values, rtol=1e-6)
-    assert atlas.show(2)["p_value"] == pytest.approx(float(values[2]))
+    assert atlas.describe_sequence(2)["p_value"] == pytest.approx(float(values[2]))
 
 
 def test_neighbors_are_the_nearest_weighted_codes(atlas):
     weighted = atlas.codes * atlas.projection.weights
     order = np.linalg.norm(weighted - weighted[9], axis=1).argsort()
-    assert [neighbor["row"] for neighbor in atlas.show(9)["neighbors"]] == order[1:7].tolist()
+    assert [hit["row"] for hit in atlas.describe_sequence(9)["neighbors"]] == order[1:7].tolist()
 
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
@@ -144,8 +144,8 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 0 to 48"):
         atlas.cluster(49)
     small_atlas = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], num_clusters=0)
-    assert small_atlas.field("cluster").result(max_seconds=30).tolist() == [0] * 6
-    assert small_atlas.field("cluster").categories == ["noise"]
+    assert small_atlas.get_field("cluster").result(max_seconds=30).tolist() == [0] * 6
+    assert small_atlas.get_field("cluster").categories == ["noise"]
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})
     with pytest.raises(ParameterError, match="is a column of labels"):
         labeled.cluster(3)

@@ -133,7 +133,7 @@ def test_clusters_are_those_of_the_command(num_clusters, folder, served, tmp_pat
 
 
 def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
-    p_values = storm_atlas.field("anomaly p-value").result(max_seconds=60)
+    p_values = storm_atlas.get_field("anomaly p-value").result(max_seconds=60)
     row = int(np.abs(p_values - 0.036).argmin())
     assert 0.01 < p_values[row] < 0.05
     open_page = OpenPage(browser, served, f"#row={row}")

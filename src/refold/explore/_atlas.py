@@ -28,11 +28,11 @@ from refold.explore._color_fields import (
 )
 from refold.explore._maps import (
     BackgroundTask,
+    EffectWeightedCodes,
     NeighborMap,
     PcaMap,
-    WeightedCodes,
     compute_umap_places,
-    measure_effects,
+    measure_dimension_effects,
 )
 from refold.model import (
     ModelLike,
@@ -48,22 +48,22 @@ _MAX_THUMBNAIL_STEPS = 160
 # Number of neighbors of a sequence, as many as fit into the panel.
 _NUM_NEIGHBORS = 6
 # The ranges of the sliders are quantiles of a sample of at most this many codes, to save time.
-_MAX_SLIDER_CODES = 50_000
+_MAX_SLIDER_RANGE_SAMPLE = 50_000
 # The range of an axis is from quantiles of a sample of about this many values, to save time.
-_MAX_AXIS_VALUES = 200_000
+_MAX_AXIS_RANGE_SAMPLE = 200_000
 # Ranges are from the first to the second quantile, so that they have no outliers.
 _RANGE_QUANTILES = (0.005, 0.995)
 # With more sequences, the page gets no ids, which would be large, and shows row numbers instead.
-_MAX_PAGE_IDS = 20_000
+_MAX_IDS_SENT_TO_PAGE = 20_000
 # Weight of a length in distances on the map: one standard deviation of the length counts as this
 # many standard deviations of the values.
 _LENGTH_WEIGHT = 0.2
 # Number of the largest errors of a sequence that the page names.
-_MAX_LISTED_ERRORS = 3
+_MAX_LISTED_VALUE_ERRORS = 3
 # Largest number of ids that a search suggests.
 _MAX_SUGGESTED_IDS = 12
 # A larger number in a request is no place or code of any data, and could overflow in the decoder.
-_MAX_COORDINATE = 1e6
+_MAX_REQUEST_COORDINATE = 1e6
 MAP_NAMES = ("pca", "umap")
 
 
@@ -126,9 +126,9 @@ class Atlas:
         # Keras may have a smaller limit.
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.max_decodable_steps or longest)
-        weights = measure_effects(self.codes, lengths, self._measure_difference)
+        weights = measure_dimension_effects(self.codes, lengths.mean(), self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
-        self.weighted_codes = WeightedCodes(self.codes, self.projection.mean, weights)
+        self.weighted_codes = EffectWeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
         self._umap_task = BackgroundTask(
             "The UMAP map",
@@ -205,7 +205,7 @@ class Atlas:
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
         schema, lengths, ids = self.sequences.schema, self.sequences.lengths, self.sequences.ids
-        sample = self.codes[linspace_indices(len(self.codes), _MAX_SLIDER_CODES)]
+        sample = self.codes[linspace_indices(len(self.codes), _MAX_SLIDER_RANGE_SAMPLE)]
         low, high = np.quantile(sample, _RANGE_QUANTILES, axis=0)
         return {
             "count": len(ids),
@@ -232,7 +232,7 @@ class Atlas:
             },
             # the axis of a picture has at least this many steps, so that pictures are comparable
             "usual_length": int(np.quantile(lengths, 0.95)),
-            "ids": ids.tolist() if len(ids) <= _MAX_PAGE_IDS else None,
+            "ids": ids.tolist() if len(ids) <= _MAX_IDS_SENT_TO_PAGE else None,
             "calibrated": self.model.calibration is not None,
             # sequences with a p-value up to this are anomalous, by the default of `detect`
             "alpha": inspect.signature(self.model.detect).parameters["alpha"].default,
@@ -250,10 +250,10 @@ class Atlas:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return code_map
 
-    def show(self, row: int) -> dict[str, Any]:
+    def describe_sequence(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
-        answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
+        answer = self.compare_with_reconstructions(self.sequences[[row]], self.codes[[row]])[0]
         # one more than the page shows, because the nearest sequence is usually the sequence itself;
         # the hits are the indices and the distances of neighbors
         hits = self.weighted_codes.find_nearest_codes(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
@@ -287,7 +287,7 @@ class Atlas:
         matches.sort(key=lambda match: (match[1] != prefix, len(match[1])))
         return [{"row": row, "id": id_text} for row, id_text in matches[:_MAX_SUGGESTED_IDS]]
 
-    def compare(
+    def compare_with_reconstructions(
         self, sequences: Sequences, codes: np.ndarray, map_name: str = "pca"
     ) -> list[dict[str, Any]]:
         """Return an answer for each sequence: values, reconstruction, errors, place and so on."""
@@ -305,7 +305,7 @@ class Atlas:
             begin, end = sequences.offsets[i : i + 2]
             errors = value_errors[begin:end]  # (n_steps, n_columns)
             # the largest errors, as shares of the sum of all errors of the sequence
-            largest = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
+            largest = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_VALUE_ERRORS]
             reasons = [
                 {
                     "step": int(step),
@@ -337,26 +337,26 @@ class Atlas:
                 answer |= {"p_value": float(p_value), "anomaly": pair}
         return answers
 
-    def unfold(
+    def decode_place_or_code(
         self,
-        at: ArrayLike | None = None,
+        place: ArrayLike | None = None,
         code: ArrayLike | None = None,
-        row: int | None = None,
-        on: str = "pca",
+        base_row: int | None = None,
+        map_name: str = "pca",
     ) -> dict[str, Any]:
         """Decode a place on a map, or a code.
 
         Parameters
         ----------
-        at : pair of float, optional
+        place : pair of float, optional
             Place on the map.
         code : array of shape (width of the code,), optional
             Code, instead of a place.
-        row : int, optional
+        base_row : int, optional
             Index of a sequence, for a place on the map of PCA. The place sets two principal
             components of the code. The other components are those of this sequence, or by default
             their means.
-        on : {"pca", "umap"}
+        map_name : {"pca", "umap"}
             Map of the place. A place on a UMAP map decodes to a mean of the codes near it.
 
         Returns
@@ -365,34 +365,34 @@ class Atlas:
             Place, code, and decoded columns (``"back"``); whether the place is far from the data;
             and the nearest sequence.
         """
-        check_exactly_one("a place as 'at', or a code", at, code)
-        code_map = self._require_map(on)
-        if at is not None:
-            place = _check_coordinates(at, 2, "at")
-            if row is not None:
-                self.check_row(row)
-            codes = code_map.code_at(place, row)[None]
-            hits, far_distance = code_map.find_nearest(place[None], 1)[0], code_map.far_distance
+        check_exactly_one("a place as 'at', or a code", place, code)
+        code_map = self._require_map(map_name)
+        if place is not None:
+            point = _check_place_or_code(place, 2, "at")
+            if base_row is not None:
+                self.check_row(base_row)
+            codes = code_map.code_at(point, base_row)[None]
+            hits, far_threshold = code_map.find_nearest(point[None], 1)[0], code_map.far_threshold
         else:
-            codes = _check_coordinates(code, self.codes.shape[1], "code")[None]
-            place = code_map.project(codes)[0]
+            codes = _check_place_or_code(code, self.codes.shape[1], "code")[None]
+            point = code_map.project(codes)[0]
             hits = self.weighted_codes.find_nearest_codes(codes, 1)[0]
-            far_distance = self.weighted_codes.far_distance
+            far_threshold = self.weighted_codes.far_threshold
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
         reconstructed = self.model.decode_to_sequences(codes, lengths)
         nearest_row = int(hits.indices[0])
         return {
-            "at": place.astype(np.float32),
+            "at": point.astype(np.float32),
             "code": codes[0],
             "length": len(reconstructed.values),
             "back": _to_value_lists(reconstructed),
-            "far": float(hits.distances[0]) > far_distance,
+            "far": float(hits.distances[0]) > far_threshold,
             "nearest": nearest_row,
             "id": self.sequences.ids[nearest_row].item(),
         }
 
-    def field(self, name: str) -> ColorField:
+    def get_field(self, name: str) -> ColorField:
         """Return a field by its name."""
         fields = {field.name: field for field in self.fields}
         if name not in fields:
@@ -402,7 +402,7 @@ class Atlas:
 
     def cluster(self, num_clusters: int | None) -> ColorField:
         """Replace the clusters by those of k-means with this number, or of HDBSCAN for 0."""
-        if self.field("cluster").cluster_choice is None:
+        if self.get_field("cluster").cluster_choice is None:
             # the name belongs to a column of metadata
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
@@ -437,7 +437,7 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     if sequences.schema.columns[column_index].column_type.has_categories:
         return None
     values = sequences.values[:, column_index]
-    sample = values[:: max(1, len(values) // _MAX_AXIS_VALUES)]
+    sample = values[:: max(1, len(values) // _MAX_AXIS_RANGE_SAMPLE)]
     sample = sample[~np.isnan(sample)]
     if not len(sample):  # no value is observed
         return [0.0, 1.0]
@@ -445,13 +445,13 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_coordinates(coordinates: ArrayLike | None, count: int, key: str) -> np.ndarray:
+def _check_place_or_code(coordinates: ArrayLike | None, count: int, key: str) -> np.ndarray:
     """Return a place or a code from a request as an array (count,)."""
     try:
         array = np.asarray(coordinates, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)  # refused below, because of its shape
     # the comparison is false for NaN
-    if array.shape != (count,) or not (np.abs(array) <= _MAX_COORDINATE).all():
+    if array.shape != (count,) or not (np.abs(array) <= _MAX_REQUEST_COORDINATE).all():
         raise ParameterError(f"{key!r} must be a list of {count} finite numbers.")
     return array

@@ -176,7 +176,7 @@ def make_cluster_field(
         sample = np.ascontiguousarray(weighted_codes[rows])
         sample_norms = refold.search.squared_norms(sample)
 
-        def label_codes(indices: np.ndarray) -> np.ndarray:
+        def get_cluster_labels(indices: np.ndarray) -> np.ndarray:
             """Return labels of codes; outside of the sample, that of the nearest sampled code."""
             block_labels = all_labels[indices]
             outside = np.flatnonzero(block_labels < 0)
@@ -187,7 +187,7 @@ def make_cluster_field(
                 block_labels[outside] = labels[distances.argmin(axis=1)]
             return block_labels
 
-        return compute_in_blocks(len(codes), label_codes)
+        return compute_in_blocks(len(codes), get_cluster_labels)
 
     description = "sequences that decode to similar sequences"
     field = ColorField("cluster", find_clusters, description=description, categories=[])

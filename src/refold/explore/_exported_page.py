@@ -35,9 +35,9 @@ _SCALER_KEYS = ("mode", "dtype", "scale", "statistics_mean", "statistics_scale")
 _DECODER_WEIGHT_PATTERN = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
 # The modules of the page keep to simple forms of imports and exports, so that two patterns are
 # enough to join them. This one matches `import { a, b } from "./file.js";` at the start of a line.
-_IMPORT_PATTERN = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
+_MODULE_IMPORT_PATTERN = re.compile(r'(?m)^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n')
 # Matches `export` before a class, a function or a constant at the start of a line.
-_EXPORT_PATTERN = re.compile(r"(?m)^export (?=(?:async )?(?:class|function|const) ([\w$]+))")
+_MODULE_EXPORT_PATTERN = re.compile(r"(?m)^export (?=(?:async )?(?:class|function|const) ([\w$]+))")
 
 
 def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bool = False) -> int:
@@ -167,7 +167,7 @@ def _compress_array(block_name: str, array: np.ndarray) -> tuple[str, str, bytes
 
 
 def _describe_page(
-    atlas: Atlas, model_name: str, maps: dict[str, Any], field_descriptions: list[dict[str, Any]]
+    atlas: Atlas, model_name: str, maps: dict[str, Any], color_fields: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what a page needs to know besides arrays, as JSON content."""
     model, sequences, schema = atlas.model, atlas.sequences, atlas.sequences.schema
@@ -214,9 +214,9 @@ def _describe_page(
     longest = max(model.max_steps, int(sequences.lengths.max()))
     # The page warns of a place or code that is farther than this from all sequences. The distance
     # is infinite, which JSON cannot write, if there are too few sequences to say what is far.
-    far_distances = {key: code_map.far_distance for key, code_map in maps.items()}
-    far_distances["codes"] = atlas.weighted_codes.far_distance
-    page_info = {"model": model_name, "ids": ids, "maps": [*maps], "fields": field_descriptions}
+    far_distances = {key: code_map.far_threshold for key, code_map in maps.items()}
+    far_distances["codes"] = atlas.weighted_codes.far_threshold
+    page_info = {"model": model_name, "ids": ids, "maps": [*maps], "fields": color_fields}
     return {
         "info": atlas.describe() | page_info,
         "far_distances": {k: x if np.isfinite(x) else None for k, x in far_distances.items()},
@@ -253,12 +253,12 @@ def join_modules(entry_path: Path) -> str:
         """Add a module after its imports, as a function call, and return its variable."""
         if path in variables:
             return variables[path]
-        text = _IMPORT_PATTERN.sub(
+        text = _MODULE_IMPORT_PATTERN.sub(
             lambda match: f"const {match[1]} = {add_module((path.parent / match[2]).resolve())};\n",
             path.read_text(encoding="utf-8"),
         )
-        exported_names = ", ".join(_EXPORT_PATTERN.findall(text))
-        body = f"{_EXPORT_PATTERN.sub('', text).rstrip()}\nreturn {{ {exported_names} }};"
+        exported_names = ", ".join(_MODULE_EXPORT_PATTERN.findall(text))
+        body = f"{_MODULE_EXPORT_PATTERN.sub('', text).rstrip()}\nreturn {{ {exported_names} }};"
         variables[path] = f"module_{len(variables)}"
         scripts.append(f"const {variables[path]} = (() => {{\n{body}\n}})();")
         return variables[path]
@@ -267,11 +267,11 @@ def join_modules(entry_path: Path) -> str:
     return "\n".join(scripts)
 
 
-def render_page(entry_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
+def render_page(entry_script_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
     """Yield the text of an HTML file, in pieces: the page, the blocks of data and the script."""
     # With this policy, the browser runs only the script and the style with these hashes, and opens
     # no connection.
-    script = join_modules(entry_path)
+    script = join_modules(entry_script_path)
     style = (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
     icon = base64.b64encode((PAGE_FOLDER / "icon.svg").read_bytes()).decode()
     policy = (
@@ -295,10 +295,10 @@ def render_page(entry_path: Path, blocks: Iterable[tuple[str, str, bytes]]) -> I
     yield f'<script type="module">{script}</script>\n{end_tag}{rest}'
 
 
-def make_data_element(block_name: str, dtype_or_json: str, compressed: bytes) -> str:
+def make_data_element(block_name: str, dtype_or_json: str, compressed_bytes: bytes) -> str:
     """Return a script element with a block of data, which the browser does not run."""
     attributes = f'data-name="{html.escape(block_name)}" data-type="{dtype_or_json}"'
-    content = base64.b64encode(compressed).decode()
+    content = base64.b64encode(compressed_bytes).decode()
     return f'<script type="text/plain" {attributes}>{content}</script>\n'
 
 

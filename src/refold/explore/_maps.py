@@ -27,22 +27,22 @@ logger = logging.getLogger("refold.explore")
 _MAX_VARIED_CODES = 64
 # Largest number of steps that are decoded to measure effects, which bounds the time. At least
 # four codes are varied.
-_MAX_DECODED_STEPS = 300_000
+_MAX_STEPS_TO_MEASURE_EFFECTS = 300_000
 # Smallest effect of a dimension, as a share of the largest effect. It is not 0, because decoding
 # a place divides by effects.
-_MIN_RELATIVE_EFFECT = 1e-3
+_RELATIVE_EFFECT_FLOOR = 1e-3
 
 # A place or code is far if it lies farther from its nearest vector than nearly all vectors of the
-# set from theirs (`VectorSet.far_distance`). The next four constants are for this.
+# set from theirs (`SearchableVectors.far_threshold`). The next four constants are for this.
 
 # Largest number of vectors whose nearest distances decide what is far.
-_MAX_FAR_DISTANCE_SAMPLE = 512
+_MAX_FAR_THRESHOLD_SAMPLE = 512
 # Smallest number of vectors in this sample, also if it then has more pairs than the limit below.
-_MIN_FAR_DISTANCE_SAMPLE = 32
+_MIN_FAR_THRESHOLD_SAMPLE = 32
 # Largest number of pairs of vectors that are compared to decide what is far. It bounds the time.
-_MAX_FAR_DISTANCE_PAIRS = 30_000_000
+_MAX_FAR_THRESHOLD_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
-_MIN_MAP_FAR_DISTANCE = 0.04
+_MIN_MAP_FAR_THRESHOLD = 0.04
 
 # Smallest number of neighbors that a place on a UMAP map is decoded from.
 _MIN_MAP_NEIGHBORS = 8
@@ -52,9 +52,9 @@ _MAX_MAP_NEIGHBORS = 64
 _MAX_UMAP_SEQUENCES = 50_000
 
 
-def measure_effects(
+def measure_dimension_effects(
     codes: np.ndarray,
-    lengths: np.ndarray,
+    mean_length: float,
     # from two arrays of codes: squared difference of the decoded sequences (n_codes,)
     measure_difference: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
@@ -62,7 +62,7 @@ def measure_effects(
     code_size = codes.shape[1]
     std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)  # not 0, because it is a divisor
     # each code of the sample is decoded once for each dimension
-    max_codes = int(_MAX_DECODED_STEPS / max(1.0, code_size * float(lengths.mean())))
+    max_codes = int(_MAX_STEPS_TO_MEASURE_EFFECTS / max(1.0, code_size * float(mean_length)))
     sample = codes[linspace_indices(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
     # (n_samples * code_size, code_size); each dimension is changed by its standard deviation
     base = np.repeat(sample, code_size, axis=0)
@@ -70,41 +70,41 @@ def measure_effects(
     squared_changes = measure_difference(base.astype(np.float32), varied.astype(np.float32))
     effect = np.sqrt(squared_changes.reshape(len(sample), code_size).mean(axis=0))
     # these are effects of a standard deviation; divided by it, they are effects of a unit
-    return np.maximum(effect, _MIN_RELATIVE_EFFECT * max(effect.max(), 1e-9)) / std
+    return np.maximum(effect, _RELATIVE_EFFECT_FLOOR * max(effect.max(), 1e-9)) / std
 
 
-class VectorSet:
+class SearchableVectors:
     """Vectors (n_vectors, n_dimensions) among which the nearest are found: places, or codes."""
 
-    def __init__(self, vectors: np.ndarray, min_far_distance: float) -> None:
+    def __init__(self, vectors: np.ndarray, min_far_threshold: float) -> None:
         self.vectors = vectors
         self._squared_norms = squared_norms(vectors)
         # a vector is far from the set if its nearest distance is larger than this
-        self.far_distance = np.inf
+        self.far_threshold = np.inf
         num_vectors = len(vectors)
         if num_vectors < 3:  # too few to say what is far
             return
-        max_size = max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors)
-        sample_size = min(_MAX_FAR_DISTANCE_SAMPLE, max_size)
+        max_size = max(_MIN_FAR_THRESHOLD_SAMPLE, _MAX_FAR_THRESHOLD_PAIRS // num_vectors)
+        sample_size = min(_MAX_FAR_THRESHOLD_SAMPLE, max_size)
         sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
         distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, k=2)]
         # 99 % of the vectors have a neighbor within the quantile; beyond 1.5 times this is far
-        self.far_distance = max(1.5 * float(np.quantile(distances, 0.99)), min_far_distance)
+        self.far_threshold = max(1.5 * float(np.quantile(distances, 0.99)), min_far_threshold)
 
     def find_nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
         """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
         return nearest(self.vectors, np.asarray(vectors, np.float32), k, norms=self._squared_norms)
 
 
-class PcaMap(VectorSet):
+class PcaMap(SearchableVectors):
     """A map of the first two principal components of weighted codes."""
 
-    def __init__(self, codes: np.ndarray, weights: np.ndarray) -> None:
+    def __init__(self, codes: np.ndarray, dimension_weights: np.ndarray) -> None:
         """Fit the map to codes (n_sequences, code_size), with weights of their dimensions."""
-        self._codes, self.weights = codes, weights
+        self._codes, self.weights = codes, dimension_weights
         self.mean = codes.mean(axis=0, dtype=float)
-        weighted = (codes - self.mean) * weights
+        weighted = (codes - self.mean) * dimension_weights
         # principal components, smallest variance first
         variances, eigenvectors = np.linalg.eigh(weighted.T @ weighted / len(codes))
         # Orthonormal axes of the weighted codes, (code_size, 2). If codes have one dimension, the
@@ -121,22 +121,22 @@ class PcaMap(VectorSet):
         # length of a unit of the map, in weighted codes: 99 % of the places are within -1 and 1
         farthest = np.abs(weighted @ self.axes).max(axis=1)
         self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
-        super().__init__(self.project(codes), min_far_distance=_MIN_MAP_FAR_DISTANCE)
+        super().__init__(self.project(codes), min_far_threshold=_MIN_MAP_FAR_THRESHOLD)
 
     def project(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes (n, 2)."""
         weighted = (codes - self.mean) * self.weights
         return (weighted @ (self.axes / self.scale)).astype(np.float32)
 
-    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+    def code_at(self, place: np.ndarray, base_row: int | None = None) -> np.ndarray:
         """Return the code at a place (code_size,).
 
         The place sets the first two principal components. The others are those of the code with
-        index ``row``, or 0.
+        index ``base_row``, or 0.
         """
         code = self._code_on_plane(place)
-        if row is not None:
-            code = code + self._codes[row] - self._code_on_plane(self.vectors[row])
+        if base_row is not None:
+            code = code + self._codes[base_row] - self._code_on_plane(self.vectors[base_row])
         return code
 
     def _code_on_plane(self, place: np.ndarray) -> np.ndarray:
@@ -145,11 +145,11 @@ class PcaMap(VectorSet):
         return (self.mean + weighted / self.weights).astype(np.float32)
 
 
-class WeightedCodes(VectorSet):
+class EffectWeightedCodes(SearchableVectors):
     """Codes whose dimensions are weighted by their effect on the decoded sequence."""
 
-    def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
-        self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
+    def __init__(self, codes: np.ndarray, mean: np.ndarray, dimension_weights: np.ndarray) -> None:
+        self._mean, self._weights = mean.astype(np.float32), dimension_weights.astype(np.float32)
         vectors = self._weigh(codes)
         # distances under a twentieth of the root mean square distance from the mean do not count as
         # far
@@ -164,22 +164,22 @@ class WeightedCodes(VectorSet):
         return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)
 
 
-class NeighborMap(VectorSet):
+class NeighborMap(SearchableVectors):
     """A map with given places, such as those of UMAP; a place decodes to a mean of near codes."""
 
     def __init__(
-        self, places: np.ndarray, codes: np.ndarray, weighted_codes: WeightedCodes
+        self, places: np.ndarray, codes: np.ndarray, weighted_codes: EffectWeightedCodes
     ) -> None:
-        super().__init__(places, min_far_distance=_MIN_MAP_FAR_DISTANCE)
+        super().__init__(places, min_far_threshold=_MIN_MAP_FAR_THRESHOLD)
         self._codes, self._weighted_codes = codes, weighted_codes
         # The number of neighbors grows with the square root of the number of places. If the places
         # were a square grid, it would be an eighth of its side.
         num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
         self._num_neighbors = max(_MIN_MAP_NEIGHBORS, num_neighbors)
 
-    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+    def code_at(self, place: np.ndarray, base_row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
-        del row  # a parameter of `PcaMap`; this map has no other components
+        del base_row  # a parameter of `PcaMap`; this map has no other components
         # the last neighbor sets the radius and has no weight, so one more is found
         [hits] = self.find_nearest(np.asarray(place)[None], self._num_neighbors + 1)
         return _weigh_by_distance(hits.distances) @ self._codes[hits.indices]

@@ -55,12 +55,12 @@ _RESPONSE_HEADERS = {
 }
 
 
-def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
+def explore(model_path: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     """Serve the page of an atlas to this machine until the process receives SIGTERM or Ctrl-C.
 
     Parameters
     ----------
-    model : path
+    model_path : path
         Model file of the atlas, whose name the page shows.
     atlas : Atlas
         The sequences and their map.
@@ -76,17 +76,17 @@ def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     --------
     >>> explore("sines.refold", Atlas(model, sines))  # doctest: +SKIP
     """
-    name = Path(model).stem
+    name = Path(model_path).stem
     run_app(create_app(atlas, name), ServeSettings(port=port), name)
 
 
 @contextlib.contextmanager
-def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str]:
+def exploring(model_path: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str]:
     """Serve the page of an atlas from a thread inside a ``with`` block.
 
     Parameters
     ----------
-    model, atlas, port
+    model_path, atlas, port
         As in `explore`; by default, the port is a free one.
 
     Yields
@@ -106,7 +106,7 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
     ...     urllib.request.urlopen(url).status
     200
     """
-    with running_app(create_app(atlas, Path(model).stem), ServeSettings(port=port)) as url:
+    with running_app(create_app(atlas, Path(model_path).stem), ServeSettings(port=port)) as url:
         yield url
 
 
@@ -138,14 +138,13 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         return _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
 
     def get_field(request: Request, _: bytes) -> Response | None:
-        values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
+        values = atlas.get_field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
         return None if values is None else _make_response(values.tobytes(), _BINARY_CONTENT_TYPE)
 
     def decode_place_or_code(request: Request, body: bytes) -> object:
         fields = _parse_json_object(request, body)
-        # place or code, row of a sequence, and name of the map: the arguments of `Atlas.unfold`
-        names = fields.keys() & {"at", "code", "row", "on"}
-        return atlas.unfold(**{name: fields[name] for name in names})
+        place, code, base_row = map(fields.get, ("at", "code", "row"))
+        return atlas.decode_place_or_code(place, code, base_row, fields.get("on", "pca"))
 
     def replace_clusters(request: Request, body: bytes) -> object:
         return atlas.cluster(_parse_json_object(request, body).get("number")).describe()
@@ -155,7 +154,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         sequences = _read_added_sequences(body, parameters.get("name", ""), atlas.model.schema)
         sequences = atlas.model.windows(sequences).sequences
         codes = atlas.model.encode(sequences)
-        return {"sequences": atlas.compare(sequences, codes, parameters.get("map") or "pca")}
+        map_name = parameters.get("map") or "pca"
+        return {"sequences": atlas.compare_with_reconstructions(sequences, codes, map_name)}
 
     def make_route(path: str, handler: _Handler, method: str = "GET") -> Route:
         async def respond(request: Request) -> Response:
@@ -194,7 +194,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         ),
         make_route(
             "/explore/sequences/{row:int}",
-            lambda request, _: atlas.show(request.path_params["row"]),
+            lambda request, _: atlas.describe_sequence(request.path_params["row"]),
         ),
         make_route("/explore/place", encode_added_sequences, "POST"),
         make_route("/explore/clusters", replace_clusters, "POST"),

@@ -2,7 +2,7 @@
 
 import { UserError } from "../api.js";
 import { decodeAllBlocks } from "./arrays.js";
-import { NeighborMap, PcaMap, WeightedCodes, nearest } from "./maps.js";
+import { EffectWeightedCodes, NeighborMap, PcaMap, nearest } from "./maps.js";
 import { meanErrors, Model } from "./model.js";
 import { TABLES } from "./tables.js";
 
@@ -31,7 +31,7 @@ export class Atlas {
     this.width = about.projection.mean.length;
     this.offsets = new Float64Array(this.ids.length + 1);
     this.blocks.lengths.forEach((length, i) => (this.offsets[i + 1] = this.offsets[i] + length));
-    this.weightedCodes = new WeightedCodes(about.projection, this.blocks.codes);
+    this.weightedCodes = new EffectWeightedCodes(about.projection, this.blocks.codes);
     this.maps = { pca: new PcaMap(about.projection, this.blocks["places/pca"], this.blocks.codes) };
     if (this.blocks["places/umap"])
       this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.weightedCodes);

@@ -6,7 +6,7 @@ const MIN_MAP_NEIGHBORS = 8;
 const MAX_MAP_NEIGHBORS = 64;
 
 // Codes whose dimensions are weighted by their effect on the decoded sequence.
-export class WeightedCodes {
+export class EffectWeightedCodes {
   constructor({ mean, weights }, codes) {
     Object.assign(this, { mean, weights, width: mean.length });
     this.vectors = new Float32Array(codes.length);
