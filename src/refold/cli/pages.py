@@ -231,7 +231,7 @@ def demo(
         output: Folder for the results.
         max_epochs: Maximum number of epochs, for a quick look.
     """
-    from refold.report import check_packages, section, write_page
+    from refold.report import check_packages, make_model_section, write_page
 
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
@@ -273,8 +273,9 @@ def demo(
             encode(model_file, data_file, output=code_file, quiet=True)
             reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
-        training: dict[str, Any] = {"train": train_sequences, "seed": seed, "seconds": seconds}
-        sections.append(section(model, test_sequences, **training, **texts_and_labels, **settings))
+        training: dict[str, Any] = {"train": train_sequences, "seed": seed, "fit_seconds": seconds}
+        training |= texts_and_labels | settings
+        sections.append(make_model_section(model, test_sequences, **training))
 
     moving_ones = refold.datasets.moving_ones(5000, seed=seed)
     num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says

@@ -534,9 +534,7 @@ def _draw_runs(
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
     categories = column.categories or charts.BINARY_VALUE_NAMES
-    chart = charts.category_strips(
-        named_rows, categories, wrong_masks, all_category_indices=all_category_indices
-    )
+    chart = charts.category_strips(named_rows, categories, all_category_indices, wrong_masks)
     draw_chart(chart, ax, shows_legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)

@@ -523,9 +523,8 @@ def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
 def category_strips(
     named_rows: Sequence[tuple[str, np.ndarray]],
     categories: Sequence[Any],
-    wrong_masks: Sequence[np.ndarray] = (),
-    *,
     all_category_indices: np.ndarray,
+    wrong_masks: Sequence[np.ndarray] = (),
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
     # `wrong_masks` has a mask of steps for each row but the first, which is the original.

@@ -27,7 +27,7 @@ from refold.evaluation import (
 from refold.model import Model
 from refold.plots import charts, project_codes_to_plane
 from refold.plots.charts import Axis, Chart, describe_dimension, format_signed_number
-from refold.report._page import Card, Plot, Score, Table, Text, TextGroup, Token, TokenRow, draw
+from refold.report._page import Card, Plot, Score, Table, TextGroup, TextRow, TextView, make_plot
 from refold.sequences import Column, Sequences
 
 # The limits below keep cards short and the page small.
@@ -50,7 +50,7 @@ MAX_NUMERIC_COLUMNS = 12
 # Largest number of lines on an axis of a reconstruction that are visible before a click.
 MAX_VISIBLE_LINES = 3
 # Largest number of binary and categorical columns of a reconstruction, as strips or text.
-MAX_OTHER_COLUMNS = 8
+MAX_CATEGORY_COLUMNS = 8
 # Largest number of steps of a sequence that is shown as text.
 MAX_TEXT_STEPS = 160
 # Largest number of steps of a sequence that is shown as a colored strip.
@@ -87,7 +87,7 @@ class ReportData:
 # Data and training
 
 
-def draw_data(report_data: ReportData) -> list[Card]:
+def make_data_cards(report_data: ReportData) -> list[Card]:
     """Return the card with a table of the columns and a chart of the lengths."""
     num_missing = int(np.isnan(report_data.sequences.values).sum())
     lengths = report_data.all_lengths
@@ -124,11 +124,11 @@ def draw_data(report_data: ReportData) -> list[Card]:
         rows.append([f"and {schema.num_columns - MAX_LISTED_COLUMNS} more", "", "", ""])
     views: list[Any] = [Table(["column", "type", "values", "missing"], rows)]
     if low < high:
-        views.append(draw(charts.length_histogram(lengths), 240))
+        views.append(make_plot(charts.length_histogram(lengths), 240))
     return [Card("Data", caption, views)]
 
 
-def draw_architecture(report_data: ReportData) -> list[Card]:
+def make_architecture_cards(report_data: ReportData) -> list[Card]:
     """Return the card with a table of the layers of encoder and decoder."""
     # imported here, so that the rest of the module does not load Keras
     from refold.network.keras.build import keras_models
@@ -170,7 +170,7 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
     return [Card("Architecture", caption, [Table(["part", "layer", "output", "parameters"], rows)])]
 
 
-def draw_losses(report_data: ReportData) -> list[Card]:
+def make_loss_cards(report_data: ReportData) -> list[Card]:
     """Return the card with the losses by epoch, or none if the training had no epoch."""
     history = report_data.model.history
     if not history.epochs.get("loss"):
@@ -188,13 +188,13 @@ def draw_losses(report_data: ReportData) -> list[Card]:
             "refit was completed, the model has its weights."
         )
     chart = charts.loss_chart(history.epochs, history.initial_loss)
-    return [Card("Losses by epoch", caption, [draw(chart, 340, hovermode="x unified")])]
+    return [Card("Losses by epoch", caption, [make_plot(chart, 340, hovermode="x unified")])]
 
 
 # Errors
 
 
-def draw_errors(report_data: ReportData) -> list[Card]:
+def make_error_cards(report_data: ReportData) -> list[Card]:
     """Return cards with the errors by feature, by length and by position."""
     schema, sequences = report_data.model.schema, report_data.sequences
     scaler, methods = report_data.model.error_scaler, report_data.reconstructions.items()
@@ -229,21 +229,22 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             names = [schema.names[i] for i in drawn]
             chart = charts.feature_error_bars(errors, names, column_type)
             # 26 pixels for each feature, and 110 for the margins
-            views.append(draw(chart, 110 + 26 * max(2, len(drawn)), column_type))
+            views.append(make_plot(chart, 110 + 26 * max(2, len(drawn)), column_type))
         cards.append(Card("Error by feature", caption, views, has_switch=True))
     if len(by_length["Refold"].first) > 1:  # more than one group
         caption = (
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {meaning}"
         )
-        views = [draw(charts.error_by_length_bars(by_length, name), 320, name) for name in columns]
+        bars = {name: charts.error_by_length_bars(by_length, name) for name in columns}
+        views = [make_plot(chart, 320, name) for name, chart in bars.items()]
         cards.append(Card("Error by length", caption, views, has_switch=True))
     if len(by_position["Refold"].first) > 1:
         caption = "The error at each step of the sequences."
         if sequences.lengths.min() < sequences.lengths.max():
             caption += " Fewer sequences have the last steps, so the lines are less certain there."
         lines = {name: charts.position_error_lines(by_position, name) for name in columns}
-        views = [draw(chart, 320, name) for name, chart in lines.items()]
+        views = [make_plot(chart, 320, name) for name, chart in lines.items()]
         cards.append(Card("Error by position", f"{caption} {meaning}", views, has_switch=True))
     return cards
 
@@ -260,7 +261,7 @@ class Example(NamedTuple):
     reconstructions: dict[str, Sequences]
 
 
-def draw_reconstructions(report_data: ReportData) -> list[Card]:
+def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
     """Return the card with the best, the median and the worst reconstruction, if there are any."""
     examples = _choose_examples(report_data)
     if not examples:
@@ -292,7 +293,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
                 panel_subtitle = " · ".join(text for text in texts if text)
                 panels.append(replace(chart, title="" if i else title, subtitle=panel_subtitle))
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
-        views.append(draw(panels, height, num_columns=len(examples), fills_columns=True))
+        views.append(make_plot(panels, height, num_columns=len(examples), fills_by_column=True))
         caption += (
             " The original is the wide, pale line, the reconstruction the thin one. Click on a "
             "name to hide or show it."
@@ -307,32 +308,32 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
             caption += f" shown{where}."
     # other columns are strips of colored runs, or text
-    other_columns = np.flatnonzero(~schema.numeric)[:MAX_OTHER_COLUMNS].tolist()
+    other_columns = np.flatnonzero(~schema.numeric)[:MAX_CATEGORY_COLUMNS].tolist()
     strips = [i for i in other_columns if charts.is_drawn_as_strip(schema.columns[i], schema)]
     for column in strips:
         panels = []
         for title, subtitle, original, decoded in examples:
             # the first row is the original, which has no mask of wrong values
-            rows = _compare_column(original, decoded, column, MAX_STRIP_STEPS)
+            rows = _make_comparison_rows(original, decoded, column, MAX_STRIP_STEPS)
             named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
-            chart = _make_strip_chart(report_data, column, named_rows, wrong_masks)
+            chart = _make_category_strips(report_data, column, named_rows, wrong_masks)
             is_cut = len(original.values) > MAX_STRIP_STEPS
             note = f" (first {MAX_STRIP_STEPS} steps)" if is_cut else ""
             strip_subtitle = f"{schema.names[column]}{note} · {subtitle}"
             panels.append(replace(chart, title=title, subtitle=strip_subtitle))
-        views.append(draw(panels, 80 + 165 * len(panels), panel_height=165))
+        views.append(make_plot(panels, 80 + 165 * len(panels), narrow_panel_height=165))
     if texts := [i for i in other_columns if i not in strips]:
         text_groups = [
-            TextGroup(f"{title} · {subtitle}", make_token_rows(original, decoded, texts))
+            TextGroup(f"{title} · {subtitle}", make_comparison_text_rows(original, decoded, texts))
             for title, subtitle, original, decoded in examples
         ]
-        views.append(Text(text_groups))
+        views.append(TextView(text_groups))
     if other_columns:
         caption += " Wrong values are underlined."
         if strips:
             caption += " Runs of categories are strips; point at one to see its name and steps."
-        if schema.num_columns - num_numeric > MAX_OTHER_COLUMNS:
-            caption += f" The first {MAX_OTHER_COLUMNS} of the columns of categories are shown."
+        if schema.num_columns - num_numeric > MAX_CATEGORY_COLUMNS:
+            caption += f" The first {MAX_CATEGORY_COLUMNS} of the columns of categories are shown."
     score = report_data.scores[0]
     if score.quantity == "exact" and score.value == 1:
         caption += " All sequences are reconstructed exactly."
@@ -369,7 +370,7 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
     return list(examples.values())
 
 
-def _compare_column(
+def _make_comparison_rows(
     original: Sequences,
     reconstructions: dict[str, Sequences],
     column_index: int,
@@ -387,7 +388,7 @@ def _compare_column(
     return rows
 
 
-def _make_strip_chart(
+def _make_category_strips(
     report_data: ReportData,
     column_index: int,
     named_rows: Sequence[tuple[str, np.ndarray]],
@@ -396,26 +397,26 @@ def _make_strip_chart(
     """Return strips of one column, in the colors that its categories have on the whole page."""
     categories = report_data.model.schema.columns[column_index].categories
     values = report_data.sequences.values[:, column_index]
-    return charts.category_strips(named_rows, categories, wrong_masks, all_category_indices=values)
+    return charts.category_strips(named_rows, categories, values, wrong_masks)
 
 
-def make_token_rows(
+def make_comparison_text_rows(
     original: Sequences, reconstructions: dict[str, Sequences], columns: Sequence[int]
-) -> list[TokenRow]:
+) -> list[TextRow]:
     """Return columns of a sequence and its reconstructions as tokens, with wrong values marked."""
     schema = original.schema
-    token_rows: list[TokenRow] = []
+    text_rows: list[TextRow] = []
     for column in columns:
         prefix = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
-        for name, values, is_wrong in _compare_column(original, reconstructions, column):
+        for name, values, is_wrong in _make_comparison_rows(original, reconstructions, column):
             tokens = _make_tokens(values, schema.columns[column], is_wrong)
-            token_rows.append((f"{prefix}{name}", tokens))
-    return token_rows
+            text_rows.append((f"{prefix}{name}", tokens))
+    return text_rows
 
 
 def _make_tokens(
     step_values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
-) -> list[Token]:
+) -> list[tuple[str, bool]]:
     """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
     # A token is a text, and whether it is wrong. A gap is a token, too. Tokens of one character are
     # written without gaps between them.
@@ -433,7 +434,7 @@ def _make_tokens(
 # Codes
 
 
-def draw_code_map(report_data: ReportData) -> list[Card]:
+def make_code_map_cards(report_data: ReportData) -> list[Card]:
     """Return the card with maps of features and codes, by PCA and, if it is installed, by UMAP."""
     model, num_codes = report_data.model, len(report_data.codes)
     rows = np.arange(num_codes)
@@ -482,7 +483,7 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     for method, button, vectors in vectors_of_views:
         points, axis_names = project_codes_to_plane(vectors, method, seed=report_data.seed)
         chart = charts.code_scatter_chart(points, axis_names, colors, **options)
-        views.append(draw(chart, 520, button))
+        views.append(make_plot(chart, 520, button))
     return [Card("Map of the codes", caption, views, has_switch=True)]
 
 
@@ -501,7 +502,7 @@ def _choose_color_values(report_data: ReportData, rows: np.ndarray) -> tuple[np.
     return errors[rows], "error", "the errors"
 
 
-def draw_latent_cards(report_data: ReportData) -> list[Card]:
+def make_latent_dimension_cards(report_data: ReportData) -> list[Card]:
     """Return cards with the effects of latent dimensions, and with sweeps along the strongest."""
     model, specification = report_data.model, report_data.model.specification
     dimensions = latent_dimensions(model, report_data.codes, seed=report_data.seed)
@@ -539,34 +540,34 @@ def draw_latent_cards(report_data: ReportData) -> list[Card]:
         length_dim=specification.length_dim,
         is_inactive=is_inactive,
     )
-    cards = [Card("Latent dimensions", caption, [draw(chart, 300)])]
+    cards = [Card("Latent dimensions", caption, [make_plot(chart, 300)])]
     if dimensions.total.max() > 0:  # any dimension changes the decoded sequence
         cards.append(_draw_sweeps(report_data, dimensions))
     return cards
 
 
-def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
+def _draw_sweeps(report_data: ReportData, dimension_effects: LatentDimensions) -> Card:
     """Return the card with sweeps along the strongest dimensions, as lines, strips or text."""
     model, codes, schema = report_data.model, report_data.codes, report_data.model.schema
     numeric = np.flatnonzero(schema.numeric)
     base_name, base_code = "The mean code", None
     if not len(numeric):
         # the mean code may decode to no typical sequence of categories, so a code near it is used
-        stds = np.where(dimensions.deviation > 0, dimensions.deviation, 1.0)
+        stds = np.where(dimension_effects.deviation > 0, dimension_effects.deviation, 1.0)
         distances = (((codes - codes.mean(axis=0)) / stds) ** 2).sum(axis=1)
         base_name, base_code = "A code near the mean", codes[np.argmin(distances)]
     caption = (
         f"{base_name} is decoded while one dimension goes from two standard deviations below its "
         "mean to two above. The others do not change."
     )
-    strongest = dimensions.order[:MAX_SWEPT_DIMENSIONS].tolist()
-    swept = [dimension for dimension in strongest if dimensions.total[dimension] > 0]
+    strongest = dimension_effects.order[:MAX_SWEPT_DIMENSIONS].tolist()
+    swept = [dimension for dimension in strongest if dimension_effects.total[dimension] > 0]
     decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
     # the title of a dimension: its name, and what it holds if it is not learned
     titles, specification = {}, model.specification
     first_rocket = specification.latent_dim - specification.rocket_dim
     for dimension in swept:
-        titles[dimension] = describe_dimension(dimensions, dimension)
+        titles[dimension] = describe_dimension(dimension_effects, dimension)
         if first_rocket <= dimension < specification.latent_dim:
             titles[dimension] += " (ROCKET feature)"
         elif dimension == specification.length_index:
@@ -577,13 +578,13 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             caption += " For each dimension, the column that changes most is drawn."
         panels = []
         for dimension in swept:
-            column = int(numeric[dimensions.effect[dimension, numeric].argmax()])
+            column = int(numeric[dimension_effects.effect[dimension, numeric].argmax()])
             subtitle = schema.names[column] if len(numeric) > 1 else ""
             chart = charts.sweep_lines(decoded[dimension], column, DEVIATIONS)
             panels.append(replace(chart, y_axis=Axis(), title=titles[dimension], subtitle=subtitle))
         return Card("Sweeps along latent dimensions", caption, [_draw_chart_grid(panels)])
     # the column that each dimension changes most; each such column has its own view and legend
-    columns = {dimension: int(dimensions.effect[dimension].argmax()) for dimension in swept}
+    columns = {dimension: int(dimension_effects.effect[dimension].argmax()) for dimension in swept}
     views: list[Any] = []
     for column in dict.fromkeys(columns.values()):
         name = schema.names[column] if schema.num_columns > 1 else ""
@@ -599,29 +600,29 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
                 for deviation, begin, end in bounds
             ]
             if is_strip:
-                chart = _make_strip_chart(report_data, column, named_rows)
+                chart = _make_category_strips(report_data, column, named_rows)
                 panels.append(replace(chart, title=titles[dimension], subtitle=name))
                 continue
             title = titles[dimension] + (f" → {name}" if name else "")
             tokens = [(text, _make_tokens(x, schema.columns[column])) for text, x in named_rows]
             text_groups.append(TextGroup(title, tokens))
-        views.append(_draw_chart_grid(panels) if is_strip else Text(text_groups))
+        views.append(_draw_chart_grid(panels) if is_strip else TextView(text_groups))
     return Card("Sweeps along latent dimensions", caption, views)
 
 
 def _draw_chart_grid(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
     # 245 pixels for each row of panels, and 110 for the margins; -(-a // 3) rounds a / 3 up
-    return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
+    return make_plot(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 
 
 # Functions that draw the cards, in the order of the page.
 CARD_FUNCTIONS = (
-    draw_data,
-    draw_architecture,
-    draw_losses,
-    draw_errors,
-    draw_reconstructions,
-    draw_code_map,
-    draw_latent_cards,
+    make_data_cards,
+    make_architecture_cards,
+    make_loss_cards,
+    make_error_cards,
+    make_reconstruction_cards,
+    make_code_map_cards,
+    make_latent_dimension_cards,
 )

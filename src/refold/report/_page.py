@@ -1,6 +1,6 @@
 """`write_page` writes an HTML page of sections, cards and plots, which contains plotly.js.
 
-`draw` turns charts into figures of Plotly.
+`make_plot` turns charts into figures of Plotly.
 """
 
 import html
@@ -23,7 +23,7 @@ from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
-Quantity = Literal["nmse", "accuracy", "exact"]
+ScoreKey = Literal["nmse", "accuracy", "exact"]
 # What each quantity means, for people who read a page for the first time.
 QUANTITY_MEANINGS = {
     "nmse": "NMSE: squared error over power",
@@ -48,7 +48,7 @@ class Plot:
 # A text, and whether it is marked as wrong.
 Token = tuple[str, bool]
 # The name of a row of text, and its tokens.
-TokenRow = tuple[str, Sequence[Token]]
+TextRow = tuple[str, Sequence[Token]]
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class TextGroup:
     """Rows of tokens below a heading."""
 
     title: str
-    rows: Sequence[TokenRow]
+    rows: Sequence[TextRow]
 
 
 @dataclass(frozen=True)
-class Text:
+class TextView:
     """Categorical sequences as text."""
 
     groups: Sequence[TextGroup]
@@ -82,7 +82,7 @@ class Card:
 
     title: str
     caption: str
-    views: Sequence[Plot | Text | Table]
+    views: Sequence[Plot | TextView | Table]
     has_switch: bool = False  # True: buttons switch between views. False: all views are shown.
 
 
@@ -104,11 +104,11 @@ class Score:
     --------
     >>> Score("exact", 0.9999, 0.5).text(0.9999)
     '99.9 % exact'
-    >>> Score("nmse", 0.1, 0.2).ahead
+    >>> Score("nmse", 0.1, 0.2).is_ahead_of_pca
     True
     """
 
-    quantity: Quantity
+    quantity: ScoreKey
     value: float
     pca: float | None
 
@@ -118,17 +118,17 @@ class Score:
         return QUANTITY_MEANINGS[self.quantity]
 
     @property
-    def ahead(self) -> bool:
+    def is_ahead_of_pca(self) -> bool:
         """Whether the model is at least as good as PCA."""
         if self.pca is None:
             return False
         return self.value <= self.pca if self.quantity == "nmse" else self.value >= self.pca
 
     @property
-    def behind(self) -> bool:
+    def is_behind_pca(self) -> bool:
         """Whether PCA is at least as good as the model."""
         # with equal values, the model is both ahead and behind
-        return self.pca is not None and (self.value == self.pca or not self.ahead)
+        return self.pca is not None and (self.value == self.pca or not self.is_ahead_of_pca)
 
     @property
     def unit(self) -> str:
@@ -168,7 +168,7 @@ class Result:
 
     Examples
     --------
-    >>> Result("ones", 1000, 4, 4, (Score("exact", 1.0, 0.25),), 12.0).scores[0].ahead
+    >>> Result("ones", 1000, 4, 4, (Score("exact", 1.0, 0.25),), 12.0).scores[0].is_ahead_of_pca
     True
     """
 
@@ -268,7 +268,7 @@ MAX_HOVER_CHARACTERS = 200
 # Largest number of characters of a name in a legend.
 MAX_LEGEND_CHARACTERS = 30
 # Largest number of characters in the title above a panel.
-MAX_TITLE_CHARACTERS = 32
+MAX_PANEL_TITLE_CHARACTERS = 32
 # Largest number of characters in the subtitle above a panel.
 MAX_SUBTITLE_CHARACTERS = 38
 # Gap between panels, for ticks and titles, as a share of the height of a panel.
@@ -278,22 +278,22 @@ MAX_NARROW_TICK_CHARACTERS = 16
 # Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
 # Largest number of characters in a line of the title of an axis on a phone.
-MAX_NARROW_TITLE_CHARACTERS = 24
+MAX_NARROW_AXIS_TITLE_CHARACTERS = 24
 # Largest number of characters in the subtitle above a panel on a phone.
 MAX_NARROW_SUBTITLE_CHARACTERS = 32
 # Height of a panel on a phone.
-NARROW_PANEL_PIXELS = 200
+NARROW_PANEL_HEIGHT = 200
 
 
-def draw(
+def make_plot(
     charts: Chart | Sequence[Chart],
     height: int,  # of the whole figure, in pixels
     button_text: str = "",
     *,
     num_columns: int = 1,  # of the grid of panels
-    fills_columns: bool = False,  # True: panels fill one column after the other, instead of rows
-    panel_height: int = NARROW_PANEL_PIXELS,  # in pixels, on a phone, which has a single column
-    **layout: Any,  # other options of the layout of Plotly
+    fills_by_column: bool = False,  # True: panels fill one column after the other, instead of rows
+    narrow_panel_height: int = NARROW_PANEL_HEIGHT,  # in pixels; a phone has a single column
+    **layout_options: Any,  # other options of the layout of Plotly
 ) -> Plot:
     """Return charts, each with its own axes, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
@@ -321,15 +321,15 @@ def draw(
     num_rows = -(-len(panels) // num_columns)  # rounded up
     pairs += [""] * (num_rows * num_columns - len(pairs))
     grid = [pairs[i : i + num_columns] for i in range(0, len(pairs), num_columns)]
-    if fills_columns:
+    if fills_by_column:
         grid = [pairs[i::num_rows] for i in range(num_rows)]
     # 120 pixels for what surrounds the panels, such as the legend
-    narrow_height = height if len(panels) == 1 else 120 + panel_height * len(panels)
+    narrow_height = height if len(panels) == 1 else 120 + narrow_panel_height * len(panels)
     return Plot(
         traces,
-        _make_layout(panels, grid, height, is_narrow=False) | layout,
+        _make_layout(panels, grid, height, is_narrow=False) | layout_options,
         button_text,
-        _make_layout(panels, narrow_grid, narrow_height, is_narrow=True) | layout,
+        _make_layout(panels, narrow_grid, narrow_height, is_narrow=True) | layout_options,
     )
 
 
@@ -364,11 +364,11 @@ def _make_layout(
         if has_panels:
             y["nticks"] = 5
         layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
-        lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
-        lines += [escape_text(chart.subtitle, max_subtitle)] if chart.subtitle else []
+        title = escape_text(chart.title, MAX_PANEL_TITLE_CHARACTERS)
+        lines = [f"<b>{title}</b>" if title else "", escape_text(chart.subtitle, max_subtitle)]
         # the annotation may shorten the subtitle, and its hover text shows more of the subtitle
         hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
-        annotation = {"text": "<br>".join(lines), "hovertext": hover_text}
+        annotation = {"text": "<br>".join(filter(None, lines)), "hovertext": hover_text}
         annotation |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
         annotation |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
         annotations.append(annotation | {"showarrow": False, "font": {"size": 12.5}})
@@ -449,7 +449,7 @@ def _make_axis(
     """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
     title = escape_text(axis.title)
     if is_narrow:
-        title_lines = textwrap.wrap(title, MAX_NARROW_TITLE_CHARACTERS, break_long_words=False)
+        title_lines = textwrap.wrap(title, MAX_NARROW_AXIS_TITLE_CHARACTERS, break_long_words=False)
         title = "<br>".join(title_lines)
     options: dict[str, Any] = {"title": {"text": title}}
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}

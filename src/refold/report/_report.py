@@ -1,4 +1,4 @@
-"""`section` measures a model on sequences and draws its figures; `report` writes a page of them."""
+"""`make_model_section` measures a model and draws its figures; `report` writes a page of them."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequen
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
 from refold.plots.charts import get_pandas_categories
 from refold.report._cards import CARD_FUNCTIONS, ReportData
-from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
+from refold.report._page import Card, Result, Score, ScoreKey, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
@@ -85,7 +85,7 @@ def report(
     4
     """
     check_packages()
-    model_section = section(
+    model_section = make_model_section(
         model,
         sequences,
         title=title,
@@ -100,7 +100,7 @@ def report(
     return cast(Result, model_section.result)  # a section of a model always has a result
 
 
-def section(
+def make_model_section(
     model: ModelLike,
     sequences: SequencesLike,
     *,
@@ -111,7 +111,7 @@ def section(
     train: SequencesLike | None = None,
     max_sequences: int = MAX_SAMPLED_SEQUENCES,
     seed: int = 0,
-    seconds: float | None = None,  # of training; by default from the history of the model
+    fit_seconds: float | None = None,  # by default from the history of the model
     verbose: int = 0,
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
@@ -127,7 +127,7 @@ def section(
         labels = _check_labels(labels, len(windows.ids))[windows.series]
     if train is not None:
         train = _sample_training_data(model, _get_windows(train, model).sequences, seed)
-    rows = _sample_indices(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
+    rows = _sample_rows(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
@@ -146,7 +146,7 @@ def section(
         # the scores that apply to the types of the columns, the main score first
         measures = [fidelity(sample, x, model.error_scaler) for x in reconstructions.values()]
         has_numbers = model.schema.numeric.any()
-        quantities: tuple[Quantity, ...] = ("nmse" if has_numbers else "exact", "accuracy")
+        quantities: tuple[ScoreKey, ...] = ("nmse" if has_numbers else "exact", "accuracy")
         scores = []
         for quantity in quantities:
             value, *pca_value = (getattr(measure, quantity) for measure in measures)
@@ -166,13 +166,13 @@ def section(
             seed=seed,
         )
         cards: list[Card] = []
-        for draw_cards in CARD_FUNCTIONS:
-            status.update(f"report: {draw_cards.__name__.removeprefix('draw_').replace('_', ' ')}")
-            cards += draw_cards(report_data)
-    if seconds is None:
+        for make_cards in CARD_FUNCTIONS:
+            status.update(f"report: {make_cards.__name__.removeprefix('make_').replace('_', ' ')}")
+            cards += make_cards(report_data)
+    if fit_seconds is None:
         # time from the start of the training to the end of its last epoch; None without a history
-        seconds = [None, *model.history.epochs.get("seconds", ())][-1]
-    result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
+        fit_seconds = [None, *model.history.epochs.get("seconds", ())][-1]
+    result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, fit_seconds)
     length_note = describe_too_long(sample.lengths, model.max_steps)
     full_summary = " ".join(text for text in (summary, pca_note, length_note) if text)
     return Section(title, full_summary, _make_key_figures(report_data, result), cards, result)
@@ -224,11 +224,11 @@ def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
     return labels
 
 
-def _sample_indices(lengths: np.ndarray, step_width: int, max_count: int, seed: int) -> np.ndarray:
+def _sample_rows(lengths: np.ndarray, values_per_step: int, max_rows: int, seed: int) -> np.ndarray:
     """Return the sorted indices of a random sample, or all indices if they are few enough."""
-    padded_width = max(1, int(lengths.max(initial=0))) * step_width  # values of a padded sequence
+    padded_width = max(1, int(lengths.max(initial=0))) * values_per_step  # of a padded sequence
     max_padded = max(MIN_SAMPLED_SEQUENCES, MAX_PADDED_VALUES // padded_width)
-    count = min(len(lengths), max_count, max_padded)
+    count = min(len(lengths), max_rows, max_padded)
     if count == len(lengths):
         return np.arange(count)
     rows = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
@@ -239,7 +239,7 @@ def _sample_indices(lengths: np.ndarray, step_width: int, max_count: int, seed: 
 
 def _sample_training_data(model: Model, fit_data: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
-    rows = _sample_indices(fit_data.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
+    rows = _sample_rows(fit_data.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
     sample = fit_data[rows].align(model.schema)
     # only sequences that the model may have been trained on
     sample = sample[~model.held_back(sample)]
@@ -264,7 +264,7 @@ def _reconstruct_by_pca(
             "the true lengths; Refold decodes them from the code."
         )
 
-        def reconstruct() -> Sequences:  # called at the end, after `components` is computed
+        def fit_pca_and_reconstruct() -> Sequences:  # called below, after `components` is set
             return PCABaseline(components).fit(fit_data, scaler).reconstruct(sequences)
 
     else:
@@ -288,7 +288,7 @@ def _reconstruct_by_pca(
                 "held back from the training of the model."
             )
         # this function lowers `num_components` itself, for each fold
-        reconstruct = partial(
+        fit_pca_and_reconstruct = partial(
             cross_validated_pca,
             *(sequences, num_components, scaler),
             folds=folds,
@@ -300,7 +300,7 @@ def _reconstruct_by_pca(
     with warnings.catch_warnings():
         # encoding has already warned of unknown categories
         warnings.simplefilter("ignore", UserWarning)
-        reconstructed = reconstruct()
+        reconstructed = fit_pca_and_reconstruct()
     if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
     return reconstructed, components, f"PCA {note}"
