@@ -47,7 +47,7 @@ def call_in_process(function, arguments, *_, **__):
 
 @pytest.fixture(autouse=True)
 def without_cluster(monkeypatch):
-    monkeypatch.setattr(_run, "run_on_cluster", call_in_process)
+    monkeypatch.setattr(_run, "run_tasks_on_cluster", call_in_process)
     monkeypatch.setattr(_run, "connect", lambda *_, **__: contextlib.nullcontext())
 
 
@@ -112,12 +112,12 @@ def test_ids_without_a_column_are_rows_of_all_files(encode, sequences, tmp_path,
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=25),
     rows=st.integers(1, 30),
     part_steps=st.integers(1, 40),
-    slice_steps=st.integers(1, 12),
+    block_steps=st.integers(1, 12),
     cut=st.none() | st.integers(0, 60),
 )
 @settings(max_examples=15, deadline=None)
 def test_parts_hold_each_sequence_once(
-    model, tmp_path_factory, lengths, rows, part_steps, slice_steps, cut
+    model, tmp_path_factory, lengths, rows, part_steps, block_steps, cut
 ):
     folder, is_long = tmp_path_factory.mktemp("units"), cut is not None
     sequences = [np.full((n + is_long, 2), i, float) for i, n in enumerate(lengths)]
@@ -126,8 +126,8 @@ def test_parts_hold_each_sequence_once(
     pq.write_table(table.slice(0, cut), folder / "0.parquet", row_group_size=rows)
     pq.write_table(table.slice(len(table) if cut is None else cut), folder / "1.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_run, "SLICE_VALUES", 2 * slice_steps)
-        patch.setattr(_run, "MIN_SLICE_STEPS", 1)
+        patch.setattr(_run, "MAX_BLOCK_VALUES", 2 * block_steps)
+        patch.setattr(_run, "MIN_BLOCK_STEPS", 1)
         run("encode", model, folder, folder / "codes", part_steps=part_steps)
     ids = [i if is_long else f"s{i}" for i in range(len(lengths))]
     check_codes(folder / "codes", ids, model.encode(sequences))
@@ -175,7 +175,7 @@ def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
 import contextlib, sys
 import refold
 from refold.cluster import _run
-_run.run_on_cluster = lambda function, calls, *_, **__: [function(*call) for call in calls]
+_run.run_tasks_on_cluster = lambda function, calls, *_, **__: [function(*call) for call in calls]
 _run.connect = lambda *_, **__: contextlib.nullcontext()
 given = {str(model_file)!r}, {str(folder)!r}, {str(tmp_path / "codes")!r}
 print(refold.cluster.encode(*given, num_workers=1, verbose=0).num_sequences)
@@ -260,7 +260,7 @@ def test_a_source_that_changes_ends_the_run(encode, sequences, tmp_path, codes, 
             if i == 1:
                 os.utime(tmp_path / "x.parquet", (1, 1))
 
-    monkeypatch.setattr(_run, "run_on_cluster", call_and_change)
+    monkeypatch.setattr(_run, "run_tasks_on_cluster", call_and_change)
     with pytest.raises(FileAccessError, match=r"x\.parquet has changed since the run began"):
         encode(make_table(sequences))
     assert len([*codes.glob("part-*")]) == 2
@@ -439,6 +439,6 @@ def test_a_worker_with_another_version_says_so(encode, folder, monkeypatch):
         monkeypatch.setattr(refold, "__version__", "0.0")
         yield from call_in_process(function, arguments)
 
-    monkeypatch.setattr(_run, "run_on_cluster", call_elsewhere)
+    monkeypatch.setattr(_run, "run_tasks_on_cluster", call_elsewhere)
     with pytest.raises(ParameterError, match=r"A worker has Refold 0\.0, and this process has"):
         encode(folder)

@@ -28,11 +28,10 @@ _MAX_COMPILATION_CACHE_BYTES = 200_000_000
 
 
 def compile_two_batch_sizes(function: Callable[..., Any]) -> Callable[[int], Any]:
-    """Compile a function of a batch in two versions, for small and for large batches.
-
-    The result is a function that takes the number of steps of a batch, and returns the version for
-    this number. The argument ``num_steps`` of `function` is static: each value is compiled anew.
-    """
+    """Compile a function of a batch in two versions, for small and for large batches."""
+    # The result is a function that takes the number of steps of a batch, and returns the version
+    # for this number. The argument `num_steps` of the function is static: each value is compiled
+    # anew.
     small_batch_function = jax.jit(
         function, compiler_options=_find_small_batch_compiler_options(), static_argnames="num_steps"
     )

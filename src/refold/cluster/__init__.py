@@ -3,7 +3,7 @@
 This package needs the extra ``ray``.
 """
 
-from refold.cluster._run import Failure as Failure
+from refold.cluster._run import FailedSequence as FailedSequence
 from refold.cluster._run import RunSummary as RunSummary
 from refold.cluster._run import detect as detect
 from refold.cluster._run import encode as encode

@@ -1,7 +1,7 @@
 """Find Parquet files in any store, by path or URL, and divide them into parts.
 
 ``read_footers`` reads the footers of the files of a run. ``plan_parts`` divides the files into
-parts between sequences. ``read_slices`` reads the sequences of a part in a worker.
+parts between sequences. ``read_sequence_blocks`` reads the sequences of a part in a worker.
 """
 
 import functools
@@ -118,11 +118,9 @@ def find_location(path_or_url: str) -> Location:
 
 
 def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the result of a task or its error; try again if a store cannot be reached.
-
-    Errors are returned, because Ray would wrap an error that is raised. ``location_text`` names the
-    files of the task in error messages.
-    """
+    """Return the result of a task or its error; try again if a store cannot be reached."""
+    # Errors are returned, because Ray would wrap an error that is raised. `location_text` names the
+    # files of the task in error messages.
     wait_times = iter(RETRY_WAIT_SECONDS)
     while True:
         try:
@@ -224,7 +222,7 @@ class RowRange(NamedTuple):
 # - It made one task of eight files with 20 MB. One of two workers had nothing to do, the other took
 #   590 MB of memory instead of 260 MB, and 100,000 sequences took 1.6 times as long.
 # - With three CPUs for two workers, a second run waited forever.
-class PartPlan(NamedTuple):
+class PlannedPart(NamedTuple):
     """Which sequences one task computes and writes as one part."""
 
     part_index: int  # position among all parts, from 0
@@ -251,15 +249,13 @@ def read_footers(
     table_options: TableOptions,  # options of the user
     part_steps: int | None = None,  # by default, chosen for the number of steps of all files
 ) -> tuple[list[SourceFile], TableOptions, int]:
-    """Return the files, the options with the roles of the columns, and the steps per part.
-
-    All files must have the same layout.
-    """
+    """Return the files, the options with the roles of the columns, and the steps per part."""
     stamped_locations = [file for path in paths for file in find_parquet_files(path)]
     location, _ = stamped_locations[0]  # all files have the layout of the first one
     file_schema, _ = _read_footer(location)
-    options = _complete_options(table_options, model_schema, file_schema, location.path_or_url)
-    read_file = functools.partial(_read_source_file, options=options)
+    file_name = location.path_or_url
+    options = _complete_table_options(table_options, model_schema, file_schema, file_name)
+    read_file = functools.partial(_summarize_footer, options=options)
     with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
         files = list(threads.map(read_file, *zip(*stamped_locations, strict=True)))
     first_file = files[0]
@@ -291,23 +287,24 @@ def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
         ) from error
 
 
-def _complete_options(
-    options: TableOptions, model_schema: Schema, file_schema: pa.Schema, file_name: str
+def _complete_table_options(
+    user_options: TableOptions, model_schema: Schema, file_schema: pa.Schema, shown_file_name: str
 ) -> TableOptions:
     """Complete options of a user with the roles of the columns (id, time) in the training data."""
-    names, columns, time_gaps = file_schema.names, list(model_schema.names), options.time_gaps
+    names, columns, time_gaps = file_schema.names, list(model_schema.names), user_options.time_gaps
     # The last column of the training data may hold time gaps. If the user asks for it, or if the
     # file has no column of time gaps, they are computed from the times.
     if model_schema.time_gaps and (time_gaps or columns[-1] not in names):
         time_gaps = True
         columns.pop()
-    id_name = options.id or (model_schema.id_name if model_schema.id_name in names else None)
-    time = options.time or (model_schema.time_name if model_schema.time_name in names else None)
-    if options.columns is not None:
-        columns = list(options.columns)
+    data_id, data_time = model_schema.id_name, model_schema.time_name
+    id_name = user_options.id or (data_id if data_id in names else None)
+    time = user_options.time or (data_time if data_time in names else None)
+    if user_options.columns is not None:
+        columns = list(user_options.columns)
     elif has_default_names(model_schema):
         columns = None  # all columns, because the training data had no names to select by
-    duplicates, time_format = options.duplicates, options.time_format
+    duplicates, time_format = user_options.duplicates, user_options.time_format
     # the options for times apply only if the files have a column of times, by default "time"
     time_column = time or "time"
     time_type = file_schema.field(time_column).type if time_column in names else pa.null()
@@ -316,19 +313,19 @@ def _complete_options(
         is_parsed = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
         time_format = time_format or (None if is_parsed else model_schema.time_format)
     duplicates = None if duplicates == "error" else duplicates  # the same, and valid without times
-    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
+    resolved = replace(user_options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
-    layout = resolve_table_options(file_schema, file_name, resolved)
+    layout = resolve_table_options(file_schema, shown_file_name, resolved)
     if layout.id is None and layout.layout != "list":
         # a part holds complete series, so there would be a single part
         raise SchemaError(
-            f"{file_name} has no column of ids, so all rows are one series, and a cluster divides "
-            f"data between series. Use one machine, or name the ids with {argument('id=')}."
+            f"{shown_file_name} has no column of ids, so all rows are one series, and a cluster "
+            f"divides data between series. Use one machine, or name the ids with {argument('id=')}."
         )
     return replace(resolved, id=layout.id, time=layout.time)
 
 
-def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
+def _summarize_footer(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
     file_name, num_rows = location.path_or_url, metadata.num_rows
@@ -352,23 +349,26 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
     return SourceFile(file_name, stamp, num_rows, row_group_counts, id_type, row_noun)
 
 
-def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
+def plan_parts(
+    files: list[SourceFile], id_column: str | None, target_part_steps: int
+) -> list[PlannedPart]:
     """Divide the files into parts, between sequences; without id column, a row is a sequence."""
     # Rows are counted over all files. A file has the rows from `rows_before` to `file_ends`.
     file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]
-    # Ranges of rows with about `part_steps` steps: the first row and the number of steps of each.
-    # Small row groups are joined. Large row groups are cut, as if each of their rows had the same
-    # number of steps.
+    # Ranges of rows with about `target_part_steps` steps: the first row and the number of steps of
+    # each. Small row groups are joined. Large row groups are cut, as if each of their rows had the
+    # same number of steps.
     ranges = []
     for file, before in zip(files, rows_before, strict=True):
         range_start = group_start = before
         range_steps = 0
         for num_rows, num_steps in file.row_group_counts:
-            num_pieces = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
+            limits = MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // target_part_steps
+            num_pieces = max(1, min(limits))
             for i in range(num_pieces):
                 range_steps += num_steps // num_pieces
-                if range_steps >= part_steps:
+                if range_steps >= target_part_steps:
                     ranges.append((range_start, range_steps))
                     range_start = group_start + num_rows * (i + 1) // num_pieces
                     range_steps = 0
@@ -384,7 +384,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
         next_starts = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
         step_counts = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
-    part_plans, stops = [], [*starts[1:].tolist(), int(file_ends[-1])]
+    planned_parts, stops = [], [*starts[1:].tolist(), int(file_ends[-1])]
     for start, stop, num_steps in zip(starts.tolist(), stops, step_counts.tolist(), strict=True):
         # the file that has the row `start`; empty files are passed over
         row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
@@ -393,8 +393,8 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
             file_start, file_stop = max(start - before, 0), min(stop - before, file.num_rows)
             row_ranges.append(RowRange(file.name, file.file_stamp, before, file_start, file_stop))
             file_index += 1
-        part_plans.append(PartPlan(len(part_plans), start, stop, num_steps, row_ranges))
-    return part_plans
+        planned_parts.append(PlannedPart(len(planned_parts), start, stop, num_steps, row_ranges))
+    return planned_parts
 
 
 def _find_sequence_starts(
@@ -444,39 +444,37 @@ def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
     return np.flatnonzero(is_change.fill_null(True).to_numpy())  # noqa: FBT003
 
 
-class TableSlice(NamedTuple):
-    """Some sequences of a part, as a table."""
+class SequenceBlock(NamedTuple):
+    """Some sequences of a part, as a table of their rows."""
 
     table: pa.Table
     offsets: np.ndarray  # (n_sequences + 1,): first row of each sequence, and number of rows
     first_row: int  # first row of the table, counted over all files
 
-    def select(self, first_sequence: int, stop_sequence: int) -> "TableSlice":
+    def select_sequences(self, first_sequence: int, stop_sequence: int) -> "SequenceBlock":
         """Return a range of the sequences."""
         start, stop = map(int, self.offsets[[first_sequence, stop_sequence]])
         offsets = self.offsets[first_sequence : stop_sequence + 1] - start
-        return TableSlice(self.table.slice(start, stop - start), offsets, self.first_row + start)
+        return SequenceBlock(self.table.slice(start, stop - start), offsets, self.first_row + start)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
 
-def read_slices(
-    part_plan: PartPlan, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
-) -> Iterator[TableSlice]:
-    """Yield complete sequences of a part.
-
-    The ids separate the sequences of a long table. Without ``id_name``, each row is a sequence.
-    """
-    incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
-    for row_range in part_plan.row_ranges:
+def read_sequence_blocks(
+    part: PlannedPart, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
+) -> Iterator[SequenceBlock]:
+    """Yield complete sequences of a part."""
+    # The ids separate the sequences of a long table. Without `id_name`, each row is a sequence.
+    incomplete: SequenceBlock | None = None  # the last sequence, which may go on in the next rows
+    for row_range in part.row_ranges:
         location = find_location(row_range.file_name)
         for row, table in read_rows(
             location, column_names, max_rows, row_range.first_row, row_range.stop_row
         ):
             first_row = row_range.num_rows_before + row
             if id_name is None:  # each row is a sequence
-                yield TableSlice(table, np.arange(len(table) + 1), first_row)
+                yield SequenceBlock(table, np.arange(len(table) + 1), first_row)
                 continue
             if incomplete is not None:
                 # permissive, because one file may have integers and another file floats
@@ -485,10 +483,10 @@ def read_slices(
             ids = _ids_to_text(table[id_name])
             # the null makes the first row a start
             starts = _find_id_changes(ids, pa.nulls(1, ids.type))
-            table_slice = TableSlice(table, np.append(starts, len(table)), first_row)
-            if len(table_slice) > 1:  # all sequences but the last one are complete
-                yield table_slice.select(0, len(table_slice) - 1)
-            incomplete = table_slice.select(len(table_slice) - 1, len(table_slice))
+            block = SequenceBlock(table, np.append(starts, len(table)), first_row)
+            if len(block) > 1:  # all sequences but the last one are complete
+                yield block.select_sequences(0, len(block) - 1)
+            incomplete = block.select_sequences(len(block) - 1, len(block))
     if incomplete is not None:
         yield incomplete
 

@@ -24,7 +24,7 @@ _ADDRESS_RULE = Rule(
     lambda on: isinstance(on, str) and (on in (LOCAL_ADDRESS, "auto") or ":" in on),
 )
 # Maximum time for an address to accept a connection.
-_MAX_CONNECT_SECONDS = 10.0
+_ADDRESS_TIMEOUT_SECONDS = 10.0
 # Maximum number of times that Ray starts a task again after its worker died. Ray does not count it
 # if a worker died because its machine left the cluster.
 _MAX_TASK_RETRIES = 10
@@ -67,7 +67,7 @@ def connect(
     try:
         ray.init(**ray_options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise _make_no_answer_error(address, error) from error
+        raise _make_unreachable_cluster_error(address, error) from error
     finally:
         if sigterm_handler is not None:
             signal.signal(signal.SIGTERM, sigterm_handler)
@@ -84,12 +84,12 @@ def check_address_answers(address: str) -> None:
     if not host or not port.isdecimal():
         return  # Ray finds such an address itself, or reports an error
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _MAX_CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), _ADDRESS_TIMEOUT_SECONDS).close()
     except OSError as error:
-        raise _make_no_answer_error(address, error) from error
+        raise _make_unreachable_cluster_error(address, error) from error
 
 
-def _make_no_answer_error(address: str, error: Exception) -> ClusterError:
+def _make_unreachable_cluster_error(address: str, error: Exception) -> ClusterError:
     """Return the error for a cluster that does not answer."""
     return ClusterError(
         f"No Ray cluster answers at {address!r} ({first_line(error)}). Check that it runs, with "
@@ -98,31 +98,31 @@ def _make_no_answer_error(address: str, error: Exception) -> ClusterError:
     )
 
 
-def run_on_cluster(
-    function: Callable[..., Any],
-    call_arguments: Iterable[tuple[Any, ...]],  # the arguments of each call
-    max_running_calls: int | None = None,  # None for twice the number of CPUs
+def run_tasks_on_cluster(
+    task_function: Callable[..., Any],
+    arguments_per_task: Iterable[tuple[Any, ...]],
+    max_running_tasks: int | None = None,  # None for twice the number of CPUs
 ) -> Iterator[Any]:
-    """Call a function on the cluster, and yield the results in any order, or raise an error."""
+    """Run a task for each tuple of arguments; yield the results in any order, or raise an error."""
     ray = import_ray()
     # Tasks are used instead of actors, because Ray can give the task of a lost worker to any other
     # machine. No data goes through Ray: a task reads its own rows and writes its own part.
-    remote_function = ray.remote(num_cpus=1, max_retries=_MAX_TASK_RETRIES)(function)
-    pending_arguments, running_calls = iter(call_arguments), []
+    remote_function = ray.remote(num_cpus=1, max_retries=_MAX_TASK_RETRIES)(task_function)
+    pending_arguments, running_tasks = iter(arguments_per_task), []
     try:
         while True:
-            # By default, there are twice as many calls as CPUs. No CPU waits for this process then,
-            # and a cluster with autoscaling grows, because some calls wait.
+            # By default, there are twice as many tasks as CPUs. No CPU waits for this process then,
+            # and a cluster with autoscaling grows, because some tasks wait.
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
-            num_new_calls = max(0, (max_running_calls or 2 * num_cpus) - len(running_calls))
-            running_calls += [
+            num_new_tasks = max(0, (max_running_tasks or 2 * num_cpus) - len(running_tasks))
+            running_tasks += [
                 remote_function.remote(*arguments)
-                for arguments in itertools.islice(pending_arguments, num_new_calls)
+                for arguments in itertools.islice(pending_arguments, num_new_tasks)
             ]
-            if not running_calls:
+            if not running_tasks:
                 return
-            [finished_call], running_calls = ray.wait(running_calls)
-            result = ray.get(finished_call)
+            [finished_task], running_tasks = ray.wait(running_tasks)
+            result = ray.get(finished_task)
             if isinstance(result, RefoldError):
                 raise result
             yield result
@@ -134,7 +134,7 @@ def run_on_cluster(
             f"missing. Its machines need the same versions as here, Refold {refold.__version__} "
             f"and Ray {ray.__version__}."
         ) from error
-    finally:  # calls are left after an error, or if the caller takes no more results
+    finally:  # tasks are left after an error, or if the caller takes no more results
         with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
-            for call in running_calls:
-                ray.cancel(call)
+            for task in running_tasks:
+                ray.cancel(task)

@@ -1,8 +1,8 @@
 """`encode`, `reconstruct` and `detect` on a Ray cluster.
 
 ``_run_operation`` calls three tasks on the cluster: ``plan_run`` divides the data into parts,
-``write_part`` computes one part and writes it as a Parquet file, and ``write_failures`` lists the
-sequences that could not be computed.
+``compute_and_write_part`` computes one part and writes it as a Parquet file, and ``write_failures``
+lists the sequences that could not be computed.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_fraction, integer_rule, or_none
 from refold.cluster._files import (
     Location,
-    PartPlan,
-    TableSlice,
+    PlannedPart,
+    SequenceBlock,
     absolute_path,
     call_with_retries,
     find_location,
     open_atomically,
     plan_parts,
     read_footers,
-    read_slices,
+    read_sequence_blocks,
 )
-from refold.cluster._ray import LOCAL_ADDRESS, connect, run_on_cluster
+from refold.cluster._ray import LOCAL_ADDRESS, connect, run_tasks_on_cluster
 from refold.errors import (
     FileAccessError,
     MissingFileError,
@@ -70,26 +70,26 @@ from refold.sequences import (
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 # Maximum number of failures that a part lists, and that the summary lists. It keeps both short.
-MAX_LISTED_FAILURES = 100
+MAX_LISTED_FAILED_SEQUENCES = 100
 # Shared memory of a local cluster. It can be small, because Ray moves only plans and summaries.
 _OBJECT_STORE_BYTES = 256 << 20
-# Number of values in a slice, which a worker computes at a time. More values need more memory, and
-# slices of four times as many values are not faster.
-SLICE_VALUES = 1 << 18
-# Minimum number of steps in a slice, for data with many columns.
-MIN_SLICE_STEPS = 1 << 15
+# Number of values in a block, which a worker computes at a time. More values need more memory, and
+# blocks of four times as many values are not faster.
+MAX_BLOCK_VALUES = 1 << 18
+# Minimum number of steps in a block, for data with many columns.
+MIN_BLOCK_STEPS = 1 << 15
 # File in the output folder that describes the run.
 MANIFEST_FILE = "_refold.json"
 # File in the output folder with the model, from which the workers load it.
 MODEL_FILE = "_model.refold"
 # File in the output folder that lists the sequences that could not be computed.
-FAILURES_FILE = "_failures.jsonl"
-# Key in the metadata of the file of a part. The value is a `PartSummary` as JSON.
-_PART_METADATA_KEY = b"refold.part"
+FAILED_SEQUENCES_FILE = "_failures.jsonl"
+# Key in the metadata of the file of a part. The value is a `PartOutcome` as JSON.
+_PART_OUTCOME_METADATA_KEY = b"refold.part"
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedSequence:
     """A sequence that could not be computed.
 
     Attributes
@@ -103,7 +103,7 @@ class Failure:
 
     Examples
     --------
-    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    >>> FailedSequence("part.parquet", 3, "sequence 3 holds text").row
     3
     """
 
@@ -127,7 +127,7 @@ class RunSummary:
         ``num_failed`` sequences could not be computed, and are in no part.
     row : {"sequence", "window"}
         What a row is.
-    failures : list of Failure
+    failures : list of FailedSequence
         Up to 100 sequences that could not be computed. The file ``_failures.jsonl`` in the output
         folder lists up to 100 of each part.
     num_parts, num_there : int
@@ -153,7 +153,7 @@ class RunSummary:
     output: str
     num_sequences: int
     num_failed: int
-    failures: list[Failure]
+    failures: list[FailedSequence]
     num_parts: int
     num_there: int
     num_steps: int
@@ -347,7 +347,7 @@ def detect(
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSettings:
     """Settings of a run that all its tasks need."""
 
     version: str  # version of Refold
@@ -365,8 +365,8 @@ class Run:
 
 
 @dataclass
-class PartSummary:
-    """What is known about a part. It is also stored in the metadata of the file of the part."""
+class PartOutcome:
+    """What came of computing a part. It is also stored in the metadata of the file of the part."""
 
     manifest_hash: str
     number: int  # position among all parts, from 0
@@ -374,7 +374,7 @@ class PartSummary:
     num_steps: int = 0
     num_failed: int = 0
     num_anomalous: int = 0
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailedSequence] = field(default_factory=list)
     # the fields below describe the current run; the file has their defaults
     is_earlier: bool = False  # whether an earlier run wrote the part
     warning: str | None = None
@@ -426,7 +426,7 @@ def _run_operation(
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
     id_name = table_options.id or model.schema.id_name
-    run = Run(
+    run = RunSettings(
         version=refold.__version__,
         operation=operation,
         operation_settings=operation_settings | {"latent_steps": model.latent_steps},
@@ -448,41 +448,41 @@ def _run_operation(
         # messages, the function of the task, and the arguments of this function.
         plan_text = ", ".join([*path_list, run.output])
         plan_arguments = run, path_list, part_steps, model.schema, model_bytes
-        [(run, part_plans)] = run_on_cluster(
+        [(run, planned_parts)] = run_tasks_on_cluster(
             call_with_retries, [(plan_text, plan_run, *plan_arguments)]
         )
-        bar.update(progress_task, total=len(part_plans))
+        bar.update(progress_task, total=len(planned_parts))
         part_calls = [
-            (f"{plan.row_ranges[0].file_name} or {run.output}", write_part, run, plan)
-            for plan in part_plans
+            (f"{part.row_ranges[0].file_name} or {run.output}", compute_and_write_part, run, part)
+            for part in planned_parts
         ]
-        summaries: list[PartSummary] = []
-        for summary in run_on_cluster(call_with_retries, part_calls, num_workers):
-            summaries.append(summary)
+        outcomes: list[PartOutcome] = []
+        for outcome in run_tasks_on_cluster(call_with_retries, part_calls, num_workers):
+            outcomes.append(outcome)
             bar.advance(progress_task)
-        summaries.sort(key=lambda part: part.number)
-        failures = [failure for summary in summaries for failure in summary.failures]
+        outcomes.sort(key=lambda outcome: outcome.number)
+        failures = [failure for outcome in outcomes for failure in outcome.failures]
         if failures:
             failure_call = run.output, write_failures, run, failures
-            [_] = run_on_cluster(call_with_retries, [failure_call])
+            [_] = run_tasks_on_cluster(call_with_retries, [failure_call])
         seconds = time.monotonic() - start_time  # without the time to stop a local cluster
     # of several warnings that differ only in numbers, only the last one is shown
-    texts = [summary.warning for summary in summaries if summary.warning]
+    texts = [outcome.warning for outcome in outcomes if outcome.warning]
     for text in {re.sub(r"\d+", "0", text): text for text in texts}.values():
         warn(text)
-    num_anomalous = sum(summary.num_anomalous for summary in summaries)
-    new_summaries = [summary for summary in summaries if not summary.is_earlier]
+    num_anomalous = sum(outcome.num_anomalous for outcome in outcomes)
+    new_outcomes = [outcome for outcome in outcomes if not outcome.is_earlier]
     return RunSummary(
         operation=operation,
         output=run.output,
-        num_sequences=sum(summary.num_sequences for summary in summaries),
-        num_failed=sum(summary.num_failed for summary in summaries),
-        failures=failures[:MAX_LISTED_FAILURES],
-        num_parts=len(summaries),
-        num_there=len(summaries) - len(new_summaries),
-        num_steps=sum(summary.num_steps for summary in new_summaries),
+        num_sequences=sum(outcome.num_sequences for outcome in outcomes),
+        num_failed=sum(outcome.num_failed for outcome in outcomes),
+        failures=failures[:MAX_LISTED_FAILED_SEQUENCES],
+        num_parts=len(outcomes),
+        num_there=len(outcomes) - len(new_outcomes),
+        num_steps=sum(outcome.num_steps for outcome in new_outcomes),
         seconds=seconds,
-        memory=max((summary.memory for summary in new_summaries), default=0),
+        memory=max((outcome.memory for outcome in new_outcomes), default=0),
         num_anomalous=num_anomalous if operation == "detect" else None,
         row="window" if has_windows and operation != "reconstruct" else "sequence",
     )
@@ -494,8 +494,12 @@ def _run_operation(
 # `plan_run` and `write_failures` are tasks, so that a client outside of the cluster needs no access
 # to the data. `plan_run` refuses a long table with scattered ids before any part is written.
 def plan_run(
-    run: Run, paths: list[str], part_steps: int | None, model_schema: Schema, model_bytes: bytes
-) -> tuple[Run, list[PartPlan]]:
+    run: RunSettings,
+    paths: list[str],
+    part_steps: int | None,
+    model_schema: Schema,
+    model_bytes: bytes,
+) -> tuple[RunSettings, list[PlannedPart]]:
     """Open the source, prepare the output folder, and return the completed run and its parts."""
     _check_refold_version(run.version)
     files, options, part_steps = read_footers(paths, model_schema, run.table_options, part_steps)
@@ -587,38 +591,38 @@ def _read_bytes(location: Location) -> bytes:
 
 # The name and the content of a part depend only on its plan. A part that is computed again, after a
 # worker died, therefore has the same bytes again.
-def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
-    """Write the file of a part, unless it exists and is complete; return the summary."""
+def compute_and_write_part(run: RunSettings, planned_part: PlannedPart) -> PartOutcome:
+    """Compute a part and write its file, unless it exists and is complete; return the outcome."""
     _check_refold_version(run.version)
-    location = find_location(run.output).child(f"part-{part_plan.part_index:08d}.parquet")
+    location = find_location(run.output).child(f"part-{planned_part.part_index:08d}.parquet")
     # a file that does not exist, or that a store shows before it is complete, has no metadata
     metadata = {}
     with (
         contextlib.suppress(FileNotFoundError, pa.ArrowInvalid),
         pq.ParquetFile(location.path, filesystem=location.file_system) as file,
     ):
-        metadata = json.loads((file.metadata.metadata or {}).get(_PART_METADATA_KEY, b"{}"))
+        metadata = json.loads((file.metadata.metadata or {}).get(_PART_OUTCOME_METADATA_KEY, b"{}"))
     # the hash shows that the part is not a part of another run
     if metadata.get("manifest_hash") == run.manifest_hash:
-        failures = [Failure(**failure) for failure in metadata["failures"]]
-        return PartSummary(**metadata | {"failures": failures, "is_earlier": True})
+        failures = [FailedSequence(**failure) for failure in metadata["failures"]]
+        return PartOutcome(**metadata | {"failures": failures, "is_earlier": True})
 
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always", UserWarning)
-        model = _load_model_of_run(run.output, run.model_hash)
-        _check_files_unchanged(part_plan)
-        summary = PartSummary(run.manifest_hash, part_plan.part_index)
+        model = _load_model_from_output(run.output, run.model_hash)
+        _check_files_unchanged(planned_part)
+        outcome = PartOutcome(run.manifest_hash, planned_part.part_index)
         options = run.table_options
         column_names = options.used_columns if options.columns is not None else None
-        # maximum number of steps of a slice, and the number of rows that have about so many steps
-        max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
-        num_rows = part_plan.stop_row - part_plan.first_row
-        max_rows = max(1, max_steps * num_rows // part_plan.num_steps)
+        # maximum number of steps of a block, and the number of rows that have about so many steps
+        max_steps = max(MIN_BLOCK_STEPS, MAX_BLOCK_VALUES // model.schema.num_columns)
+        num_rows = planned_part.stop_row - planned_part.first_row
+        max_rows = max(1, max_steps * num_rows // planned_part.num_steps)
         id_name = None if run.has_lists else options.id  # None: each row is a sequence
         tables = (
             table
-            for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
-            for table in _compute_slice_tables(model, run, part_plan, table_slice, summary)
+            for block in read_sequence_blocks(planned_part, column_names, max_rows, id_name)
+            for table in _compute_result_tables(model, run, planned_part, block, outcome)
         )
         first_table = next(tables, None)
         if first_table is None:  # all sequences failed, and the file has columns without rows
@@ -627,58 +631,62 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
             with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
                 for table in itertools.chain([first_table], tables):
                     writer.write_table(table)
-                metadata = {_PART_METADATA_KEY: json.dumps(asdict(summary)).encode()}
+                metadata = {_PART_OUTCOME_METADATA_KEY: json.dumps(asdict(outcome)).encode()}
                 writer.add_key_value_metadata(metadata)
             # checked again: the data may have changed while they were read
-            _check_files_unchanged(part_plan)
-    # the summary has only the first warning of a part
+            _check_files_unchanged(planned_part)
+    # the outcome has only the first warning of a part
     messages = (str(w.message) for w in caught_warnings if issubclass(w.category, UserWarning))
-    summary.warning = next(messages, None)
+    outcome.warning = next(messages, None)
     pa.default_memory_pool().release_unused()
     status_file = Path("/proc/self/status")  # only Linux has this file
     status = status_file.read_text() if status_file.exists() else ""
     peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
-    summary.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
-    return summary
+    outcome.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
+    return outcome
 
 
-def _compute_slice_tables(
-    model: Model, run: Run, part_plan: PartPlan, table_slice: TableSlice, summary: PartSummary
+def _compute_result_tables(
+    model: Model,
+    run: RunSettings,
+    planned_part: PlannedPart,
+    block: SequenceBlock,
+    outcome: PartOutcome,
 ) -> Iterator[pa.Table]:
-    """Yield tables of results; add sequences, steps and failures to the summary."""
-    first_row = table_slice.first_row  # counted over all files
-    # the range of rows in which the slice begins
-    row_range = next(r for r in reversed(part_plan.row_ranges) if r.num_rows_before <= first_row)
+    """Yield tables of results; add sequences, steps and failures to the outcome."""
+    first_row = block.first_row  # counted over all files
+    # the range of rows in which the block begins
+    row_range = next(r for r in reversed(planned_part.row_ranges) if r.num_rows_before <= first_row)
     file_name = row_range.file_name
     try:
-        sequences = sequences_from_table(table_slice.table, file_name, run.table_options)
+        sequences = sequences_from_table(block.table, file_name, run.table_options)
         if run.table_options.id is None:
             # row numbers over all files, which are also the ids on one machine
             sequences = sequences.with_ids(np.arange(len(sequences)) + first_row)
         results = _compute_results(model, run, sequences)
     except RefoldError as error:
-        if len(table_slice) > 1:  # compute the two halves, to lose only faulty sequences
-            middle = len(table_slice) // 2
-            for start, stop in ((0, middle), (middle, len(table_slice))):
-                half = table_slice.select(start, stop)
-                yield from _compute_slice_tables(model, run, part_plan, half, summary)
+        if len(block) > 1:  # compute the two halves, to lose only faulty sequences
+            middle = len(block) // 2
+            for start, stop in ((0, middle), (middle, len(block))):
+                half = block.select_sequences(start, stop)
+                yield from _compute_result_tables(model, run, planned_part, half, outcome)
             return
-        if isinstance(error, SchemaError) and first_row == part_plan.first_row:
+        if isinstance(error, SchemaError) and first_row == planned_part.first_row:
             # if the columns of the first sequence are wrong, they are wrong for all sequences
             raise type(error)(f"{file_name}: {error.message.marked}") from error
-        summary.num_failed += 1
-        if len(summary.failures) < MAX_LISTED_FAILURES:
+        outcome.num_failed += 1
+        if len(outcome.failures) < MAX_LISTED_FAILED_SEQUENCES:
             row_in_file = first_row - row_range.num_rows_before
-            summary.failures.append(Failure(file_name, row_in_file, str(error)))
+            outcome.failures.append(FailedSequence(file_name, row_in_file, str(error)))
         return
-    summary.num_sequences += len(results)
-    summary.num_steps += len(sequences.values)
+    outcome.num_sequences += len(results)
+    outcome.num_steps += len(sequences.values)
     if run.operation == "detect":
-        summary.num_anomalous += int(results["anomalous"].to_numpy().sum())
+        outcome.num_anomalous += int(results["anomalous"].to_numpy().sum())
     yield results
 
 
-def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
+def _compute_results(model: Model, run: RunSettings, sequences: Sequences) -> pa.Table:
     """Return a table of results with a row for each sequence or window."""
     settings, ids = run.operation_settings, sequences.ids
     with packed.limited_threads(1):  # Ray reserves one CPU for a worker
@@ -698,7 +706,7 @@ def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
     return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
 
 
-def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
+def _make_empty_result_table(model: Model, run: RunSettings) -> pa.Table:
     """Return a table without rows that has the columns of the results."""
     # computed for one sequence of one step, which is dropped
     ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
@@ -708,7 +716,7 @@ def _make_empty_result_table(model: Model, run: Run) -> pa.Table:
 
 # Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
-def _load_model_of_run(output_folder: str, model_hash: str) -> Model:
+def _load_model_from_output(output_folder: str, model_hash: str) -> Model:
     """Load the model from the output folder; refuse the model of another run."""
     configure_memory_return()  # here, because a worker loads the model before it computes anything
     location = find_location(output_folder).child(MODEL_FILE)
@@ -727,9 +735,9 @@ def _load_model_of_run(output_folder: str, model_hash: str) -> Model:
         return Model.load(path)
 
 
-def _check_files_unchanged(part_plan: PartPlan) -> None:
+def _check_files_unchanged(planned_part: PlannedPart) -> None:
     """Raise ``FileAccessError`` if a file of a part has changed since the run was planned."""
-    for row_range in part_plan.row_ranges:
+    for row_range in planned_part.row_ranges:
         info = find_location(row_range.file_name).get_info()
         if (info.size, info.mtime_ns) != row_range.file_stamp:
             raise FileAccessError(
@@ -738,8 +746,8 @@ def _check_files_unchanged(part_plan: PartPlan) -> None:
             )
 
 
-def write_failures(run: Run, failures: list[Failure]) -> None:
+def write_failures(run: RunSettings, failed_sequences: list[FailedSequence]) -> None:
     """Write the list of sequences that failed to the output folder."""
-    lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
-    with open_atomically(find_location(run.output).child(FAILURES_FILE)) as stream:
+    lines = [json.dumps(asdict(failure)) + "\n" for failure in failed_sequences]
+    with open_atomically(find_location(run.output).child(FAILED_SEQUENCES_FILE)) as stream:
         stream.write("".join(lines).encode())
