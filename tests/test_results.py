@@ -7,7 +7,7 @@ import pytest
 import refold
 from refold import diagnosis, evaluation
 from refold.cluster import RunSummary
-from refold.evaluation import Comparison, ErrorCurve, Fidelity, Probe
+from refold.evaluation import ErrorCurve, Fidelity, GenerationQuality, Probe
 from refold.model import History
 from small_data import draw_ragged_sequences, fit_without_training
 
@@ -32,7 +32,7 @@ def results():
         "stream": stream,
         "calibration": ae.model_.calibration,
         "history": History({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, 1.8),
-        "comparison": Comparison(0.58, 60, values, values),
+        "comparison": GenerationQuality(0.58, 60, values, values),
         "probe": Probe(0.9666, 0.0123, 0.3333, 3, 5),
         "fidelity": Fidelity(0.123456789012345678, 0.9, 0.0),
         "curve": ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10),
@@ -91,7 +91,7 @@ def test_tables(results, name):
 
 def test_a_table_of_steps(results):
     detection = results["detection"]
-    steps = detection.steps("name")
+    steps = detection.to_step_table("name")
     assert steps.column_names == ["name", "step", "score", "p_value"]
     assert steps["name"].to_pylist()[:4] == ["s0"] * 3 + ["s1"]
     assert steps["score"].to_pylist() == np.concatenate(detection.step_scores).tolist()

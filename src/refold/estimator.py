@@ -19,7 +19,7 @@ from refold._support.rules import check_has_attribute, check_integer, check_not_
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_sequences
+from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, read_user_data
 from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, as_sequences, pad
 
 try:
@@ -596,7 +596,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for each feature follows. For a classic architecture, padding is zeros.
         """
         model = self.model_
-        sequences = model.align(as_sequences(model.windows(X).sequences))
+        sequences = model.align_to_schema(as_sequences(model.windows(X).sequences))
         fixed_steps = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed_steps or max(1, int(sequences.lengths.max(initial=0)))
@@ -735,7 +735,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        series = open_sequences(X, model.schema, as_sequence=model.window is not None)
+        series = read_user_data(X, model.schema, as_sequence=model.window is not None)
         features = self._compute_features(series)
         return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
@@ -864,7 +864,7 @@ def error_curve(
         sizes=sizes[: len(pairs)],
         errors=tuple(fit.error for fit in fits),
         pca=tuple(pca.error for pca in pcas),
-        measure=fits[0].measure,
+        measure=fits[0].measure_name,
         num_sequences=trials.num_sequences,
         num_held_out=len(trials.evaluator.sequences),
         complete=len(pairs) == len(sizes),

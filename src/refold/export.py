@@ -170,7 +170,7 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     codes = rng.standard_normal((_MAX_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
         codes = np.asarray(model.reference.codes[:_MAX_TEST_SEQUENCES], np.float32)
-    lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
+    lengths = np.minimum(model.predict_lengths(codes), model.max_training_length)
     lengths[:2] = [0, 1][: len(lengths)]  # the comparison includes the shortest lengths
     sequences = model.decode_to_sequences(codes, lengths)
     if model.specification.observed_flags:

@@ -138,7 +138,7 @@ def test_options_of_a_long_table_are_taken_and_remembered(skip_epochs, tmp_path)
     fitted = refold.cluster.fit_together(ae, tmp_path / "x.parquet", time_gaps=True, **options)
     schema = fitted.model_.schema
     assert (schema.names, schema.duplicates, schema.time_name) == (("x", "time_gap"), "mean", "at")
-    assert fitted.model_.max_steps == 3
+    assert fitted.model_.max_training_length == 3
 
 
 def test_what_several_processes_cannot_train(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError
-from refold.evaluation import compare, probe
+from refold.evaluation import compare_generated, probe
 from refold.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("small_forest")
@@ -21,8 +21,8 @@ def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
     real = Sequences.from_list(draw_brackets(160, rng))
     valid_words = draw_brackets(80, rng)
     invalid_words = [word[:-1] + "(" for word in draw_brackets(80, rng)]
-    valid = compare(real, Sequences.from_list(valid_words, schema=real.schema))
-    invalid = compare(real, Sequences.from_list(invalid_words, schema=real.schema))
+    valid = compare_generated(real, Sequences.from_list(valid_words, schema=real.schema))
+    invalid = compare_generated(real, Sequences.from_list(invalid_words, schema=real.schema))
     assert valid.two_sample_test <= 0.6
     assert valid.verdict == "good, hard to distinguish from real ones"
     np.testing.assert_allclose(valid.unseen, valid.unseen_real, atol=0.1)
@@ -32,18 +32,19 @@ def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
 
 def test_few_sequences_have_no_verdict_and_fewer_are_refused():
     words = Sequences.from_list(["on", "no", "non", "noon", "nono"])
-    comparison = compare(words, words)
+    comparison = compare_generated(words, words)
     assert comparison.verdict == "none, at least 50 of each are needed (got 5)"
     assert comparison.unseen is None
     with pytest.raises(DataError, match="At least 5 real and 5 generated"):
-        compare(words[:4], words)
+        compare_generated(words[:4], words)
 
 
 def test_unseen_ngrams_by_hand():
     real = Sequences.from_list([["a", "b"]] * 10)
     new = Sequences.from_list([[None, "b"]] * 5, schema=real.schema)  # None is another category
-    assert compare(real, new).unseen.tolist() == pytest.approx([2 / 3, 1, 1, 0])
-    comparison = compare(real, Sequences.from_list([*[["b", "b"]] * 4, []], schema=real.schema))
+    assert compare_generated(real, new).unseen.tolist() == pytest.approx([2 / 3, 1, 1, 0])
+    new = Sequences.from_list([*[["b", "b"]] * 4, []], schema=real.schema)
+    comparison = compare_generated(real, new)
     assert comparison.unseen_real.tolist() == [0, 0, 0, 0]
     # ^b and bb are new, and b$ is not; ^bb, bb$ and ^bb$ are new; and ^$ of the empty sequence
     assert comparison.unseen.tolist() == pytest.approx([9 / 13, 1, 1, 0])

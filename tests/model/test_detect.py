@@ -9,7 +9,12 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
+from refold.model._anomalies import (
+    ErrorsAndFeatures,
+    anomaly_p_values,
+    build_calibration,
+    measure_drift,
+)
 from refold.sequences import as_sequences, write
 from small_data import fit_without_training, read_as_mapped, sines
 
@@ -69,7 +74,7 @@ def test_scores_and_p_values_by_hand():
     reference = ReferenceStatistics(mean, mean, std, precision, np.array([2.0, 4.0]))
     value_errors, features = np.array([[1.0], [np.nan], [3.0]]), np.array([[-2.0], [0.0]])
     # distances are 8 and 0: the precision times the squares of the features
-    normal = Measurement(value_errors, np.array([4.0, 2.0]), features, features)
+    normal = ErrorsAndFeatures(value_errors, np.array([4.0, 2.0]), features, features)
     calibration = build_calibration(normal, reference, None)
     assert calibration.step_scores.tolist() == [1, 3]
     assert calibration.scores.tolist() == [1, 4]

@@ -9,7 +9,7 @@ import pytest
 from model.conftest import WORDS
 from refold import load
 from refold.errors import DataError, ParameterError
-from refold.evaluation import compare, copies
+from refold.evaluation import compare_generated, copied_share
 from refold.model import fit_mixture
 from refold.sequences import as_sequences
 from small_data import draw_ragged_sequences, fit_without_training
@@ -33,9 +33,9 @@ def test_generated_sequences_resemble_the_training_data(ae, sines):
     assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
     assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
     noise = new.with_values(np.random.default_rng(0).normal(size=new.values.shape))
-    accuracies = [compare(sines[200:], sequences).two_sample_test for sequences in (new, noise)]
+    accuracies = [compare_generated(sines[200:], x).two_sample_test for x in (new, noise)]
     assert accuracies[0] < accuracies[1] - 0.1
-    assert copies(new, sines) == 0
+    assert copied_share(new, sines) == 0
 
 
 def test_the_seed_determines_the_sequences_and_the_density_is_fitted_once(ae, monkeypatch):

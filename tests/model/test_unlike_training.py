@@ -8,7 +8,7 @@ import pytest
 import refold
 from refold import Sequences
 from refold.errors import DataError
-from refold.model import describe_too_long
+from refold.model import describe_excess_lengths
 from refold.sequences import write
 from small_data import fit_without_training, read_as_mapped, sines
 
@@ -64,8 +64,8 @@ def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
 
 
 def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
-    assert describe_too_long(np.array([22]), 20, "predicted length") is None
-    text = describe_too_long(np.array([23, 2]), 20, "predicted length")
+    assert describe_excess_lengths(np.array([22]), 20, "predicted length") is None
+    text = describe_excess_lengths(np.array([23, 2]), 20, "predicted length")
     assert text.startswith("1 of 2 predicted lengths is longer than the longest in training: 23 st")
 
 

@@ -50,16 +50,16 @@ def test_detections_are_merged_to_the_steps_of_each_series(ae):
     schema = replace(ae.schema_, time_name="at")
     timed = Sequences(with_anomaly, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
     detection = ae.detect(timed, alpha=0.2)
-    steps = detection.steps()
+    steps = detection.to_step_table()
     assert steps.column_names == ["id", "step", "at", "score", "p_value"]
-    assert detection.steps(time="day").column_names[2] == "day"
+    assert detection.to_step_table(time="day").column_names[2] == "day"
     assert steps["at"].to_pylist() == [step + 7 for step in steps["step"].to_pylist()]
     assert {*steps["id"].to_pylist()} == {"a"}
     scores, p_values = steps["score"].to_numpy(), steps["p_value"].to_numpy()
     assert scores.shape == p_values.shape == (100,)
     assert 50 <= scores.argmax() < 55
     assert p_values.max() == 1.0
-    assert np.array_equal(scores, detection.series_scores[0])
+    assert np.array_equal(scores, detection.series_step_scores[0])
     row = detection.to_table().to_pylist()[int(detection.scores.argmax())]
     assert row["start"] <= 50 < row["end"]
     assert (row["start_time"] - 7, row["end_time"] - 6) == (row["start"], row["end"])

@@ -117,12 +117,13 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
         answer = post(client, "long/detect", body | {"alpha": 0.1, "by_step": True})
         assert [row["score"] for row in answer["detections"]] == detection.scores.tolist()
         assert [row["id"] for row in answer["detections"]] == [0] * 5 + [1, 2]
-        assert has_same_bits(answer["step_scores"], detection.series_scores)
+        assert has_same_bits(answer["step_scores"], detection.series_step_scores)
         table = post_table(client, "long/detect?alpha=0.1", with_ids.to_arrow())
         assert table.equals(detection.to_table())
         table = post_table(client, "long/detect?alpha=0.1&by_step=true", with_ids.to_arrow())
         assert table["id"].to_pylist() == ["a"] * 13 + ["c"] * 4
-        assert table["p_value"].to_pylist() == np.concatenate(detection.series_p_values).tolist()
+        p_values = np.concatenate(detection.series_step_p_values)
+        assert table["p_value"].to_pylist() == p_values.tolist()
 
         answer = post(client, "long/forecast", body)
         assert has_same_bits(answer["sequences"], model.forecast(series).values)

@@ -101,7 +101,8 @@ def decode(
     target = files.add_output(output)
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
-    model = model.with_columns_of(codes)  # codes tell the number of columns of a pretrained model
+    # codes tell the number of columns of a pretrained model
+    model = model.with_columns_of_codes(codes)
     lengths = options.repeat_single_length(lengths, len(codes))
     decoded = model.decode(codes, lengths=lengths, clip=clip_options.mode, verbose=int(not quiet))
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)

@@ -93,7 +93,7 @@ def _get_model_properties(model: "refold.Model") -> dict[str, Any]:
         "layout": model.schema.layout,
         "id": model.schema.id_name,
         "time": model.schema.time_name,
-        "max_steps": model.max_steps,
+        "max_steps": model.max_training_length,
         "cell": specification.cell if is_default else None,
         "decoder": specification.decoder if is_default else None,
         **{name: getattr(specification, name) for name in ("patch", "rocket_dim", "length_dim")},

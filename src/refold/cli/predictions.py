@@ -82,13 +82,13 @@ def detect(
 
     if step_target is not None:
         time_column = series.schema.time_column((id_column, "step", "score", "p_value"))
-        step_target.write_table(anomalies.steps(id_column, time_column))
+        step_target.write_table(anomalies.to_step_table(id_column, time_column))
     if picture_target is not None:
         # scores are of sequences or of windows, and the picture shows the series of the window
         series_index = int(anomalies.scores.argmax())
         if windows is not None:
             series_index = int(windows.series[series_index])
-        p_values = anomalies.series_p_values[series_index]  # (num_steps,)
+        p_values = anomalies.series_step_p_values[series_index]  # (num_steps,)
         axes = refold.plots.anomalous_steps(series[[series_index]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
     if quiet:
@@ -233,7 +233,7 @@ def generate(
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)
     if observed is not None:
         # without --seed, the classifier gets a fixed seed
-        comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
+        comparison = refold.evaluation.compare_generated(observed, sequences, seed=seed or 0)
         outputs.log(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "

@@ -110,8 +110,8 @@ class Diagnosis:
             return None
         pca = "" if self.pca is None else f"; PCA: {format_rounded(self.pca.error)}"
         return (
-            f"A short fit of {self.num_sequences} sequences has a held-out {self.held_out.measure} "
-            f"of {format_rounded(self.held_out.error)} (training: "
+            f"A short fit of {self.num_sequences} sequences has a held-out "
+            f"{self.held_out.measure_name} of {format_rounded(self.held_out.error)} (training: "
             f"{format_rounded(self.training.error)}; constant output: "
             f"{format_rounded(self.constant.error)}{pca})."
         )
@@ -297,8 +297,9 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
         output = "most frequent value" if held_out_fidelity.nmse is None else "mean"
         yield Finding(
             "output-is-mean",
-            f"The held-out error ({held_out_fidelity.measure} {format_rounded(held_out_error)}) is "
-            f"no better than that of the {output} ({format_rounded(constant_error)}). {cause}",
+            f"The held-out error ({held_out_fidelity.measure_name} "
+            f"{format_rounded(held_out_error)}) is no better than that of the {output} "
+            f"({format_rounded(constant_error)}). {cause}",
         )
     elif held_out_error > pca_error and not short_reason:
         yield Finding(

@@ -92,7 +92,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     num_codes, width = codes.shape
     stds = codes.std(axis=0)
     # each dimension of a sampled code is changed up and down, so 2 * width sequences are decoded
-    values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
+    values_per_code = max(1, 2 * width * model.max_training_length * model.schema.output_width)
     max_sampled = min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)
     num_sampled = min(num_codes, max(_MIN_SAMPLE_CODES, max_sampled))
     sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)

@@ -1,9 +1,9 @@
 """Reconstruction and forecast errors, the PCA baseline, generated sequences, conformal p-values."""
 
-from refold.evaluation._classifiers import Comparison as Comparison
+from refold.evaluation._classifiers import GenerationQuality as GenerationQuality
 from refold.evaluation._classifiers import Probe as Probe
-from refold.evaluation._classifiers import compare as compare
-from refold.evaluation._classifiers import copies as copies
+from refold.evaluation._classifiers import compare_generated as compare_generated
+from refold.evaluation._classifiers import copied_share as copied_share
 from refold.evaluation._classifiers import probe as probe
 from refold.evaluation._conformal import adjusted_p_values as adjusted_p_values
 from refold.evaluation._conformal import conformal_margins as conformal_margins

@@ -1,7 +1,7 @@
 """Tests with classifiers: of generated sequences against real ones, and of labels from vectors.
 
-`compare` asks how well a classifier separates generated sequences from real ones. `probe` asks how
-well a classifier predicts labels from codes or features.
+`compare_generated` asks how well a classifier separates generated sequences from real ones.
+`probe` asks how well a classifier predicts labels from codes or features.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ _ACCURACY_VERDICTS = (
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
-# Lengths of the n-grams of tokens that `compare` counts.
+# Lengths of the n-grams of tokens that `compare_generated` counts.
 _NGRAM_LENGTHS = (2, 3, 4, 5)
 # Maximum number of categories of a column that are counted, the most frequent ones. It limits the
 # number of features.
@@ -63,7 +63,7 @@ _MAX_COUNTED_CATEGORIES = 64
 _MAX_PAIRED_CATEGORIES = 12
 
 
-class Comparison(NamedTuple):
+class GenerationQuality(NamedTuple):
     """Comparison of generated and real sequences.
 
     Attributes
@@ -86,7 +86,7 @@ class Comparison(NamedTuple):
 
     def __repr__(self) -> str:
         accuracy = format_rounded(self.two_sample_test)
-        return f"Comparison(two-sample test {accuracy}, verdict: {self.verdict})"
+        return f"GenerationQuality(two-sample test {accuracy}, verdict: {self.verdict})"
 
     @property
     def verdict(self) -> str:
@@ -105,7 +105,7 @@ class Comparison(NamedTuple):
         return pa.table([[test], [count], [self.verdict], *lists], names)
 
 
-def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
+def compare_generated(real: Sequences, generated: Sequences, *, seed: int = 0) -> GenerationQuality:
     """Compare generated sequences with real ones, by a classifier [1]_ and by n-grams of tokens.
 
     The classifier is a random forest. Its features are principal components, the length, and the
@@ -129,8 +129,8 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     --------
     >>> from refold.datasets import noisy_sines
     >>> a, b = noisy_sines(60, seed=0), noisy_sines(60, seed=1)
-    >>> far = b.with_values(b.values + 9)
-    >>> compare(a, b).two_sample_test < 0.8, compare(a, far).two_sample_test > 0.95
+    >>> tests = [compare_generated(a, new) for new in (b, b.with_values(b.values + 9))]
+    >>> tests[0].two_sample_test < 0.8, tests[1].two_sample_test > 0.95
     (True, True)
     """
     check_training_packages("A two-sample test")
@@ -181,10 +181,10 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     forest = RandomForestClassifier(_NUM_TREES, random_state=seed)
     folds = StratifiedKFold(_NUM_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
-    return Comparison(float(accuracy), count, *unseen_shares)
+    return GenerationQuality(float(accuracy), count, *unseen_shares)
 
 
-def copies(generated: Sequences, training: Sequences) -> float:
+def copied_share(generated: Sequences, training: Sequences) -> float:
     """Return the share of generated sequences that are exact copies of training sequences.
 
     Both are `Sequences` or lists with the same columns. Values are compared as float32.
@@ -192,7 +192,7 @@ def copies(generated: Sequences, training: Sequences) -> float:
     Examples
     --------
     >>> words = Sequences.from_list(["on", "in", "no"])
-    >>> copies(Sequences.from_list(["on", "ion"], schema=words.schema), words)
+    >>> copied_share(Sequences.from_list(["on", "ion"], schema=words.schema), words)
     0.5
     """
     training = as_sequences(training)

@@ -6,10 +6,6 @@ import numpy as np
 
 from refold._support.arrays import check_array
 
-# Maximum of `min_calibration_sequences`, because 1 / alpha may be infinite. A float holds this
-# integer exactly.
-_MAX_CALIBRATION_SEQUENCES = 1e15
-
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Compute the p-value of each score from the scores of normal sequences.
@@ -105,4 +101,5 @@ def min_calibration_sequences(alpha: float) -> int:
     """Return the minimum number of normal sequences for which a p-value can reach ``alpha``."""
     # The smallest p-value of n normal sequences is 1 / (n + 1), so n is at least 1 / alpha - 1. The
     # quotient 1 / alpha is rounded to 9 digits first, so that its error does not raise the result.
-    return math.ceil(round(min(1 / alpha, _MAX_CALIBRATION_SEQUENCES), 9)) - 1
+    # It may be infinite, so it is limited to 1e15, an integer that a float holds exactly.
+    return math.ceil(round(min(1 / alpha, 1e15), 9)) - 1

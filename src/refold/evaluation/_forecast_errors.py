@@ -33,7 +33,7 @@ _MAX_VALUES_FOR_SEASON = 1 << 18
 _MAX_SEASON_STEPS = 1024
 # The season is the shortest lag whose mean squared difference is at most this number of times as
 # large as that of the best lag. The best lag is often a multiple of the season.
-_MAX_SEASON_DIFFERENCE_RATIO = 1.1
+_MAX_SEASON_RATIO_TO_BEST_LAG = 1.1
 # Mean squared differences below this share of the one at lag 1 are due to rounding.
 _DIFFERENCE_ROUNDING_TOLERANCE = 1e-9
 
@@ -139,8 +139,8 @@ class ForecastErrors:
 
 
 def forecast_errors(
-    before: Sequences,
-    after: Sequences,
+    past: Sequences,
+    future: Sequences,
     forecast: Sequences,
     scaler: Scaler,
     *,
@@ -150,9 +150,9 @@ def forecast_errors(
 
     Parameters
     ----------
-    before : Sequences of shape (n_sequences,)
+    past : Sequences of shape (n_sequences,)
         Steps that the forecast is based on.
-    after : Sequences of shape (n_sequences,)
+    future : Sequences of shape (n_sequences,)
         True values of the forecast steps.
     forecast : Sequences of shape (n_sequences,)
         Forecasts of at least as many steps.
@@ -160,7 +160,7 @@ def forecast_errors(
         Fitted on the training split with ``mode="features"``.
     season : int, optional
         Season length in steps; by default the lag, up to half the median length, at which
-        ``before`` repeats best.
+        ``past`` repeats best.
 
     Examples
     --------
@@ -170,32 +170,32 @@ def forecast_errors(
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
     NMSE 0, last value 3, linear continuation 26, seasonal naive (4 steps) 0
     """
-    before, after = as_sequences(before), as_sequences(after)
-    check_not_empty(len(before), "sequence", "to forecast")
-    season = pick_season(before) if season is None else season
-    num_steps = max(1, int(after.lengths.max(initial=1)))
-    forecast, numeric = as_sequences(forecast).align(after.schema), after.schema.numeric
-    forecasts = {"model": forecast, "last_value": seasonal_naive(before, num_steps, season=1)}
+    past, future = as_sequences(past), as_sequences(future)
+    check_not_empty(len(past), "sequence", "to forecast")
+    season = pick_season(past) if season is None else season
+    num_steps = max(1, int(future.lengths.max(initial=1)))
+    forecast, numeric = as_sequences(forecast).align(future.schema), future.schema.numeric
+    forecasts = {"model": forecast, "last_value": seasonal_naive(past, num_steps, season=1)}
     if numeric.any():
-        forecasts["linear"] = linear_continuation(before, num_steps)
+        forecasts["linear"] = linear_continuation(past, num_steps)
     if season is not None:
-        forecasts["seasonal_naive"] = seasonal_naive(before, num_steps, season)
-    fidelities = {name: fidelity(after, predicted, scaler) for name, predicted in forecasts.items()}
-    if len(too_short := np.flatnonzero(forecast.lengths < after.lengths)):
+        forecasts["seasonal_naive"] = seasonal_naive(past, num_steps, season)
+    fidelities = {name: fidelity(future, x, scaler) for name, x in forecasts.items()}
+    if len(too_short := np.flatnonzero(forecast.lengths < future.lengths)):
         i = too_short[0]
         raise DataError(
-            f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but {after.lengths[i]} "
-            "true steps follow. Forecast at least as many steps."
+            f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but "
+            f"{future.lengths[i]} true steps follow. Forecast at least as many steps."
         )
     errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}  # None without a baseline
     accuracy, by_step = {}, {}
-    _, step_indices = sequence_and_step_indices(after)  # index of each step in its sequence
+    _, step_indices = sequence_and_step_indices(future)  # index of each step in its sequence
     for name, predicted in forecasts.items():
         errors[name] = fidelities[name].error
         # linear continuation changes only numeric columns, so it has the accuracy of the last value
         if fidelities[name].accuracy is not None and name != "linear":
             accuracy[name] = fidelities[name].accuracy
-        step_errors = entry_errors(after, predicted, scaler)  # (steps of all sequences, n_columns)
+        step_errors = entry_errors(future, predicted, scaler)  # (steps of all sequences, n_columns)
         step_errors[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
         if name == "linear":  # only numeric columns can go on linearly
             step_errors[:, ~numeric] = np.nan
@@ -208,59 +208,59 @@ def forecast_errors(
         # root mean squared errors, and shares of wrong values
         by_step[name] = np.where(numeric, np.sqrt(means), means)
     return ForecastErrors(
-        fidelities["model"].measure,
+        fidelities["model"].measure_name,
         **errors,
         season=season,
-        num_sequences=len(after),
+        num_sequences=len(future),
         accuracy=accuracy or None,
         by_step=by_step,
-        names=tuple(after.schema.names),
+        names=tuple(future.schema.names),
     )
 
 
-def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
+def linear_continuation(past: Sequences, num_steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
-    last_values = seasonal_naive(before, num_steps, season=1)
-    sequence_indices, step_indices = sequence_and_step_indices(before)  # of each step
-    slopes = np.zeros((len(before), before.schema.num_columns))
-    for column in np.flatnonzero(before.schema.numeric):
-        observed = np.flatnonzero(~np.isnan(before.values[:, column]))
-        values = before.values[observed, column].astype(float)
+    last_values = seasonal_naive(past, num_steps, season=1)
+    sequence_indices, step_indices = sequence_and_step_indices(past)  # of each step
+    slopes = np.zeros((len(past), past.schema.num_columns))
+    for column in np.flatnonzero(past.schema.numeric):
+        observed = np.flatnonzero(~np.isnan(past.values[:, column]))
+        values = past.values[observed, column].astype(float)
         # of each observed value: index of its sequence, and number of steps to the next value
         observed_sequences, gaps = sequence_indices[observed], np.diff(step_indices[observed])
         # a pair is two neighboring values of the same sequence, by the index of the first
         pairs = np.flatnonzero(observed_sequences[1:] == observed_sequences[:-1])
         # the last pair of a sequence overwrites the slopes of its earlier pairs
         slopes[observed_sequences[pairs], column] = np.diff(values)[pairs] / gaps[pairs]
-    step_numbers = np.tile(np.arange(1, num_steps + 1), len(before))[:, None]
+    step_numbers = np.tile(np.arange(1, num_steps + 1), len(past))[:, None]
     changes = step_numbers * np.repeat(slopes, num_steps, axis=0)
     return last_values.with_values(last_values.values + changes)
 
 
-def seasonal_naive(before: Sequences, num_steps: int, season: int) -> Sequences:
+def seasonal_naive(past: Sequences, num_steps: int, season: int) -> Sequences:
     """Forecast the value of one season ago; with a season of one step, the last value."""
     # If the value of one season ago is missing, the forecast is the value of an earlier season at
     # the same phase, or else the last observed value, or else missing.
-    sequence_indices, step_indices = sequence_and_step_indices(before)  # of each step
+    sequence_indices, step_indices = sequence_and_step_indices(past)  # of each step
     # The phase is the position in the season, from 0 for the first forecast step. Phases that no
     # forecast step has are not needed.
-    phases = (step_indices - before.lengths[sequence_indices]) % season
-    num_sequences, num_phases = len(before), min(season, num_steps)
-    num_columns, dtype = before.schema.num_columns, before.values.dtype
+    phases = (step_indices - past.lengths[sequence_indices]) % season
+    num_sequences, num_phases = len(past), min(season, num_steps)
+    num_columns, dtype = past.schema.num_columns, past.values.dtype
     by_phase = np.full((num_sequences, num_phases, num_columns), np.nan, dtype)
     last_values = np.full((num_sequences, num_columns), np.nan, dtype)
     for column in range(num_columns):
         # in both arrays, values of later steps overwrite those of earlier steps
-        observed = ~np.isnan(before.values[:, column])
-        last_values[sequence_indices[observed], column] = before.values[observed, column]
+        observed = ~np.isnan(past.values[:, column])
+        last_values[sequence_indices[observed], column] = past.values[observed, column]
         observed &= phases < num_phases
-        observed_values = before.values[observed, column]
+        observed_values = past.values[observed, column]
         by_phase[sequence_indices[observed], phases[observed], column] = observed_values
     by_phase = np.where(np.isnan(by_phase), last_values[:, None], by_phase)
     forecast = by_phase[:, np.arange(num_steps) % season].reshape(-1, num_columns)
-    offsets = np.arange(len(before) + 1) * num_steps
-    return Sequences(forecast, offsets, ids=before.ids, schema=before.schema)
+    offsets = np.arange(len(past) + 1) * num_steps
+    return Sequences(forecast, offsets, ids=past.ids, schema=past.schema)
 
 
 def pick_season(sequences: Sequences) -> int | None:
@@ -294,7 +294,7 @@ def pick_season(sequences: Sequences) -> int | None:
     ]
     if not minima:
         return None
-    limit = _MAX_SEASON_DIFFERENCE_RATIO * min(differences[lag] for lag in minima)
+    limit = _MAX_SEASON_RATIO_TO_BEST_LAG * min(differences[lag] for lag in minima)
     limit += _DIFFERENCE_ROUNDING_TOLERANCE * differences[1]
     season = next(lag for lag in minima if differences[lag] <= limit)
     return season if differences[season] < differences[1] else None

@@ -28,14 +28,14 @@ from refold.sequences import (
     sum_by_sequence,
 )
 
-SequenceList: TypeAlias = Sequences | Sequence[Any]
+AnySequences: TypeAlias = Sequences | Sequence[Any]
 
 # What an argument ``scaler`` must be, for an error message.
-_SCALER_DESCRIPTION = 'a Scaler, such as Scaler.fit(train, mode="features")'
+_EXPECTED_SCALER_TEXT = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
 
 def entry_errors(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
+    original: AnySequences, reconstructed: AnySequences, scaler: Scaler | None = None
 ) -> np.ndarray:
     """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
 
@@ -65,7 +65,7 @@ def entry_errors(
     original, reconstructed = _check_pair(original, reconstructed)
     num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
-        check_has_attribute("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
+        check_has_attribute("scaler", scaler, _EXPECTED_SCALER_TEXT, attribute="mode")
         if scaler.mode != "features" or len(scaler.mean_) != num_columns:
             raise ParameterError(
                 f"Errors of {num_columns} columns are measured in the units of the training "
@@ -88,7 +88,7 @@ def entry_errors(
 
 
 def errors_by_feature(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
+    original: AnySequences, reconstructed: AnySequences, scaler: Scaler | None = None
 ) -> np.ndarray:
     """Mean of `entry_errors` over each feature, an array of shape (n_features,).
 
@@ -128,7 +128,7 @@ class SequenceErrors(NamedTuple):
 
 
 def errors_by_sequence(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
+    original: AnySequences, reconstructed: AnySequences, scaler: Scaler | None = None
 ) -> SequenceErrors:
     """Mean of `entry_errors` over each sequence.
 
@@ -179,8 +179,8 @@ class GroupErrors(NamedTuple):
 
 
 def errors_by_length(
-    original: SequenceList,
-    reconstructed: SequenceList,
+    original: AnySequences,
+    reconstructed: AnySequences,
     scaler: Scaler | None = None,
     *,
     num_groups: int = 8,
@@ -225,8 +225,8 @@ def errors_by_length(
 
 
 def errors_by_position(
-    original: SequenceList,
-    reconstructed: SequenceList,
+    original: AnySequences,
+    reconstructed: AnySequences,
     scaler: Scaler | None = None,
     *,
     num_groups: int = 60,
@@ -258,7 +258,7 @@ def errors_by_position(
     return GroupErrors(first, last, *means, num_sequences)
 
 
-def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> float:
+def nmse(original: AnySequences, reconstructed: AnySequences, scaler: Scaler) -> float:
     """Compute the normalized mean squared error of the numeric columns.
 
     This is the sum of the squared errors over the sum of the squared values, after standardization
@@ -274,14 +274,14 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
+    total_error, total_square = _compute_total_error_and_square(original, reconstructed, scaler)
     if total_square > 0:
         return total_error / total_square
     return 0.0 if total_error == 0 else math.inf
 
 
 def explained_variance(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler
+    original: AnySequences, reconstructed: AnySequences, scaler: Scaler
 ) -> float:
     """Share of the variance of the numeric columns that is explained, at most 1: 1 - `nmse`.
 
@@ -293,13 +293,13 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
+    total_error, total_square = _compute_total_error_and_square(original, reconstructed, scaler)
     if total_square > 0:
         return 1.0 - total_error / total_square
     return 1.0 if total_error == 0 else 0.0
 
 
-def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
+def exact(original: AnySequences, reconstructed: AnySequences, *, tolerance: float = 1e-6) -> float:
     """Share of sequences that are reconstructed exactly, length included, from 0 to 1.
 
     A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
@@ -323,7 +323,7 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     return float(np.mean((num_wrong == 0) & (original.lengths == reconstructed.lengths)))
 
 
-def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
+def accuracy(original: AnySequences, reconstructed: AnySequences) -> float:
     """Share of steps at which all binary and categorical entries are right, from 0 to 1.
 
     Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
@@ -373,7 +373,7 @@ class Fidelity:
     exact: float
 
     @property
-    def measure(self) -> str:
+    def measure_name(self) -> str:
         """Name of `error`: ``"NMSE"``, or ``"1 - accuracy"`` if no column is numeric."""
         return "1 - accuracy" if self.nmse is None else "NMSE"
 
@@ -383,7 +383,7 @@ class Fidelity:
         return 1.0 - (self.accuracy or 0.0) if self.nmse is None else self.nmse
 
     @property
-    def lost(self) -> float:
+    def larger_error(self) -> float:
         """The larger of NMSE and 1 - accuracy."""
         return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
 
@@ -392,10 +392,10 @@ class Fidelity:
         columns = {name: pa.array([value], pa.float64()) for name, value in asdict(self).items()}
         return pa.table(columns)
 
-    def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
+    def text(self, pca: "Fidelity | None" = None, *, pca_name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.
 
-        ``name`` is what PCA is called where it first appears. After that, it is "PCA".
+        ``pca_name`` is what PCA is called where it first appears. After that, it is "PCA".
         """
         fields = ["nmse", "accuracy"] if self.nmse is not None else ["accuracy", "exact"]
         texts = []
@@ -406,15 +406,15 @@ class Fidelity:
             to_text = format_rounded if field == "nmse" else as_percent
             text = f"{field.replace('nmse', 'NMSE')} {to_text(value)}"
             if pca_value is not None:
-                text += f", {name} {to_text(pca_value)}"
-                name = "PCA"  # only the first mention has the given name
+                text += f", {pca_name} {to_text(pca_value)}"
+                pca_name = "PCA"  # only the first mention has the given name
             texts.append(text)
         return "; ".join(texts)
 
 
 # The NMSE, the accuracy and the exact match that Refold shows all come from this function. The
 # lengths of reconstructions are predicted, so steps may be missing; `entry_errors` counts them.
-def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
+def fidelity(original: AnySequences, reconstructed: AnySequences, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
     Examples
@@ -497,7 +497,7 @@ def _to_table_with_nulls(arrays: dict[str, np.ndarray]) -> pa.Table:
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
 
-def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
+def _check_pair(original: AnySequences, reconstructed: AnySequences) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
@@ -532,7 +532,7 @@ def _compare_at_original_steps(
 
 def _compute_group_means(
     original: Sequences,
-    reconstructed: SequenceList,
+    reconstructed: AnySequences,
     scaler: Scaler | None,
     group_of_step: np.ndarray,  # (n_steps,), indices of groups
     num_groups: int,
@@ -547,11 +547,11 @@ def _compute_group_means(
     return means[0], means[1]
 
 
-def _sum_squared_errors_and_values(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler
+def _compute_total_error_and_square(
+    original: AnySequences, reconstructed: AnySequences, scaler: Scaler
 ) -> tuple[float, float]:
     """Return the sums of the squared errors and of the squared values, both standardized."""
-    check_has_attribute("scaler", scaler, _SCALER_DESCRIPTION, attribute="mode")
+    check_has_attribute("scaler", scaler, _EXPECTED_SCALER_TEXT, attribute="mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

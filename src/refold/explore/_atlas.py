@@ -124,7 +124,7 @@ class Atlas:
         check_counts_match(len(self.codes), "codes", num_sequences, "sequences")
         # Largest length of a decoded sequence: the longest one here or in training. A network of
         # Keras may have a smaller limit.
-        longest = max(model.max_steps, int(lengths.max()))
+        longest = max(model.max_training_length, int(lengths.max()))
         self._max_steps = min(longest, model.network.max_decodable_steps or longest)
         weights = measure_dimension_effects(self.codes, lengths.mean(), self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
@@ -183,7 +183,7 @@ class Atlas:
 
     def _compute_p_values(self, indices: np.ndarray) -> np.ndarray:
         """Return the p-value of each sequence (n_indices,), and set its `score_components`."""
-        aligned = self.model.align(self.sequences[indices])
+        aligned = self.model.align_to_schema(self.sequences[indices])
         _, self.score_components[indices], p_values = self.model.measure_anomalies(aligned)
         return p_values
 
@@ -332,7 +332,8 @@ class Atlas:
             )
         if self.model.calibration is not None:
             # "anomaly" has the two components of the anomaly score, as `score_components`
-            _, components, p_values = self.model.measure_anomalies(self.model.align(sequences))
+            aligned = self.model.align_to_schema(sequences)
+            _, components, p_values = self.model.measure_anomalies(aligned)
             for answer, p_value, pair in zip(answers, p_values, components, strict=True):
                 answer |= {"p_value": float(p_value), "anomaly": pair}
         return answers

@@ -211,7 +211,7 @@ def _describe_page(
         columns.append(description)
     scaler, error_scaler = model.scaler, model.error_scaler
     max_length = 2 * specification.max_steps  # the bound of `Model.predict_lengths`
-    longest = max(model.max_steps, int(sequences.lengths.max()))
+    longest = max(model.max_training_length, int(sequences.lengths.max()))
     # The page warns of a place or code that is farther than this from all sequences. The distance
     # is infinite, which JSON cannot write, if there are too few sequences to say what is far.
     far_distances = {key: code_map.far_threshold for key, code_map in maps.items()}

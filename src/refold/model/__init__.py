@@ -1,12 +1,12 @@
 """The fitted model, which encodes, decodes, detects, forecasts and generates."""
 
-from refold.model._anomalies import MAX_STORED_ERRORS as MAX_STORED_ERRORS
+from refold.model._anomalies import MAX_STORED_HELD_OUT_ERRORS as MAX_STORED_HELD_OUT_ERRORS
 from refold.model._anomalies import Detection as Detection
 from refold.model._anomalies import Drift as Drift
 from refold.model._anomalies import Reason as Reason
 from refold.model._anomalies import compute_value_errors as compute_value_errors
 from refold.model._anomalies import mean_errors_by_sequence as mean_errors_by_sequence
-from refold.model._anomalies import measure_sequences as measure_sequences
+from refold.model._anomalies import measure_errors_and_features as measure_errors_and_features
 from refold.model._anomalies import with_reference_statistics as with_reference_statistics
 from refold.model._file import dumps as dumps
 from refold.model._file import pack_container as pack_container
@@ -25,11 +25,11 @@ from refold.model._inputs import check_latent_steps as check_latent_steps
 from refold.model._inputs import check_not_trained_on as check_not_trained_on
 from refold.model._inputs import count_outliers as count_outliers
 from refold.model._inputs import cut_into_windows as cut_into_windows
-from refold.model._inputs import describe_outliers as describe_outliers
+from refold.model._inputs import describe_excess_lengths as describe_excess_lengths
+from refold.model._inputs import describe_outlier_columns as describe_outlier_columns
 from refold.model._inputs import describe_overlap_with_training as describe_overlap_with_training
-from refold.model._inputs import describe_too_long as describe_too_long
-from refold.model._inputs import open_sequences as open_sequences
 from refold.model._inputs import outlier_limits as outlier_limits
+from refold.model._inputs import read_user_data as read_user_data
 from refold.model._model import Model as Model
 from refold.model._model import ModelLike as ModelLike
 from refold.model._model import PretrainedModel as PretrainedModel
@@ -37,7 +37,7 @@ from refold.model._model import adapt_to_data as adapt_to_data
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._pretrained import PRETRAINED_MODEL_NOTES as PRETRAINED_MODEL_NOTES
-from refold.model._pretrained import find_model_file as find_model_file
+from refold.model._pretrained import resolve_model_name as resolve_model_name
 from refold.model._stream import Stream as Stream
 from refold.model._stream import StreamResult as StreamResult
 from refold.model._training_statistics import Fingerprints as Fingerprints

@@ -4,10 +4,10 @@ The anomaly score of a sequence is the sum of two components: its reconstruction
 distance of its code and ROCKET features to those of training sequences. Each component is divided
 by its mean over training sequences.
 
-`measure_sequences` returns the errors and features of sequences. `with_reference_statistics` adds
-the statistics of training sequences to a model, and `build_calibration` returns the scores of
-normal sequences. `measure_drift` tests whether new sequences differ from the training data as a
-whole. `Detection` is the result of `Model.detect`, and `Drift` of `Model.drift`.
+`measure_errors_and_features` does what its name says. `with_reference_statistics` adds the
+statistics of training sequences to a model, and `build_calibration` returns the scores of normal
+sequences. `measure_drift` tests whether new sequences differ from the training data as a whole.
+`Detection` is the result of `Model.detect`, and `Drift` of `Model.drift`.
 
 Codes are made without latent optimization, which would make anomalies look more normal. Empty
 steps, which have no value in any column, are interpolated, because the encoder reads an empty step
@@ -31,9 +31,9 @@ from refold.sequences import Scaler, Sequences, Windows, sequence_and_step_indic
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_MAX_STD_FROM_MEAN = 1e12
+_INPUT_CLIP_STD = 1e12
 # Maximum number of reconstruction errors that a model stores. It limits the size of the file.
-MAX_STORED_ERRORS = 1024
+MAX_STORED_HELD_OUT_ERRORS = 1024
 # Maximum number of step scores that a calibration stores. It limits the size of the file. P-values
 # of steps can still be as small as 1 / 100,001.
 _MAX_STORED_STEP_SCORES = 100_000
@@ -49,7 +49,7 @@ _MAX_SEQUENCES_FOR_MEAN_SCORES = 256
 _FAMILY_WISE_ALPHA = 0.001
 
 
-class Measurement(NamedTuple):
+class ErrorsAndFeatures(NamedTuple):
     """Errors, codes and features of sequences, from which scores and drift are computed."""
 
     # (n_steps, n_columns): squared error of each numeric value in standardized units; in other
@@ -60,33 +60,33 @@ class Measurement(NamedTuple):
     features: np.ndarray  # (n_sequences, n_features), the code and then ROCKET features
 
 
-def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
+def measure_errors_and_features(model: "refold.Model", sequences: Sequences) -> ErrorsAndFeatures:
     """Measure errors, codes and features of aligned sequences."""
     # both (n_columns,)
-    mean, max_deviation = model.error_scaler.mean_, _MAX_STD_FROM_MEAN * model.error_scaler.scale_
+    mean, max_deviation = model.error_scaler.mean_, _INPUT_CLIP_STD * model.error_scaler.scale_
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
     codes, features = _compute_codes_and_features(model, sequences)
-    value_errors = _decode_and_compute_errors(model, sequences, codes)
+    value_errors = _compute_decoding_errors(model, sequences, codes)
     sequence_errors = mean_errors_by_sequence(value_errors, sequences)
-    return Measurement(value_errors, sequence_errors, codes, features)
+    return ErrorsAndFeatures(value_errors, sequence_errors, codes, features)
 
 
 def compute_score_components(
-    measurement: Measurement, reference: ReferenceStatistics
+    measured: ErrorsAndFeatures, training_statistics: ReferenceStatistics
 ) -> np.ndarray:
     """Return the error and the distance of each sequence, divided by their means in training."""
     # (n_sequences, 2); the anomaly score is the sum of both
-    distances = _squared_mahalanobis(measurement.features, reference)
-    components = np.stack([measurement.sequence_errors, distances], axis=1)
-    return components / reference.mean_score_components
+    distances = _squared_mahalanobis(measured.features, training_statistics)
+    components = np.stack([measured.sequence_errors, distances], axis=1)
+    return components / training_statistics.mean_score_components
 
 
 def _compute_codes_and_features(
     model: "refold.Model", sequences: Sequences
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
-    sequences = _interpolate_empty_steps(sequences)
+    sequences = _interpolate_or_drop_empty_steps(sequences)
     # a pretrained model reads no missing values, not even in steps that have other values
     sequences = interpolate_missing_values(sequences) if model.is_pretrained else sequences
     scaled = model.scaler.transform(sequences)
@@ -98,21 +98,21 @@ def _compute_codes_and_features(
 
 def _squared_mahalanobis(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
     """Return the squared distances (n_sequences,) of features from their mean in training."""
-    precision = reference.require_precision().astype(float)
+    precision = reference.require_precision_matrix().astype(float)
     standardized = (features - reference.feature_mean) / reference.feature_std
     # The distances are computed row by row, because the bits of a product of matrices may depend on
     # the number of rows. Rounding can make a tiny distance negative, which then becomes 0.
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
-def _decode_and_compute_errors(
+def _compute_decoding_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
     # raises an error if a sequence is longer than what the decoder can write
     model.check_lengths(sequences.lengths, num_codes=len(sequences))
     # empty steps at the end of a sequence are not decoded, because they have no error
-    lengths = _interpolate_empty_steps(sequences).lengths
+    lengths = _interpolate_or_drop_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
     sequence_indices, step_indices = sequence_and_step_indices(sequences)  # (n_steps,) each
     values = np.zeros(sequences.values.shape, decoded.dtype)
@@ -140,7 +140,7 @@ def mean_errors_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> n
     return sums / np.maximum(counts, 1)
 
 
-def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
+def _interpolate_or_drop_empty_steps(sequences: Sequences) -> Sequences:
     """Interpolate steps without any value, and drop such steps at the end of a sequence."""
     # Empty steps at the start get the first values after them. In a column that is not numeric, an
     # empty step gets the value before it. A sequence without any value stays as it is.
@@ -175,7 +175,7 @@ def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
 
 
 def with_reference_statistics(
-    model: "refold.Model", sequences: Sequences, *, seed: int
+    model: "refold.Model", sequences: Sequences, *, mixture_seed: int
 ) -> "refold.Model":
     """Return a model that knows the statistics of a sample of its training sequences."""
     # The statistics are the mean and the covariance of codes and ROCKET features. Codes hold what
@@ -196,7 +196,7 @@ def with_reference_statistics(
         # Multivariate Analysis 88, 2004
         precision = LedoitWolf(assume_centered=True).fit(standardized).get_precision()
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
-    mixture = fit_mixture(codes, seed=seed)
+    mixture = fit_mixture(codes, seed=mixture_seed)
     # the means of the score components are computed below, with the other statistics
     reference = ReferenceStatistics(
         codes, mean, std, precision, mean_score_components=np.ones(2), mixture=mixture
@@ -204,7 +204,7 @@ def with_reference_statistics(
     # the means of both score components, over a part of the sequences
     rows = linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_MEAN_SCORES)
     sample = sequences[rows]
-    errors = mean_errors_by_sequence(_decode_and_compute_errors(model, sample, codes[rows]), sample)
+    errors = mean_errors_by_sequence(_compute_decoding_errors(model, sample, codes[rows]), sample)
     distances = _squared_mahalanobis(features[rows], reference)
     means = np.array([errors.mean(), distances.mean()])
     # scores are divided by these means, so a mean of 0 becomes 1
@@ -213,13 +213,15 @@ def with_reference_statistics(
 
 
 def build_calibration(
-    measurement: Measurement, reference: ReferenceStatistics, forecast_residuals: np.ndarray | None
+    measured: ErrorsAndFeatures,
+    training_statistics: ReferenceStatistics,
+    forecast_residuals: np.ndarray | None,
 ) -> Calibration:
     """Return sorted scores of normal sequences and of their steps, and the forecast residuals."""
-    step_scores = compute_step_scores(measurement.value_errors)
+    step_scores = compute_step_scores(measured.value_errors)
     step_scores = np.sort(step_scores[~np.isnan(step_scores)])
     step_scores = step_scores[linspace_indices(len(step_scores), _MAX_STORED_STEP_SCORES)]
-    scores = np.sort(compute_score_components(measurement, reference).sum(axis=1))
+    scores = np.sort(compute_score_components(measured, training_statistics).sum(axis=1))
     return Calibration(scores, step_scores, forecast_residuals)
 
 
@@ -384,8 +386,8 @@ class Detection:
         if there is no sequence or the model file lacks the errors of held-out sequences.
     windows : Windows, optional
         Positions of the windows in their series, if the model cuts series into windows. Then
-        ``step_*`` and ``errors`` are those of each window, and ``series_*`` and ``steps`` those of
-        each series.
+        ``step_*`` and ``errors`` are those of each window, and ``series_*`` and `to_step_table`
+        those of each series.
     times, time_name : pyarrow.Array or None, str
         Times of the steps of all sequences, or of all series, if the data had any, and their name.
 
@@ -414,12 +416,12 @@ class Detection:
     time_name: str = "time"
 
     @property
-    def series_scores(self) -> list[np.ndarray]:
+    def series_step_scores(self) -> list[np.ndarray]:
         """Step scores of each series, arrays (length,), averaged where windows overlap."""
         return self.step_scores if self.windows is None else self.windows.merge(self.step_scores)
 
     @property
-    def series_p_values(self) -> list[np.ndarray]:
+    def series_step_p_values(self) -> list[np.ndarray]:
         """Step p-values of each series, arrays (length,): twice the mean of those of its windows.
 
         Twice the mean of p-values is a p-value, whatever their dependence [1]_.
@@ -512,21 +514,21 @@ class Detection:
             }
         )
 
-    def steps(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
+    def to_step_table(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
         """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
         The columns are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all
         values of the step are missing. If the data had times, they come before the score, under the
         name that you give, or that of the data. Windows that overlap are merged, as in
-        ``series_scores``.
+        ``series_step_scores``.
         """
         ids = self.ids if self.windows is None else self.windows.ids
-        lengths = [len(scores) for scores in self.series_scores]
+        lengths = [len(scores) for scores in self.series_step_scores]
         # The empty array is for a result without sequences: NumPy refuses to concatenate no arrays.
         # ``from_pandas`` turns NaN into null.
         scores, p_values = (
             pa.array(np.concatenate([*series_arrays, []]), pa.float64(), from_pandas=True)
-            for series_arrays in (self.series_scores, self.series_p_values)
+            for series_arrays in (self.series_step_scores, self.series_step_p_values)
         )
         steps = np.concatenate([*map(np.arange, lengths), np.arange(0)])
         columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": steps}

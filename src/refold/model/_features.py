@@ -1,8 +1,8 @@
 """Features for classifiers: of the sequences that codes decode to, and of whole series.
 
 `DecodedFeatureExtractor` decodes codes and describes the result, for `Model.features`.
-`convolve_series` describes series that a model cuts into windows, for `Model.pooled`. Both use
-ROCKET features: random convolutions, pooled over the steps of a sequence.
+`pool_series_convolutions` describes series that a model cuts into windows, for `Model.pooled`. Both
+use ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
 
 import functools
@@ -14,7 +14,7 @@ from refold._support.arrays import lengths_from_offsets, linspace_indices, offse
 from refold.kernels import DILATIONS, packed, random_convolutions
 from refold.network.packed.batches import iterate_batches, iterate_encoded_batches
 from refold.network.packed.encoder import pool_random_convolutions
-from refold.network.packed.network import FittedNetwork
+from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite
 
 # Number of random convolutions for each of the four default dilations, so 512 in all. If there are
@@ -26,7 +26,7 @@ _NUM_CONVOLUTIONS_PER_DILATION = 128
 _MAX_CODES_FOR_FEATURE_SCALES = 256
 # If the logarithm of the root mean square has at most this standard deviation over training
 # sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
-_MIN_LOG_RMS_STD = 0.2
+_MIN_LOG_RMS_FEATURE_STD = 0.2
 # The same limit for the length of a sequence, as a share of the mean length.
 _MIN_RELATIVE_LENGTH_STD = 0.05
 # The same limit for each pooled convolution.
@@ -77,7 +77,7 @@ class DecodedFeatureExtractor:
         self._mean, std = raw_features.mean(axis=0), raw_features.std(axis=0)  # (n_features,) each
         # the first two features are the logarithm of the RMS and the length
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
-        min_std[:2] = _MIN_LOG_RMS_STD, _MIN_RELATIVE_LENGTH_STD * self._mean[1]
+        min_std[:2] = _MIN_LOG_RMS_FEATURE_STD, _MIN_RELATIVE_LENGTH_STD * self._mean[1]
         # 0 for features of noise: divided by a tiny number, noise would dominate distances
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
@@ -128,19 +128,20 @@ class DecodedFeatureExtractor:
         return np.concatenate([features, sequence_statistics], axis=1)
 
 
-def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
+def pool_series_convolutions(
+    scaled_series: Sequences, specification: Specification, max_dilation: int
+) -> np.ndarray:
     """Return pooled convolutions (n_series, 2048): of each series, and of its standardized form."""
     # These features describe what codes of windows lose: patterns longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
-    convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
-    # powers of two up to the number of steps of a window
-    dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
+    convolutions = random_convolutions(specification.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+    dilations = tuple(2**i for i in range(1 + int(np.log2(max_dilation))))
     # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
-    for block, inputs in iterate_encoded_batches(network.specification, scaled_series):
+    for block, inputs in iterate_encoded_batches(specification, scaled_series):
         # only the values, without the inputs that say which values were observed
-        columns = np.ascontiguousarray(inputs[:, : network.head.num_outputs], np.float32)
+        columns = np.ascontiguousarray(inputs[:, : specification.num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
         divisors = np.maximum(1, lengths)[:, None]  # no division by 0 for an empty series
         means = packed.segment_sum(columns, block.offsets) / divisors

@@ -72,7 +72,7 @@ _MODEL_ATTRIBUTES_IN_CONFIG = ("active_dimensions", "window", "step", "max_lost_
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES_IN_FILE = {"scaler": "scaler", "error_scaler": "units"}
 
-Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
+StoredStatistics = TypeVar("StoredStatistics", ReferenceStatistics, Calibration, Mixture)
 
 
 # A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
@@ -114,10 +114,10 @@ def unpack_container(packed: bytes, file_name: str) -> tuple[dict[str, Any], dic
     return json.loads(config_json), arrays
 
 
-def write_container(path: str | os.PathLike[str], packed: bytes) -> None:
+def write_container(path: str | os.PathLike[str], container_bytes: bytes) -> None:
     """Write the bytes of a packed container to a file, atomically."""
     with atomic_writer(path) as file:
-        file.write(packed)
+        file.write(container_bytes)
 
 
 def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -305,9 +305,8 @@ def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str,
 
 
 def _restore_record(
-    record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
-) -> Record | None:
+    record_type: type[StoredStatistics], array_names: dict[str, str], arrays: dict[str, np.ndarray]
+) -> StoredStatistics | None:
     """Return a record of those attributes whose arrays are in the file; None without any."""
-    values: dict[str, Any] = {key: arrays.get(name) for key, name in array_names.items()}
-    values = {attribute: array for attribute, array in values.items() if array is not None}
+    values: dict[str, Any] = {k: arrays[name] for k, name in array_names.items() if name in arrays}
     return record_type(**values) if values else None

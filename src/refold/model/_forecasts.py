@@ -31,9 +31,9 @@ from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded_finite,
 _MAX_STORED_RESIDUALS = 1 << 21
 # Minimum number of sequences whose errors are stored, even if their errors are more than
 # `_MAX_STORED_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
-_MIN_RESIDUAL_SEQUENCES = 256
+_MIN_STORED_RESIDUAL_SEQUENCES = 256
 # Bounds are wider by this share, because rounding can change a forecast.
-_BOUND_ROUNDING_TOLERANCE = 1e-4
+_FORECAST_BOUND_WIDENING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ def forecast(
     """Forecast the next steps; see `Model.forecast`."""
     check("clip", clip, CLIP_RULE)
     num_steps = _check_forecast_steps(model, steps)
-    margins, alpha = _compute_bound_margins(model, alpha, num_steps)
+    margins, alpha = _compute_forecast_bound_margins(model, alpha, num_steps)
     series = model.read_aligned(X, as_windows=False)
     # the network always forecasts as many steps as it was fitted for, which may be more
-    predicted, _ = split_at(_forecast_after(model, series, verbose), num_steps)
+    predicted, _ = split_at(_forecast_from_recent_steps(model, series, verbose), num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
     clipped.times = series.times_between(series.lengths, series.lengths + num_steps)
     if margins is None:
@@ -171,7 +171,7 @@ def measure_forecast_errors(
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
     after, _ = split_at(after, num_steps)
-    predicted = _forecast_after(model, before)
+    predicted = _forecast_from_recent_steps(model, before)
     return forecast_errors(before, after, predicted, model.error_scaler, season=season)
 
 
@@ -183,16 +183,16 @@ def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> n
     if not num_steps or not schema.numeric.any():
         return None
     _, before, after = split_last_steps(sequences, num_steps)
-    residuals_per_sequence = num_steps * schema.num_columns
-    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_STORED_RESIDUALS // residuals_per_sequence)
+    num_per_sequence = num_steps * schema.num_columns
+    max_sequences = max(_MIN_STORED_RESIDUAL_SEQUENCES, _MAX_STORED_RESIDUALS // num_per_sequence)
     if len(before) > max_sequences:
         # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
         rows = np.sort(rng.choice(len(before), max_sequences, replace=False))
         before, after = before[rows], after[rows]
-    errors = np.abs(np.asarray(after.values, float) - _forecast_after(model, before).values)
-    errors = np.where(schema.numeric, errors, np.nan)
-    return errors.reshape(len(before), num_steps, schema.num_columns)
+    predicted = _forecast_from_recent_steps(model, before)
+    errors = np.abs(np.asarray(after.values, float) - predicted.values)
+    return np.where(schema.numeric, errors, np.nan).reshape(len(before), num_steps, errors.shape[1])
 
 
 def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
@@ -208,7 +208,7 @@ def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
     return steps or max_steps
 
 
-def _compute_bound_margins(
+def _compute_forecast_bound_margins(
     model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
     """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
@@ -231,13 +231,15 @@ def _compute_bound_margins(
         )
     else:
         margins = conformal_margins(residuals[:, :num_steps], alpha)
-        return margins * (1.0 + _BOUND_ROUNDING_TOLERANCE), alpha
+        return margins * (1.0 + _FORECAST_BOUND_WIDENING), alpha
     if is_requested:
         raise ParameterError(reason)
     return None, None
 
 
-def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 0) -> Sequences:
+def _forecast_from_recent_steps(
+    model: "refold.Model", sequences: Sequences, verbose: int = 0
+) -> Sequences:
     """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
     # only the last steps of a long sequence are read, as many as the longest input of the training
     max_input_steps = model.specification.max_steps - model.specification.forecast_steps

@@ -31,7 +31,6 @@ from refold.sequences import (
     fingerprints,
     has_arrow_interface,
     is_batch_stream,
-    read,
     read_for,
     read_from_batches,
     series_from_table,
@@ -57,7 +56,7 @@ SequencesLike: TypeAlias = (
 )
 
 
-def open_sequences(
+def read_user_data(
     X: SequencesLike, schema: Schema | None = None, *, as_sequence: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
@@ -68,9 +67,7 @@ def open_sequences(
     if is_batch_stream(X):
         return read_from_batches(X)
     if isinstance(X, str | os.PathLike):
-        if schema:
-            return read_for(schema, X, as_sequence=as_sequence)
-        return read(X, as_sequence=as_sequence)
+        return read_for(schema, X, as_sequence=as_sequence)
     data: Any = X
     columns = getattr(data, "column_names", getattr(data, "columns", None))
     if as_sequence and (
@@ -102,12 +99,12 @@ def cut_into_windows(
         return uncut_windows(series)
     step = step or default_window_step(window)
 
-    def choose_window_lengths(block: Sequences) -> np.ndarray:
+    def choose_window_lengths(series_block: Sequences) -> np.ndarray:
         """Return the window length (n_series,) of each series: its own length if it is not cut."""
         if max_lost_variance is None:
-            return np.full(len(block), window)
-        lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
-        return np.where(lost_shares > max_lost_variance, window, block.lengths)
+            return np.full(len(series_block), window)
+        lost_shares = 1.0 - explained_variance_shares(series_block, curve_dim)
+        return np.where(lost_shares > max_lost_variance, window, series_block.lengths)
 
     if not series.is_mapped:
         return cut_windows(series, choose_window_lengths(series), step)
@@ -154,28 +151,30 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
 
 # A predicted length may be longer by this share, or by one step if that is more, without a warning,
 # because predictions of the longest training length are not exact.
-_PREDICTED_LENGTH_TOLERANCE = 0.1
+_MAX_PREDICTED_LENGTH_EXCESS = 0.1
 
 
-def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence") -> str | None:
+def describe_excess_lengths(
+    lengths: np.ndarray, max_training_length: int, noun: str = "sequence"
+) -> str | None:
     """Describe how many lengths exceed the longest in training; None if none does."""
     # The noun is "sequence", "length" for lengths that a user asks for, or "predicted length" for
     # lengths that codes stand for.
     is_predicted = noun == "predicted length"
-    tolerance = max(1.0, _PREDICTED_LENGTH_TOLERANCE * max_steps) if is_predicted else 0.0
-    count = int((lengths > max_steps + tolerance).sum())
+    tolerance = is_predicted * max(1.0, _MAX_PREDICTED_LENGTH_EXCESS * max_training_length)
+    count = int((lengths > max_training_length + tolerance).sum())
     if count == 0:
         return None
-    remedy = f"ask for at most {max_steps} steps with {argument('lengths=')}"
+    remedy = f"ask for at most {max_training_length} steps with {argument('lengths=')}"
     if noun == "sequence":
-        remedy = f"on windows of them, with {argument(window=max_steps)}"
+        remedy = f"on windows of them, with {argument(window=max_training_length)}"
     # of a single length, the message gives the length; of several, the largest
     verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
         f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_THAN_TRAINING_WORDS}: {up_to}"
-        f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
-        f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
-        f"{remedy}."
+        f"{int(lengths.max())} steps against {max_training_length}. The model never saw the steps "
+        f"after step {max_training_length}, so the results may be far off. Fit on sequences as "
+        f"long as these, or {remedy}."
     )
 
 
@@ -191,16 +190,16 @@ _MAX_OUTLIER_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
 # A warning writes this and larger numbers of standard deviations with an exponent.
-_MIN_STD_IN_SCIENTIFIC_NOTATION = 1e6
+_MIN_NUM_STD_WITH_EXPONENT = 1e6
 
 
-def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
+def outlier_limits(training_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
     """Return the two limits (n_columns,) outside of which values are outliers."""
     # a column that was constant in training has no limits, because its usual range is unknown
-    varies = error_scaler.data_min_ < error_scaler.data_max_
-    distances = np.where(varies, _MIN_OUTLIER_STD_FROM_MEAN * error_scaler.scale_, np.inf)
-    low = np.minimum(error_scaler.data_min_, error_scaler.mean_ - distances)
-    return low, np.maximum(error_scaler.data_max_, error_scaler.mean_ + distances)
+    varies = training_scaler.data_min_ < training_scaler.data_max_
+    distances = np.where(varies, _MIN_OUTLIER_STD_FROM_MEAN * training_scaler.scale_, np.inf)
+    low = np.minimum(training_scaler.data_min_, training_scaler.mean_ - distances)
+    return low, np.maximum(training_scaler.data_max_, training_scaler.mean_ + distances)
 
 
 class OutlierCounts(NamedTuple):
@@ -213,9 +212,9 @@ class OutlierCounts(NamedTuple):
     max_std_from_mean: np.ndarray
 
 
-def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
+def count_outliers(values: np.ndarray, training_scaler: Scaler) -> OutlierCounts:
     """Count the outliers among values (n_steps, n_columns)."""
-    low, high = (limit.astype(values.dtype) for limit in outlier_limits(error_scaler))
+    low, high = (limit.astype(values.dtype) for limit in outlier_limits(training_scaler))
     is_outlier = (values < low) | (values > high)
     num_outliers = is_outlier.sum(axis=0)
     num_observed = len(values) - np.isnan(values).sum(axis=0)
@@ -225,12 +224,12 @@ def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
         lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
         highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
         with np.errstate(over="ignore"):  # a distance that overflows becomes inf
-            distance = np.maximum(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
-            distance = distance / error_scaler.scale_
+            distance = np.maximum(highest - training_scaler.mean_, training_scaler.mean_ - lowest)
+            distance = distance / training_scaler.scale_
     return OutlierCounts(num_outliers, num_observed - num_zeros, num_observed, distance)
 
 
-def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> str | None:
+def describe_outlier_columns(block_counts: Sequence[OutlierCounts], schema: Schema) -> str | None:
     """Describe columns that are probably in other units; None if there is none."""
     if not block_counts:
         return None
@@ -241,7 +240,7 @@ def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> 
         return None
     share = outliers[:, is_suspect].sum() / observed[:, is_suspect].sum()
     farthest = distances[:, is_suspect].max()
-    num_std = f"{farthest:.0f}" if farthest < _MIN_STD_IN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
+    num_std = f"{farthest:.0f}" if farthest < _MIN_NUM_STD_WITH_EXPONENT else f"{farthest:.3g}"
     all_names = [repr(name) for name in np.array(schema.names)[is_suspect].tolist()]
     names = ", ".join(all_names[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(all_names) - _MAX_LISTED_COLUMNS
@@ -259,12 +258,12 @@ def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> 
 # are stored, so the choice does not depend on the order of the sequences.
 MAX_STORED_FINGERPRINTS = 1 << 15
 # Matches are chance if they are at most this number of standard deviations more than expected.
-_MAX_STD_OF_CHANCE_MATCHES = 3.0
+_MIN_MATCH_STD_ABOVE_CHANCE = 3.0
 
 
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
-    num_matches, num_compared = _count_training_matches(normal_sequences, training_hashes)
+    num_matches, num_compared = _count_sequences_seen_in_training(normal_sequences, training_hashes)
     if 0 < num_matches == num_compared:  # all sequences match, and there is at least one
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
@@ -278,7 +277,7 @@ def describe_overlap_with_training(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""
-    num_matches, num_compared = _count_training_matches(sequences, training_hashes)
+    num_matches, num_compared = _count_sequences_seen_in_training(sequences, training_hashes)
     if training_hashes is None or not num_matches:
         return None
     # The message gives the share of matches if the model stores only some fingerprints. Only a part
@@ -292,7 +291,7 @@ def describe_overlap_with_training(
     )
 
 
-def _count_training_matches(
+def _count_sequences_seen_in_training(
     sequences: Sequences, training_hashes: np.ndarray | None
 ) -> tuple[int, int]:
     """Return how many sequences a model was trained on, and how many could be compared."""
@@ -311,5 +310,5 @@ def _count_training_matches(
     probability = counts[counts > 1].sum() / len(training_hashes)
     # mean and standard deviation of the binomial distribution
     mean, std = probability * num_compared, np.sqrt(probability * (1 - probability) * num_compared)
-    is_chance = num_matches <= mean + _MAX_STD_OF_CHANCE_MATCHES * std
+    is_chance = num_matches <= mean + _MIN_MATCH_STD_ABOVE_CHANCE * std
     return 0 if is_chance else num_matches, num_compared

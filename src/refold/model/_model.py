@@ -29,19 +29,19 @@ from refold._support.rules import (
 from refold.errors import DataError, ParameterError, argument, python_or_cli
 from refold.evaluation import ForecastErrors, exact, explained_variance, min_calibration_sequences
 from refold.model._anomalies import (
-    MAX_STORED_ERRORS,
+    MAX_STORED_HELD_OUT_ERRORS,
     Detection,
     Drift,
-    Measurement,
+    ErrorsAndFeatures,
     anomaly_p_values,
     build_calibration,
     compute_score_components,
     compute_step_scores,
     measure_drift,
-    measure_sequences,
+    measure_errors_and_features,
     with_reference_statistics,
 )
-from refold.model._features import DecodedFeatureExtractor, convolve_series
+from refold.model._features import DecodedFeatureExtractor, pool_series_convolutions
 from refold.model._file import (
     dumps,
     hash_model,
@@ -65,16 +65,16 @@ from refold.model._inputs import (
     check_not_trained_on,
     count_outliers,
     cut_into_windows,
-    describe_outliers,
+    describe_excess_lengths,
+    describe_outlier_columns,
     describe_overlap_with_training,
-    describe_too_long,
-    open_sequences,
+    read_user_data,
 )
 from refold.model._pretrained import (
-    find_model_file,
+    adapt_to_columns,
     join_column_codes,
-    with_columns,
-    with_dims,
+    keep_first_dims,
+    resolve_model_name,
     without_calibration,
 )
 from refold.model._stream import Stream
@@ -113,12 +113,12 @@ from refold.sequences.types import NUMERIC
 _MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
 # number of standard deviations. No sequence has such a code, so the user has made a mistake.
-_MAX_CODE_STD_FROM_MEAN = 1000.0
+_WARNING_CODE_STD_FROM_MEAN = 1000.0
 # Series can vary too fast for the code of a pretrained model, which holds slow cosines only. A
 # warning says if codes explain a smaller share of the variance than this, on average over series.
-_MIN_MEAN_EXPLAINED_VARIANCE = 0.9
+_WARNING_MEAN_EXPLAINED_VARIANCE = 0.9
 # A warning says if the code of any series explains a smaller share of its variance than this.
-_MIN_SERIES_EXPLAINED_VARIANCE = 0.5
+_WARNING_SERIES_EXPLAINED_VARIANCE = 0.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -216,7 +216,7 @@ class Model:
     def __repr__(self) -> str:
         columns = pluralize(self.schema.num_columns, "column")
         windows = "" if self.window is None else f"windows of {self.window} steps"
-        training = f"trained on {windows or f'up to {self.max_steps} steps'}"
+        training = f"trained on {windows or f'up to {self.max_training_length} steps'}"
         if self.is_pretrained:
             training = f"pretrained, for {windows}" if windows else "pretrained"
         return f"Model({columns}, codes of {self.code_size} dimensions, {training})"
@@ -228,7 +228,7 @@ class Model:
         columns = "any that are numeric" if self.any_columns else describe_columns(self.schema)
         rows = [
             ("columns", columns),
-            ("longest sequence", f"{self.max_steps} steps{patches}"),
+            ("longest sequence", f"{self.max_training_length} steps{patches}"),
             ("code", f"{self.code_size} latent dimensions"),
             ("parameters", f"{self.network.num_parameters:,}"),
             ("best epoch", "" if best_epoch is None else str(best_epoch)),
@@ -253,7 +253,7 @@ class Model:
         return self.specification.latent_dim + self.scaler.num_statistics
 
     @property
-    def max_steps(self) -> int:
+    def max_training_length(self) -> int:
         """Longest training length."""
         return self.specification.max_steps
 
@@ -316,10 +316,10 @@ class Model:
             model = replace(model, window=window, step=step, max_lost_variance=max_lost_variance)
         if not model.any_columns:  # it has columns already, so the data are not needed
             return model
-        series = open_sequences(X, as_sequence=model.window is not None)
-        return with_columns(model, series.schema, series)
+        series = read_user_data(X, as_sequence=model.window is not None)
+        return adapt_to_columns(model, series.schema, series)
 
-    def with_columns_of(self, codes: ArrayLike) -> "Model":
+    def with_columns_of_codes(self, codes: ArrayLike) -> "Model":
         """Return a pretrained model with the number of columns that codes have: x0, x1, ..."""
         if not self.any_columns:
             return self
@@ -338,7 +338,7 @@ class Model:
         if num_columns not in models:
             layout = "series" if num_columns == 1 else "array"
             columns = tuple(Column(name, NUMERIC.name) for name in default_names(num_columns))
-            models[num_columns] = with_columns(self, Schema(columns, layout))
+            models[num_columns] = adapt_to_columns(self, Schema(columns, layout))
         return models[num_columns]
 
     def with_dims(self, dims: int) -> "Model":
@@ -354,7 +354,7 @@ class Model:
         dims : int
             Number of learned dimensions, for each column if each has a code of its own.
         """
-        return with_dims(self, check_integer("dims", dims))
+        return keep_first_dims(self, check_integer("dims", dims))
 
     # Encoding and decoding
 
@@ -364,7 +364,7 @@ class Model:
         If the model has no ``window``, each sequence is one window. Windows that are cut again stay
         as they are, so all methods also take ``windows(X).sequences``.
         """
-        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
+        series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         if not series.is_mapped:
             series = series.align(self.schema)
         dims = self.specification.curve_dim
@@ -397,7 +397,7 @@ class Model:
         The codes (n, code_size) are those of `encode`. The ids (n,) are those of the sequences, or
         of the windows, such as ``a[0:100]``. Sequences in memory are one block.
         """
-        blocks = self.aligned_blocks(self.open_for_blocks(X))
+        blocks = self.align_blocks_to_schema(self.open_data_for_blocks(X))
         return ((self.encode_checked(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
@@ -418,7 +418,7 @@ class Model:
                 f"pooled needs a model of windows. Fit one with {argument(window=100)}, adapt the "
                 "pretrained one with it, or use features(encode(X))."
             )
-        series = open_sequences(X, self.schema, as_sequence=True)
+        series = read_user_data(X, self.schema, as_sequence=True)
         windows = self.windows(series)
         # `encode` does not cut windows again
         codes = self.encode(windows.sequences, verbose=verbose).astype(float)
@@ -432,7 +432,7 @@ class Model:
         convolutions = []
         for block in series.blocks() if series.is_mapped else [series]:
             scaled = self.scaler.transform(block.align(self.schema))
-            convolutions.append(convolve_series(scaled, self.network, self.window))
+            convolutions.append(pool_series_convolutions(scaled, self.specification, self.window))
         vectors = [means, stds, minima, maxima, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
 
@@ -457,7 +457,8 @@ class Model:
         if (warning := self.describe_far_codes(codes)) is not None:
             warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
-            warn(describe_too_long(decoded.lengths, self.max_steps, noun="predicted length"))
+            max_length = self.max_training_length
+            warn(describe_excess_lengths(decoded.lengths, max_length, "predicted length"))
         return decoded.to_list()
 
     def reconstruct(
@@ -485,11 +486,11 @@ class Model:
             `pyarrow.Table` with one row per step.
         """
         check("clip", clip, CLIP_RULE)
-        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
+        series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         windows = self.windows(series)
-        sequences = self.open_for_blocks(windows.sequences)  # does not cut windows again
+        sequences = self.open_data_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
-            blocks = self.aligned_blocks(sequences)
+            blocks = self.align_blocks_to_schema(sequences)
             codes = np.concatenate([self.encode_checked(block, verbose) for block in blocks])
         codes = self.check_codes(codes)
         noun = "windows" if self.window else "sequences"
@@ -518,7 +519,7 @@ class Model:
         relative to the size of the values, so it can be high for values in wrong units, too.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
-        series = open_sequences(X, self.schema, as_sequence=self.window is not None)
+        series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         sequences = as_sequences(series, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
         if not self.schema.numeric.any():
@@ -532,7 +533,7 @@ class Model:
         standardized units. The error of a value of another column is 1 if it is wrong, and else 0.
         Codes are those of the encoder, without latent optimization.
         """
-        return measure_sequences(self, self.read_aligned(X)).sequence_errors
+        return measure_errors_and_features(self, self.read_aligned(X)).sequence_errors
 
     def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
         """Return the anomaly score of each sequence, (n_sequences,), from which `detect` decides.
@@ -570,7 +571,7 @@ class Model:
                 is_learned = np.arange(len(sequences)) < len(sequences) // 2
             smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
             check_not_empty(smaller_half, "sequence", "in each half")
-            model = with_reference_statistics(self, sequences[is_learned], seed=0)
+            model = with_reference_statistics(self, sequences[is_learned], mixture_seed=0)
             sequences = sequences[~is_learned]
         return model.calibrate_aligned(sequences)
 
@@ -610,16 +611,16 @@ class Model:
             )
         windows = self.windows(X)
         sequences = self.read_aligned(windows.sequences)
-        warn(describe_too_long(sequences.lengths, self.max_steps))
+        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         warn(describe_overlap_with_training(sequences, self.fingerprints.training_hashes))
-        measurement, components, p_values = self.measure_anomalies(sequences)
-        step_scores = compute_step_scores(measurement.value_errors)
+        measured, components, p_values = self.measure_anomalies(sequences)
+        step_scores = compute_step_scores(measured.value_errors)
         step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
         # Lists with an array for each sequence. `np.split` returns at least one array, so the list
         # is cut to the number of sequences, which may be 0.
         scores_by_sequence, p_values_by_sequence, errors_by_sequence = (
             np.split(array, sequences.offsets[1:-1])[: len(sequences)]
-            for array in (step_scores, step_p_values, measurement.value_errors)
+            for array in (step_scores, step_p_values, measured.value_errors)
         )
         return Detection(
             alpha=alpha,
@@ -630,10 +631,10 @@ class Model:
             step_p_values=p_values_by_sequence,
             errors=errors_by_sequence,
             columns=self.schema.names,
-            drift=self._measure_drift_or_none(measurement),
+            drift=self._measure_drift_or_none(measured),
             windows=None if self.window is None else windows,
             times=windows.times,
-            # a name that differs from the other columns of `Detection.steps`
+            # a name that differs from the other columns of `Detection.to_step_table`
             time_name=windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
         )
 
@@ -651,9 +652,9 @@ class Model:
         """
         sequences = self.read_aligned(X)
         check_not_empty(len(sequences), "sequence", "to compare")
-        warn(describe_too_long(sequences.lengths, self.max_steps))
-        self.require_reference().require_precision()  # a pretrained model must be calibrated first
-        drift = self._measure_drift_or_none(measure_sequences(self, sequences))
+        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
+        self.require_reference().require_precision_matrix()  # a pretrained one must be calibrated
+        drift = self._measure_drift_or_none(measure_errors_and_features(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -669,7 +670,7 @@ class Model:
         """
         codes = self.check_codes(codes)
         check_not_empty(len(codes), "code", "to compare")
-        self.require_reference().require_precision()  # a pretrained model must be calibrated first
+        self.require_reference().require_precision_matrix()  # a pretrained one must be calibrated
         return measure_drift(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
@@ -824,35 +825,35 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
-        file, dims = find_model_file(path)
+        file, dims = resolve_model_name(path)
         model = _build_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
     # For other packages of Refold. Aligned sequences have the schema of the training data and are
-    # checked: they are what `read_aligned`, `align` or `aligned_blocks` returns. Checked codes are
-    # what `check_codes` returns.
+    # checked: they are what `read_aligned`, `align_to_schema` or `align_blocks_to_schema` returns.
+    # Checked codes are what `check_codes` returns.
 
-    def open_for_blocks(self, X: SequencesLike) -> Sequences:
-        """Open windows or sequences for `aligned_blocks`, and warn if they are too long."""
+    def open_data_for_blocks(self, X: SequencesLike) -> Sequences:
+        """Open windows or sequences for `align_blocks_to_schema`, and warn if they are too long."""
         # It also aligns sequences in memory, and warns of values unlike the training data.
-        # `aligned_blocks` does both for memory-mapped sequences.
+        # `align_blocks_to_schema` does both for memory-mapped sequences.
         sequences = self.windows(X).sequences
         if sequences.is_mapped:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
-            sequences = self.align(sequences)
-            self._warn_if_unusual([self._compute_warning_statistics(sequences)])
-        warn(describe_too_long(sequences.lengths, self.max_steps))
+            sequences = self.align_to_schema(sequences)
+            self._warn_if_unusual([self._compute_input_statistics(sequences)])
+        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         return sequences
 
     def read_aligned(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
-        series = as_sequences(open_sequences(X, self.schema, as_sequence=self.window is not None))
-        aligned = self.align(self.windows(series).sequences if as_windows else series)
-        self._warn_if_unusual([self._compute_warning_statistics(aligned)])
+        series = as_sequences(read_user_data(X, self.schema, as_sequence=self.window is not None))
+        aligned = self.align_to_schema(self.windows(series).sequences if as_windows else series)
+        self._warn_if_unusual([self._compute_input_statistics(aligned)])
         return aligned
 
-    def align(self, sequences: Sequences) -> Sequences:
+    def align_to_schema(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
         sequences = sequences.align(self.schema)
         self.scaler.check(sequences)
@@ -868,14 +869,14 @@ class Model:
             )
         return sequences
 
-    def aligned_blocks(self, sequences: Sequences) -> Iterator[Sequences]:
-        """Yield what `open_for_blocks` returns in aligned blocks."""
-        if not sequences.is_mapped:  # one block, which `open_for_blocks` aligned
+    def align_blocks_to_schema(self, sequences: Sequences) -> Iterator[Sequences]:
+        """Yield what `open_data_for_blocks` returns in aligned blocks."""
+        if not sequences.is_mapped:  # one block, which `open_data_for_blocks` aligned
             yield sequences
             return
         block_statistics = []
-        for block in map(self.align, sequences.blocks()):
-            block_statistics.append(self._compute_warning_statistics(block))
+        for block in map(self.align_to_schema, sequences.blocks()):
+            block_statistics.append(self._compute_input_statistics(block))
             yield block
         self._warn_if_unusual(block_statistics)
 
@@ -898,28 +899,29 @@ class Model:
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
-        latent, statistics = self._split_codes(codes)
+        latent, statistics = self._split_codes_and_scales(codes)
         scaled = self._decode_latent_codes(latent, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def decode_to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
-        latent, _ = self._split_codes(codes)
+        latent, _ = self._split_codes_and_scales(codes)
         return self._decode_latent_codes(latent, self.network.predict_lengths(latent))
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
         # from the latent codes, without the means and scales
-        return self.network.predict_lengths(self._split_codes(codes)[0])
+        return self.network.predict_lengths(self._split_codes_and_scales(codes)[0])
 
-    def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
+    def reconstruction_lengths(self, codes: np.ndarray, original_lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true if longer than in training."""
         # The prediction of lengths was trained on no length above the longest in training. For
         # longer sequences, the true length is better, up to the number of steps that the decoder
         # can write.
-        max_steps = self.network.max_decodable_steps
-        decodable = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
-        return np.where(true_lengths > self.max_steps, decodable, self.predict_lengths(codes))
+        limit = self.network.max_decodable_steps
+        decodable = original_lengths if limit is None else np.minimum(original_lengths, limit)
+        is_longer = original_lengths > self.max_training_length
+        return np.where(is_longer, decodable, self.predict_lengths(codes))
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
@@ -992,14 +994,14 @@ class Model:
         # scale="sequence", they may be far from those of training.
         num_dims = self.specification.latent_dim
         distances = np.abs(codes[:, :num_dims] - self.reference.feature_mean[:num_dims])
-        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.feature_std[:num_dims]
+        is_far = distances > _WARNING_CODE_STD_FROM_MEAN * self.reference.feature_std[:num_dims]
         if not is_far.any():
             return None
         row, dimension = np.argwhere(is_far)[0]
         count = int(is_far.any(axis=1).sum())
         return (
             f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
-            f"{_MAX_CODE_STD_FROM_MEAN:g} standard deviations from those of training: "
+            f"{_WARNING_CODE_STD_FROM_MEAN:g} standard deviations from those of training: "
             f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
         )
 
@@ -1012,30 +1014,30 @@ class Model:
             )
         return self.reference
 
-    def measure_anomalies(self, sequences: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
-        """Return the measurement of aligned sequences, their score components, and p-values.
-
-        The p-values (n_sequences,) are NaN if the model is not calibrated.
-        """
-        measurement = measure_sequences(self, sequences)
-        components = compute_score_components(measurement, self.require_reference())
+    def measure_anomalies(
+        self, sequences: Sequences
+    ) -> tuple[ErrorsAndFeatures, np.ndarray, np.ndarray]:
+        """Return errors and features of aligned sequences, their score components, and p-values."""
+        # the p-values (n_sequences,) are NaN if the model is not calibrated
+        measured = measure_errors_and_features(self, sequences)
+        components = compute_score_components(measured, self.require_reference())
         if self.calibration is None:
-            return measurement, components, np.full(len(sequences), np.nan)
+            return measured, components, np.full(len(sequences), np.nan)
         p_values = anomaly_p_values(components.sum(axis=1), self.calibration.scores)
-        return measurement, components, p_values
+        return measured, components, p_values
 
     def calibrate_aligned(self, normal_sequences: Sequences) -> "Model":
         """Return a model that is calibrated with aligned sequences."""
         check_not_empty(len(normal_sequences), "sequence", "to calibrate with")
-        measurement = measure_sequences(self, normal_sequences)
-        errors = np.sort(measurement.sequence_errors)
+        measured = measure_errors_and_features(self, normal_sequences)
+        errors = np.sort(measured.sequence_errors).astype(np.float32)
         # the smallest, the largest and evenly spaced ones between them
-        errors = errors[linspace_indices(len(errors), MAX_STORED_ERRORS)].astype(np.float32)
+        errors = errors[linspace_indices(len(errors), MAX_STORED_HELD_OUT_ERRORS)]
         residuals = compute_forecast_residuals(self, normal_sequences)
-        calibration = build_calibration(measurement, self.require_reference(), residuals)
+        calibration = build_calibration(measured, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _compute_warning_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
+    def _compute_input_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
         """Return outlier counts, and the share of variance that each sequence's code explains."""
         # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
         # Its code holds the first half of the cosine coefficients of a curve of ``grid`` points.
@@ -1045,15 +1047,15 @@ class Model:
         shares = explained_variance_shares(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
 
-    def _warn_if_unusual(self, block_statistics: list[tuple[OutlierCounts, np.ndarray]]) -> None:
+    def _warn_if_unusual(self, statistics_by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        # the list has the result of `_compute_warning_statistics` for each block of the data
-        warn(describe_outliers([counts for counts, _ in block_statistics], self.schema))
+        # the list has the result of `_compute_input_statistics` for each block of the data
+        warn(describe_outlier_columns([counts for counts, _ in statistics_by_block], self.schema))
         # with an empty array, because NumPy refuses to concatenate no arrays
-        shares = np.concatenate([np.ones(0), *(shares for _, shares in block_statistics)])
+        shares = np.concatenate([np.ones(0), *(shares for _, shares in statistics_by_block)])
         if not len(shares) or (
-            shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
-            and shares.min() >= _MIN_SERIES_EXPLAINED_VARIANCE
+            shares.mean() >= _WARNING_MEAN_EXPLAINED_VARIANCE
+            and shares.min() >= _WARNING_SERIES_EXPLAINED_VARIANCE
         ):
             return
         remedy = ""
@@ -1068,7 +1070,7 @@ class Model:
             f"worst one. Some series vary too fast for a code.{remedy}"
         )
 
-    def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _split_codes_and_scales(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into latent codes of the network, and means and scales of each sequence."""
         # The second array is None unless the model scales each sequence by itself.
         latent_dim = self.specification.latent_dim
@@ -1104,21 +1106,21 @@ class Model:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
-            warn(describe_too_long(lengths, self.max_steps, noun="length"))
+            warn(describe_excess_lengths(lengths, self.max_training_length, noun="length"))
         decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _measure_drift_or_none(self, measurement: Measurement) -> Drift | None:
+    def _measure_drift_or_none(self, errors_and_codes: ErrorsAndFeatures) -> Drift | None:
         """Test for drift; None if there is no sequence, or no errors of held-out sequences."""
-        errors = measurement.sequence_errors
+        errors = errors_and_codes.sequence_errors
         if self.held_out_errors is None or not len(errors):
             return None
         training_codes = self.require_reference().codes
-        return measure_drift(measurement.codes, training_codes, errors, self.held_out_errors)
+        return measure_drift(errors_and_codes.codes, training_codes, errors, self.held_out_errors)
 
     @functools.cached_property
     def _models_by_num_columns(self) -> dict[int, "Model"]:
-        return {}  # the cache of `with_columns_of`
+        return {}  # the cache of `with_columns_of_codes`
 
     @functools.cached_property
     def _feature_extractor(self) -> DecodedFeatureExtractor:
@@ -1135,7 +1137,7 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _make_adapting_method(method_name: str) -> Callable[..., Any]:
+def _wrap_with_adaptation(method_name: str) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
@@ -1145,7 +1147,7 @@ def _make_adapting_method(method_name: str) -> Callable[..., Any]:
     def adapt_and_call(self: Model, *positional: Any, **keywords: Any) -> Any:
         first, *further = positional or (keywords.pop(first_name),)
         if first_name == "codes":
-            return method(self.with_columns_of(first), first, *further, **keywords)
+            return method(self.with_columns_of_codes(first), first, *further, **keywords)
         model, series = adapt_to_data(self, first)
         # the result may be a table like a table of the user, so the method gets the table itself
         return method(model, first if is_frame(first) else series, *further, **keywords)
@@ -1154,13 +1156,13 @@ def _make_adapting_method(method_name: str) -> Callable[..., Any]:
 
 
 # Methods of `Model` whose first argument is data or codes that a pretrained model adapts to.
-_ADAPTING_METHOD_NAMES = (
-    *("windows", "open_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
+_METHODS_THAT_ADAPT_FIRST = (
+    *("windows", "open_data_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
     *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
     *("held_back", "decode", "features", "code_drift"),
 )
-for _name in _ADAPTING_METHOD_NAMES:
-    setattr(PretrainedModel, _name, _make_adapting_method(_name))
+for _name in _METHODS_THAT_ADAPT_FIRST:
+    setattr(PretrainedModel, _name, _wrap_with_adaptation(_name))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1225,7 +1227,7 @@ def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesL
     model = model_of(model)
     if not model.any_columns:
         return model, X
-    sequences = open_sequences(X, as_sequence=model.window is not None)
+    sequences = read_user_data(X, as_sequence=model.window is not None)
     return model.adapt(sequences), sequences
 
 

@@ -39,28 +39,26 @@ PRETRAINED_MODEL_NOTES = {
 }
 
 
-class ModelFile(NamedTuple):
+class ModelFileAndDims(NamedTuple):
     """File of a model, and the number of learned dimensions that its codes keep."""
 
     path: str | os.PathLike[str]
     dims: int | None  # None keeps all
 
 
-def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
+def resolve_model_name(path_or_name: str | os.PathLike[str]) -> ModelFileAndDims:
     """Return the file and the dimensions that a path, or a name such as "series-16", stands for."""
-    if (match := _MODEL_NAME_PATTERN.fullmatch(str(path))) is None:
-        return ModelFile(path, None)
-    return ModelFile(_SERIES_MODEL_PATH, int(match[1]) if match[1] else None)
+    if (match := _MODEL_NAME_PATTERN.fullmatch(str(path_or_name))) is None:
+        return ModelFileAndDims(path_or_name, None)
+    return ModelFileAndDims(_SERIES_MODEL_PATH, int(match[1]) if match[1] else None)
 
 
-def with_columns(
+def adapt_to_columns(
     model: "refold.Model", schema: Schema, sequences: Sequences | None = None
 ) -> "refold.Model":
-    """Return a pretrained model for the columns of a schema.
-
-    If there are sequences, the model measures errors in their units, and its reference statistics
-    have their means and standard deviations.
-    """
+    """Return a pretrained model for the columns of a schema."""
+    # If there are sequences, the model measures errors in their units, and its reference statistics
+    # have their means and standard deviations.
     for column in schema.columns:
         if column.column_type.has_categories:
             raise DataError(
@@ -125,25 +123,25 @@ def with_columns(
     return refold.Model(**attributes)
 
 
-def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
+def keep_first_dims(model: "refold.Model", num_dims: int) -> "refold.Model":
     """Return a nested model whose codes have only the first learned dimensions."""
-    specification, max_dims = model.specification, model.specification.of_curve.learned_dim
+    specification, limit = model.specification, model.specification.of_curve.learned_dim
     if not specification.nested:
         raise ParameterError(
-            f"{argument(dims=dims)} needs nested codes. Fit with {argument(nested=True)}."
+            f"{argument(dims=num_dims)} needs nested codes. Fit with {argument(nested=True)}."
         )
-    if dims == max_dims:
+    if num_dims == limit:
         return model
-    if not 1 <= dims < max_dims:
+    if not 1 <= num_dims < limit:
         raise ParameterError(
-            f"The number of dimensions must be from 1 to {max_dims}, the learned ones. Got {dims}."
+            f"The number of dimensions must be from 1 to {limit}, the learned ones. Got {num_dims}."
         )
-    smaller, weights = truncate_latent_dim(specification, model.network.arrays(), dims)
+    smaller, weights = truncate_latent_dim(specification, model.network.arrays(), num_dims)
     network = (CurveNetwork if specification.reads_curves else PackedNetwork)(smaller, weights)
     return without_calibration(
         replace(model, network=network),
-        dropped_dims=dropped_dim_indices(specification, dims),
-        dropped_column_dims=np.arange(dims, max_dims),
+        dropped_dims=dropped_dim_indices(specification, num_dims),
+        dropped_column_dims=np.arange(num_dims, limit),
     )
 
 
@@ -177,13 +175,11 @@ def without_calibration(
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
-def join_column_codes(codes: np.ndarray, num_columns: int) -> np.ndarray:
-    """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width).
-
-    All columns of a sequence come one after another.
-    """
-    # The code of a column ends with a mean and a log standard deviation. In the joined code, the
-    # means of all columns come after all else, and the log standard deviations last.
-    codes = codes.reshape(len(codes) // num_columns, num_columns, -1)
+def join_column_codes(interleaved_codes: np.ndarray, num_columns: int) -> np.ndarray:
+    """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width)."""
+    # In the interleaved codes, all columns of a sequence come one after another. The code of a
+    # column ends with a mean and a log standard deviation. In the joined code, the means of all
+    # columns come after all else, and the log standard deviations last.
+    codes = interleaved_codes.reshape(len(interleaved_codes) // num_columns, num_columns, -1)
     parts = codes[..., :-2].reshape(len(codes), -1), codes[..., -2], codes[..., -1]
     return np.concatenate(parts, axis=1)

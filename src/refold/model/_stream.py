@@ -16,8 +16,8 @@ import refold
 from refold._support.messages import format_rounded, pluralize, warn
 from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
-from refold.model._anomalies import measure_sequences
-from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_too_long
+from refold.model._anomalies import measure_errors_and_features
+from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_excess_lengths
 from refold.sequences import Schema, Sequences
 
 Value: TypeAlias = float | str | None
@@ -170,18 +170,18 @@ class Stream:
 
         model, sequence = self._model, self.sequence
         if not self._has_warned:
-            warning = describe_too_long(sequence.lengths, model.max_steps)
+            warning = describe_excess_lengths(sequence.lengths, model.max_training_length)
             self._has_warned = warning is not None
             warn(warning)
         p_value = None
         if model.calibration is None:
             # The pretrained model measures errors in the units of the steps so far, as
             # `Model.errors` does. It gives no p-value, because it knows no normal sequences.
-            measurement = measure_sequences(model.adapt(sequence), sequence)
+            measured = measure_errors_and_features(model.adapt(sequence), sequence)
         else:
-            measurement, _, p_values = model.measure_anomalies(sequence)
+            measured, _, p_values = model.measure_anomalies(sequence)
             p_value = float(p_values[0])
-        code, error = model.encode_checked(sequence)[0], float(measurement.sequence_errors[0])
+        code, error = model.encode_checked(sequence)[0], float(measured.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _convert_steps_to_values(self, steps: Any) -> tuple[np.ndarray, Any]:
@@ -190,7 +190,7 @@ class Stream:
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
         steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
-        rows = _convert_to_rows(steps, schema, first_step_index)
+        rows = _convert_steps_to_rows(steps, schema, first_step_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -210,7 +210,7 @@ class Stream:
         """Return rows or a table as values (n_steps, n_columns) under the model's schema."""
         if not len(rows):
             return np.empty((0, self._model.schema.num_columns), np.float32)
-        return self._model.align(Sequences.from_list([rows], names=column_names)).values
+        return self._model.align_to_schema(Sequences.from_list([rows], names=column_names)).values
 
 
 def _replace_times_by_gaps(
@@ -244,7 +244,7 @@ def _replace_times_by_gaps(
     return converted, times[-1]
 
 
-def _convert_to_rows(steps: Any, schema: Schema, first_step_index: int) -> Any:
+def _convert_steps_to_rows(steps: Any, schema: Schema, first_step_index: int) -> Any:
     """Return one or several steps as rows (n_steps, n_columns) of values that may be texts."""
     num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_ITEMS])
     names += " and others" * (num_columns > _MAX_LISTED_ITEMS)

@@ -98,7 +98,7 @@ class ReferenceStatistics:
     mean_score_components: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in files of early versions
 
-    def require_precision(self) -> np.ndarray:
+    def require_precision_matrix(self) -> np.ndarray:
         """Return the precision; refuse a model that has not learned what is normal."""
         if self.precision is None:
             in_shell = "--normal DATA, also of refold adapt"

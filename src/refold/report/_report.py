@@ -15,7 +15,7 @@ from refold._support.messages import LONGER_THAN_TRAINING_WORDS
 from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
-from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
+from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_excess_lengths
 from refold.plots.charts import get_pandas_categories
 from refold.report._cards import CARD_FUNCTIONS, ReportData
 from refold.report._page import Card, Result, Score, ScoreKey, Section, check_packages, write_page
@@ -173,7 +173,7 @@ def make_model_section(
         # time from the start of the training to the end of its last epoch; None without a history
         fit_seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, fit_seconds)
-    length_note = describe_too_long(sample.lengths, model.max_steps)
+    length_note = describe_excess_lengths(sample.lengths, model.max_training_length)
     full_summary = " ".join(text for text in (summary, pca_note, length_note) if text)
     return Section(title, full_summary, _make_key_figures(report_data, result), cards, result)
 
@@ -197,7 +197,7 @@ def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str
     figures.append((str(result.code_size), "code size"))
     lengths = report_data.sequences.lengths
     # longer sequences are decoded at their true length, not at the length from the code
-    has_decoded_length = lengths <= report_data.model.max_steps
+    has_decoded_length = lengths <= report_data.model.max_training_length
     if has_decoded_length.any() and lengths.min() < lengths.max():
         is_correct = report_data.reconstructions["Refold"].lengths == lengths
         correct_share = float(is_correct[has_decoded_length].mean())

@@ -66,8 +66,8 @@ class RowSource:
         if X is not None:
             self.model, X = adapt_to_data(model, X)
         elif codes is not None:
-            self.model = self.model.with_columns_of(codes)
-        self._sequences: Any = None if X is None else self.model.open_for_blocks(X)
+            self.model = self.model.with_columns_of_codes(codes)
+        self._sequences: Any = None if X is None else self.model.open_data_for_blocks(X)
         self._codes: Any = None if codes is None else self.model.check_codes(codes)
         num_rows = len(self._codes if X is None else self._sequences)
         if self._codes is not None:
@@ -93,7 +93,7 @@ class RowSource:
             num_sequences = max(min_sequences, min(_MAX_SAMPLE_SEQUENCES, max_sequences))
             sample = self._sequences[linspace_indices(len(self), num_sequences)]
             # sequences in a file still need the columns of the model; those in memory have them
-            sample = model.align(sample) if self._sequences.is_mapped else sample
+            sample = model.align_to_schema(sample) if self._sequences.is_mapped else sample
         blocks = [*_iterate_scaled_batches(model, sample)]
         if len(self) < min_sequences and model.reference is not None:
             codes = model.reference.codes  # of training sequences
@@ -125,7 +125,7 @@ class RowSource:
             num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
             blocks: Iterable[Any] = [None] * num_blocks
         else:
-            blocks = self.model.aligned_blocks(self._sequences)
+            blocks = self.model.align_blocks_to_schema(self._sequences)
             # sequences in memory are a single block
             is_mapped = self._sequences.is_mapped
             num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1

@@ -352,11 +352,11 @@ def create_app(
         name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models
     }
     for name, model in served_models.items():
-        if model.fitted_model.max_steps > settings.max_steps:
+        if model.fitted_model.max_training_length > settings.max_steps:
             raise ParameterError(
                 f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
                 f"the model {name!r} was fitted on, which have up to "
-                f"{model.fitted_model.max_steps} steps. Raise it."
+                f"{model.fitted_model.max_training_length} steps. Raise it."
             )
     return Service(served_models, settings)
 

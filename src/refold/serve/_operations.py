@@ -22,11 +22,11 @@ from refold.errors import DataError, ModelFileError, ParameterError
 from refold.model import (
     Model,
     count_outliers,
-    describe_outliers,
+    describe_excess_lengths,
+    describe_outlier_columns,
     describe_overlap_with_training,
-    describe_too_long,
-    find_model_file,
     outlier_limits,
+    resolve_model_name,
 )
 from refold.network.packed.heads import Sampling
 from refold.network.packed.network import PackedNetwork
@@ -180,13 +180,13 @@ class ServedModel:
         # A pretrained model takes any number of columns. Here it is used for one column: a code of
         # `code_size` numbers is a code of one column.
         if model.any_columns:
-            model = model.with_columns_of(np.zeros((1, model.code_size)))
+            model = model.with_columns_of_codes(np.zeros((1, model.code_size)))
         if not isinstance(model.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
-        with Path(find_model_file(path).path).open("rb") as file:
+        with Path(resolve_model_name(path).path).open("rb") as file:
             # this hash is of the whole file; `hash` covers only the parts on which codes depend
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.name, self.fitted_model, self.hash = name, model, model.hash
@@ -230,7 +230,7 @@ class ServedModel:
             "code_size": fitted.code_size,
             "latent_dim": fitted.specification.latent_dim,
             "latent_steps": fitted.latent_steps,
-            "longest_training_sequence": fitted.max_steps,
+            "longest_training_sequence": fitted.max_training_length,
             "window": fitted.window,
             "step": fitted.step,
             "forecast_steps": fitted.specification.forecast_steps,
@@ -251,9 +251,9 @@ class ServedModel:
         # which sequences may be longer than those of training.
         fitted, lines = self.fitted_model, []
         values = sequences.values  # (num_steps of all sequences, num_columns)
-        # if even all steps together are no more than `max_steps`, then no sequence is too long
-        if answer_kind is not None and len(values) > fitted.max_steps:
-            lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
+        # no sequence is too long if all steps together are at most `max_training_length`
+        if answer_kind is not None and len(values) > fitted.max_training_length:
+            lines.append(describe_excess_lengths(sequences.lengths, fitted.max_training_length))
         num_missing = int(np.isnan(values).sum())
         # with observed flags, the model reads which values are missing
         if num_missing and not fitted.specification.observed_flags:
@@ -274,7 +274,7 @@ class ServedModel:
             lines.append(describe_overlap_with_training(sequences, hashes))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
             counts = count_outliers(values, fitted.error_scaler)
-            lines.append(describe_outliers([counts], fitted.schema))
+            lines.append(describe_outlier_columns([counts], fitted.schema))
         return [line for line in lines if line is not None]
 
 
@@ -366,8 +366,8 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     )
     step_fields = {}
     if fields.by_step:
-        step_fields["step_scores"] = detection.series_scores
-        step_fields["step_p_values"] = detection.series_p_values
+        step_fields["step_scores"] = detection.series_step_scores
+        step_fields["step_p_values"] = detection.series_step_p_values
 
     def make_answer_fields() -> dict[str, Any]:
         # without windows, there is one row per sequence of the request, so ids are not needed
@@ -379,7 +379,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         } | step_fields
 
     def make_answer_table() -> pa.Table:
-        return detection.steps() if step_fields else detection.to_table()
+        return detection.to_step_table() if step_fields else detection.to_table()
 
     warnings = inputs.model.describe_unfamiliar_data(sequences, "detection")
     return OperationResult(make_answer_fields, make_answer_table, warnings)
@@ -587,7 +587,7 @@ def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int
     """Return the number of steps to decode, plus one per sequence."""
     num_sequences = len(codes_to_decode.codes)
     if codes_to_decode.lengths is None:  # the lengths are not known yet, so the maximum counts
-        return num_sequences * (model.max_steps + 1)
+        return num_sequences * (model.max_training_length + 1)
     return int(codes_to_decode.lengths.sum()) + num_sequences
 
 

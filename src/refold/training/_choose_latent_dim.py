@@ -69,7 +69,7 @@ def find_latent_dim(
     # The argument `latent_dim` is the share. The explained variance is 1 - NMSE. For binary and
     # categorical columns, the accuracy must reach the same share. (The accuracy is the share of
     # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
-    # used. `Fidelity.lost` is the share that a code does not explain.
+    # used. `Fidelity.larger_error` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
     trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=CANDIDATE_LATENT_DIMS[-1])
     sequences = windows.sequences
@@ -87,7 +87,7 @@ def find_latent_dim(
 
     def explains_enough(latent_dim: int) -> bool:
         """Fit a model with this code size, and compare what it explains with the share."""
-        lost_shares[latent_dim] = trials.fit_error(latent_dim, trial_budget).lost
+        lost_shares[latent_dim] = trials.fit_error(latent_dim, trial_budget).larger_error
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
             code = f"A code of {pluralize(latent_dim, 'dimension')}"
@@ -98,7 +98,7 @@ def find_latent_dim(
     # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
     # large enough for PCA are searched first.
     pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
-    pca_indices = (i for i, errors in enumerate(pca_errors) if errors.lost <= 1 - share)
+    pca_indices = (i for i, errors in enumerate(pca_errors) if errors.larger_error <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
     chosen_index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
     if chosen_index == num_first:

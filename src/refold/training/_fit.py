@@ -16,10 +16,10 @@ from refold._support.rules import check_not_empty
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import (
-    MAX_STORED_ERRORS,
+    MAX_STORED_HELD_OUT_ERRORS,
     History,
     Model,
-    measure_sequences,
+    measure_errors_and_features,
     with_reference_statistics,
 )
 from refold.network.keras.build import Network, to_inference_network
@@ -255,18 +255,18 @@ def _add_training_statistics(
         # the base model must not have been trained on these sequences, either
         unseen = unseen[~np.isin(fingerprints(unseen), base_model.fingerprints.training_hashes)]
     if len(unseen):
-        unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
+        unseen = unseen[linspace_indices(len(unseen), MAX_STORED_HELD_OUT_ERRORS)]
         # a refit also trains on held-out sequences, so measure with the weights from before it
         with temporary_weights(network, fit_result.validated_weights):
             model_before = replace(model, scaler=split.scaler("validated"))
-            errors = measure_sequences(model_before, unseen).sequence_errors
+            errors = measure_errors_and_features(model_before, unseen).sequence_errors
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.num_columns
     max_sequences = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
     sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_SEQUENCES)))
-    model = with_reference_statistics(model, sample, seed=split.seed)
+    model = with_reference_statistics(model, sample, mixture_seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
     # a training that was interrupted before the phase "validated" ended is not calibrated
     if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model
-    return model.calibrate_aligned(model.align(split.calibration_sequences))
+    return model.calibrate_aligned(model.align_to_schema(split.calibration_sequences))

@@ -293,10 +293,10 @@ def log_held_out_errors(
                 forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
     errors = fidelity(sequences, decoded, model.error_scaler)
     pca_errors = evaluator.pca_errors(evaluator.num_code_values)
-    baseline = evaluator.baseline
-    dimensions = pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
+    num_components = 0 if evaluator.baseline is None else evaluator.baseline.latent_dim
+    pca_name = f"PCA with {pluralize(num_components, 'dimension')}"
     count = pluralize(len(sequences), "sequence")
-    print_status(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
+    print_status(f"Held out ({count}): {errors.text(pca_errors, pca_name=pca_name)}.")
     # what ended the training too early, and what to set; None if nothing did
     advice, budget = None, settings.time_budget
     is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.best_epoch

@@ -22,7 +22,7 @@ from refold.model import (
     SequencesLike,
     check_not_trained_on,
     cut_into_windows,
-    open_sequences,
+    read_user_data,
 )
 from refold.sequences import (
     Batches,
@@ -65,7 +65,7 @@ def open_training_data(
     missing_values = arguments.missing_values
     if base_model is not None:
         missing_values = list(base_model.schema.missing) or None
-    sequences = open_sequences(X, as_sequence=arguments.window is not None)
+    sequences = read_user_data(X, as_sequence=arguments.window is not None)
 
     def apply_to_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
         if sequences.is_mapped:  # a block of mapped data is changed later, when it is read
