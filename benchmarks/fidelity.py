@@ -59,7 +59,7 @@ def write_splits(name: str, folder: Path) -> dict[str, Any]:
         write(split, folder / f"{part}.parquet")
         for piece in (split.values.tobytes(), split.offsets.tobytes(), repr(split.schema).encode()):
             digest.update(piece)
-    width = sum(column.width for column in train.schema.columns)
+    width = sum(column.output_width for column in train.schema.columns)
     return {"digest": digest.hexdigest()[:8], "numbers": int(train.lengths.max()) * width}
 
 
@@ -74,7 +74,7 @@ def fit_and_score(name: str, folder: Path, size: int, seconds: float, seed: int)
     except NotPossibleError as error:
         return {"not_possible": str(error)}
     took = time.perf_counter() - began
-    test = read(folder / "test.parquet").align(train.schema)  # not before the fit
+    test = read(folder / "test.parquet").align_columns(train.schema)  # not before the fit
     return {"took": took, **errors(train, test, reconstruct(test))}
 
 

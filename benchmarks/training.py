@@ -164,7 +164,7 @@ def ragged(sizes: Sizes, folder: Path) -> str:
 def ragged_with_refold(num_sequences: int, rounds: int) -> dict[str, Any]:
     """Return the seconds of an epoch on each data set, and the share of padding."""
     import refold
-    from refold.sequences import Batches
+    from refold.sequences import BucketedBatches
 
     data = log_normal(num_sequences)
     level = equal(num_sequences, int(data.offsets[-1]))
@@ -177,7 +177,7 @@ def ragged_with_refold(num_sequences: int, rounds: int) -> dict[str, Any]:
             ae = refold.SequenceAutoencoder(patch=patch, **settings).fit(sequences)
             seconds[name] += list(np.diff(ae.history_["seconds"]))
             patch = ae.model_.network.specification.patch
-    batches = Batches(data.lengths, BATCH)
+    batches = BucketedBatches(data.lengths, BATCH)
     bucket_lengths = np.array([bucket.num_steps for bucket in batches.buckets])
     padded = bucket_lengths[np.searchsorted(bucket_lengths, batches.lengths)]
     return {

@@ -71,7 +71,7 @@ class Channels:
             low, high = train.values.min(axis=0), train.values.max(axis=0)
             self._zero, self._unit = (high + low) / 2, np.where(high > low, (high - low) / 2, 1.0)
         self.longest = int(train.lengths.max())
-        self.width = sum(column.width for column in train.schema.columns)
+        self.width = sum(column.output_width for column in train.schema.columns)
 
     def series(self, sequences: Any) -> list[np.ndarray]:
         """Return an array of shape (length, channels) for each sequence."""

@@ -117,9 +117,9 @@ def _is_valid_optimizer(optimizer: object) -> bool:
 
 def _are_missing_values_valid(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
-    from refold.sequences import check_missing_markers  # not at the top, because it loads PyArrow
+    from refold.sequences import check_marker_numbers  # not at the top, because it loads PyArrow
 
-    return _raises_no_value_error(check_missing_markers, missing_values)
+    return _raises_no_value_error(check_marker_numbers, missing_values)
 
 
 _DENOISE_RULE = Rule(

@@ -610,7 +610,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             model.scaler.transform(sequences),
             np.arange(len(sequences)),
             check_integer("num_steps", num_steps),
-            flags=model.network.specification.observed_flags,
+            has_flags=model.network.specification.observed_flags,
         )
         return x if model.network.reads_padding else np.nan_to_num(x, nan=0.0)
 

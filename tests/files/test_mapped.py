@@ -137,7 +137,7 @@ def test_folders_are_read_in_the_order_of_names(tmp_path):
 def test_blocks_have_about_the_given_size(tmp_path):
     write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
     actual = read_as_mapped(tmp_path / "x.parquet", block_bytes=80)
-    assert actual.block_offsets.tolist() == [0, 2, 3, 4, 6]
+    assert actual.block_sequence_offsets.tolist() == [0, 2, 3, 4, 6]
     assert actual[[True] + [False] * 5].ids.tolist() == [0]
 
 
@@ -221,7 +221,7 @@ before = peak()
 sequences = read(sys.argv[2], memory_bytes=1 << 26)
 sequences.block_bytes = 4 << 20
 Scaler.fit(sequences, "sequence")
-num_blocks = len(sequences.block_offsets) - 1
+num_blocks = len(sequences.block_sequence_offsets) - 1
 print(num_blocks, sum(map(len, sequences.blocks())), peak() - before)
 """
 

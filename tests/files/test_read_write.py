@@ -32,7 +32,7 @@ CASES = {
     "vowels": japanese_vowels().test[5:9],
     "mixed": mixed(),
     "characters": Sequences.from_list(["abba", "", "bé"]),
-    "words": Sequences.from_list([["to", "be"], [], ["or"]], layout="words"),
+    "words": Sequences.from_list([["to", "be"], [], ["or"]], output_layout="words"),
     "tokens": Sequences.from_list([["a", "b c"], [], ['"quoted", too\n']], ids=["u", "v", "w"]),
     "integer tokens": Sequences.from_list([[5, 7, 5], [], [9]], column_types="categorical"),
     "odd numbers": Sequences.from_list([[1e-45, 3.4e38, -0.1, 1 / 3], [2.0**60 + 2**9]]),

@@ -74,7 +74,7 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
     blocks = read_as_mapped(tmp_path / "waves.parquet", block_bytes=100)
     text = warning_of(lambda: list(ae.encode_blocks(blocks)))
     assert text.startswith("2 of 42 sequences are longer")
-    assert len(blocks.block_offsets) > 2
+    assert len(blocks.block_sequence_offsets) > 2
 
 
 # Other units

@@ -82,7 +82,7 @@ def test_rows_are_added_replaced_and_removed(ae, index_path):
 def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsys):
     write(sequences, tmp_path / "rows.parquet")
     source = read_as_mapped(tmp_path / "rows.parquet", block_bytes=200)
-    assert len(source.block_offsets) > 5
+    assert len(source.block_sequence_offsets) > 5
     columns = {"year": range(24)}
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refold.errors import ParameterError
-from refold.sequences import Batches, Column, Schema, Sequences, pad
+from refold.sequences import BucketedBatches, Column, Schema, Sequences, pad
 
 NAN = np.nan
 
@@ -25,9 +25,9 @@ def rows_of(run):
 )
 def test_every_sequence_occurs_once_per_epoch(lengths, batch_size, seed):
     lengths = np.array(lengths)
-    batches = Batches(lengths, batch_size)
+    batches = BucketedBatches(lengths, batch_size)
     rows = np.arange(len(lengths))[::2]
-    runs = list(batches.iter_runs(rows, seed=seed, epoch=2))
+    runs = list(batches.iter_batch_runs(rows, seed=seed, epoch=2))
     assert sorted(np.concatenate([rows_of(run) for run in runs])) == list(rows)
     assert sum(run.num_batches for run in runs) == batches.count_batches(rows)
     for run in runs:
@@ -38,11 +38,11 @@ def test_every_sequence_occurs_once_per_epoch(lengths, batch_size, seed):
 
 
 def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
-    batches = Batches(draw_lognormal_lengths(), 32)
+    batches = BucketedBatches(draw_lognormal_lengths(), 32)
     rows = np.arange(5000)
 
     def order(seed, epoch):
-        runs = list(batches.iter_runs(rows, seed=seed, epoch=epoch))
+        runs = list(batches.iter_batch_runs(rows, seed=seed, epoch=epoch))
         return [run.bucket for run in runs], np.concatenate([rows_of(run) for run in runs])
 
     first = order(0, 1)
@@ -54,9 +54,9 @@ def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
 
 def test_batches_of_ragged_data_have_similar_numbers_of_steps():
     lengths = draw_lognormal_lengths(20_000)
-    batches = Batches(lengths, 64)
+    batches = BucketedBatches(lengths, 64)
     assert 1 < len(batches.buckets) <= 8
-    runs = list(batches.iter_runs(np.arange(len(lengths)), seed=0))
+    runs = list(batches.iter_batch_runs(np.arange(len(lengths)), seed=0))
     num_padded_steps = sum((run.indices >= 0).sum() * run.bucket.num_steps for run in runs)
     assert num_padded_steps < 1.35 * lengths.sum()
     steps = [
@@ -69,22 +69,22 @@ def test_batches_of_ragged_data_have_similar_numbers_of_steps():
 
 
 def test_few_shapes():
-    assert Batches(np.full(100, 9), 32).buckets == ((9, 32),)
-    assert len(Batches(draw_lognormal_lengths(200), 32).buckets) == 1, "little data"
+    assert BucketedBatches(np.full(100, 9), 32).buckets == ((9, 32),)
+    assert len(BucketedBatches(draw_lognormal_lengths(200), 32).buckets) == 1, "little data"
     lengths = np.repeat([10, 100], [700, 4000])
-    assert len(Batches(lengths, 16).buckets) == 1, "saves less than its compilation costs"
-    assert len(Batches(np.repeat(lengths, 2), 16).buckets) == 2
+    assert len(BucketedBatches(lengths, 16).buckets) == 1, "saves less than its compilation costs"
+    assert len(BucketedBatches(np.repeat(lengths, 2), 16).buckets) == 2
 
 
 def test_each_process_has_its_columns_of_each_batch():
     rng = np.random.default_rng(0)
     lengths = rng.choice([5, 5, 60], 3000)
     offsets = np.array([0, 1200, 1210, 3000])
-    batches = Batches(lengths, 16, partition_offsets=offsets)
+    batches = BucketedBatches(lengths, 16, partition_offsets=offsets)
     rows = np.flatnonzero(rng.random(3000) < 0.9)
     assert len(batches.buckets) == 2
     rows_of_epoch = []
-    for run in batches.iter_runs(rows, seed=0, epoch=1):
+    for run in batches.iter_batch_runs(rows, seed=0, epoch=1):
         for partition, columns in enumerate(np.split(run.indices, 3, axis=1)):
             column_rows = columns[columns >= 0]
             assert (np.searchsorted(offsets, column_rows, side="right") - 1 == partition).all()
@@ -103,7 +103,7 @@ def test_padded_arrays_mark_missing_unknown_and_padded_values():
     np.testing.assert_array_equal(y[1], [[1.5, 0, 1], [NAN] * 3, [2.5, NAN, 0], [NAN] * 3])
     np.testing.assert_array_equal(x[0, 0], [3.5, 1, 0])
     assert np.isnan(x[2]).all()
-    x, _ = pad(mixed, [0], 4, flags=True)
+    x, _ = pad(mixed, [0], 4, has_flags=True)
     np.testing.assert_array_equal(x[0, :, 3:], [[1, 1, 1], [0, 0, 0], [1, 1, 1], [NAN] * 3])
     with pytest.raises(ParameterError, match="num_steps must be an integer of at least 3"):
         pad(mixed, [0, 1], 2)

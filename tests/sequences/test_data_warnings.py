@@ -87,8 +87,8 @@ def test_padding_of_zeros(side):
     (line,) = data_warnings(Sequences.from_array(x))
     end = "end" if side == "post" else "begin"
     assert f"of 40 sequences {end} with steps of zeros" in line
-    assert f"padding_value=0{', padding=' * (side == 'pre')}" in line
-    assert data_warnings(Sequences.from_array(x, padding_value=0, padding=side)) == []
+    assert f"padding_value=0{', padding_side=' * (side == 'pre')}" in line
+    assert data_warnings(Sequences.from_array(x, padding_value=0, padding_side=side)) == []
 
 
 def test_padded_categories_and_zeros_in_the_middle():

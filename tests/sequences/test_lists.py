@@ -35,7 +35,7 @@ def test_the_layout_follows_from_the_data(data, layout, names):
     assert sequences.lengths.tolist() == [len(sequence) for sequence in data]
     assert (sequences.schema.layout, sequences.schema.names) == (layout, names)
     assert to_builtin_lists(sequences) == data
-    assert Sequences.from_list([["a"]], layout="words").schema.layout == "words"
+    assert Sequences.from_list([["a"]], output_layout="words").schema.layout == "words"
 
 
 def test_inferred_column_type():
@@ -110,7 +110,8 @@ def test_ids_differ_except_in_a_sample():
     large = np.array([2**64 - 1], np.uint64)
     assert Sequences.from_list([[1.0]], ids=large).ids.tolist() == [str(2**64 - 1)]
     drawn = Sequences.from_list([[1.0], [2.0]], ids=["a", "b"])[[0, 0, 1]]
-    assert drawn.with_values(drawn.values + 1).align(drawn.schema).ids.tolist() == ["a", "a", "b"]
+    aligned = drawn.with_values(drawn.values + 1).align_columns(drawn.schema)
+    assert aligned.ids.tolist() == ["a", "a", "b"]
 
 
 def test_arrays_with_lengths_and_with_missing_steps():
@@ -119,7 +120,8 @@ def test_arrays_with_lengths_and_with_missing_steps():
     assert sequences.lengths.tolist() == [5, 0, 2]
     assert sequences.schema.names == ("a", "b")
     np.testing.assert_array_equal(sequences[2], x[2, :2])
-    np.testing.assert_array_equal(Sequences.from_array(x, [5, 0, 2], padding="pre")[2], x[2, 3:])
+    sequences = Sequences.from_array(x, [5, 0, 2], padding_side="pre")
+    np.testing.assert_array_equal(sequences[2], x[2, 3:])
     x[0, 2:] = x[0, 0] = x[1, 3, 0] = NAN  # only trailing steps are padding
     assert Sequences.from_array(x).lengths.tolist() == [2, 5, 5]
     assert to_builtin_lists(Sequences.from_array([[1.0, NAN], [3.0, 4.0]])) == [[1], [3, 4]]
@@ -139,7 +141,8 @@ def test_arrays_with_lengths_and_with_missing_steps():
     ],
 )
 def test_padded_arrays(x, value, side, lists):
-    assert to_builtin_lists(Sequences.from_array(x, padding_value=value, padding=side)) == lists
+    sequences = Sequences.from_array(x, padding_value=value, padding_side=side)
+    assert to_builtin_lists(sequences) == lists
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_padded_arrays(x, value, side, lists):
     [
         ([[1, 0, 1, 0], [1, 1, 1, 1]], "in 1 sequences, but 1 sequences have such steps elsewhere"),
         ([[1, 0, 0], [1, 1, 0]], "in 2 sequences, but no sequence fills the 3 steps"),
-        ([[0, 0, 1], [1, 1, 1]], "padding='pre' if the padding is in front"),
+        ([[0, 0, 1], [1, 1, 1]], "padding_side='pre' if the padding is in front"),
     ],
 )
 def test_a_warning_if_padding_could_be_data(x, message):
@@ -168,4 +171,4 @@ def test_bad_arrays(x, lengths, message):
     with pytest.raises(DataError, match=message):
         Sequences.from_array(x, lengths)
     with pytest.raises(ParameterError, match=r"'post' or 'pre'. Got 'left'"):
-        Sequences.from_array([[0]], padding="left")
+        Sequences.from_array([[0]], padding_side="left")

@@ -121,7 +121,7 @@ def test_to_other_forms_and_back(data, is_categorical):
     is_array = isinstance(data[0], np.ndarray)
     column_types = "numeric" if is_array else ("categorical" if is_categorical else None)
     layout = "characters" if isinstance(data[0], str) and is_categorical else None
-    sequences = Sequences.from_list(data, column_types=column_types, layout=layout)
+    sequences = Sequences.from_list(data, column_types=column_types, output_layout=layout)
     if is_array or (is_categorical and sequences.lengths.sum()):
         for before, after in zip(data, sequences.to_list(), strict=True):
             np.testing.assert_array_equal(after, before)

@@ -13,7 +13,7 @@ from refold.arguments import Arguments
 from refold.models import Network, Specification
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
-from refold.sequences import Batches, Column, Schema, Sequences, as_sequences
+from refold.sequences import BucketedBatches, Column, Schema, Sequences, as_sequences
 from refold.training import _shards
 from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
@@ -64,7 +64,7 @@ def batches(scaled, size=5):
     """Return batches of few shapes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("refold.sequences._batches._MIN_STEPS_SAVED_BY_BUCKET", 0)
-        return Batches(scaled.lengths, size)
+        return BucketedBatches(scaled.lengths, size)
 
 
 def settings(**changes):

@@ -41,7 +41,7 @@ def errors(train_split, test_split, latent_dim):
     scaled, steps = scaler.transform(train_split), int(train_split.lengths.max())
     init = fit_linear_initialization(scaled, columns, latent_dim, steps, seed=0)
     decoded = scaler.inverse_transform(
-        reconstructed(init, scaler.transform(test_split), columns).align(test_split.schema)
+        reconstructed(init, scaler.transform(test_split), columns).align_columns(test_split.schema)
     )
     by_pca = PCABaseline(latent_dim).fit(train_split).reconstruct(test_split)
     return nmse(test_split, decoded, scaler), nmse(test_split, by_pca, scaler)

@@ -24,7 +24,7 @@ def test_a_batch_is_that_of_pad(name):
         scaled.values[4:9, 1] = 3  # the index of the unknown category, which is no target
     layout = InputLayout.of_network(network(case))
     rows = np.array([3, 23, 0, 8, 7], np.int32)
-    x, y = pad(scaled, rows, 7, flags=case.flags)
+    x, y = pad(scaled, rows, 7, has_flags=case.flags)
     cut = jax.jit(lambda data, rows: cut_batch(data, rows, 7, layout))
     batch = cut(to_device([scaled], 7), np.append(rows, -1))
     np.testing.assert_array_equal(batch.x[:5], x)

@@ -11,7 +11,7 @@ import pytest
 from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import to_inference_network
-from refold.sequences import Batches, pad
+from refold.sequences import BucketedBatches, pad
 from refold.training.initialization._initial_weights import weights_of
 from refold.training.loop import _training
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
@@ -154,8 +154,8 @@ def test_a_training_step_agrees_with_keras():
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    shard = next(phase_data(data).loader.load_shards(1))
-    (plan,) = Batches(data.lengths, 5).iter_runs(shard.sequence_indices, seed=0, epoch=1)
+    shard, batches = next(phase_data(data).loader.load_shards(1)), BucketedBatches(data.lengths, 5)
+    (plan,) = batches.iter_batch_runs(shard.sequence_indices, seed=0, epoch=1)
     order = plan.indices[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]

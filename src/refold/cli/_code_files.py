@@ -40,7 +40,7 @@ from refold.sequences import (
     codes_from_arrow,
     codes_to_arrow,
     compute_median_gaps,
-    extrapolate_times,
+    evenly_spaced_times,
     integers_from_text_if_exact,
     make_window_ids,
     parse_jsonl_entries,
@@ -104,7 +104,7 @@ def read_code_file(
             start_times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
             start_times = parse_times(start_times, _TIME_COLUMNS[0])
             gaps = np.asarray(gaps.cast(pa.float64()))
-            get_times = partial(extrapolate_times, start_times, gaps)
+            get_times = partial(evenly_spaced_times, start_times, gaps)
     if model is not None:
         # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = check_model_hash(stored_model_hash(table), model, "This file")

@@ -241,7 +241,7 @@ class Output:
         # the columns of ids and times are named as in the training data, unless a feature has the
         # same name
         id_column = choose_id_column(schema)
-        time_column = schema.time_column({id_column}, has_times=sequences.times is not None)
+        time_column = schema.choose_time_name({id_column}, has_times=sequences.times is not None)
         destination = self.path or sys.stdout.buffer
         arguments: dict[str, Any] = {"id": id_column, "time": time_column}
         if sequences.times is not None and self.format_name == "parquet":

@@ -49,7 +49,7 @@ def encode(
         return
     files = outputs.CommandFiles(data_file)
     target = files.add_output(output, outputs.CODE_FORMATS)
-    refold.sequences.check_code_dtype(dtype)
+    refold.sequences.check_stored_code_dtype(dtype)
     if dtype != "float32" and target.format_name not in code_files.FLOAT16_FORMATS:
         raise ParameterError(
             f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
@@ -64,7 +64,7 @@ def encode(
         has_blocks = sequences.is_mapped  # data larger than memory are encoded block by block
         blocks = model.encode_blocks(sequences, verbose=int(not (quiet or has_blocks)))
         if has_blocks:  # a progress bar over all blocks, not one for each block
-            console, num_blocks = Console(stderr=True), len(sequences.block_offsets) - 1
+            console, num_blocks = Console(stderr=True), len(sequences.block_sequence_offsets) - 1
             blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
         row_size, noun = model.code_size, "codes"
         if as_features:
@@ -138,7 +138,7 @@ def reconstruct(
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
     # Each reconstruction has the times of its sequence from step 0 on: the array has a 0 for each
     # sequence. If the reconstruction is longer, further times follow at the median gap.
-    get_times = partial(sequences.times_between, 0 * sequences.lengths)
+    get_times = partial(sequences.times_of_step_ranges, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
@@ -180,10 +180,10 @@ def probe(
         vectors["Refold"] = model.encode(sequences, verbose=verbose)
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
-    aligned = sequences.align(model.schema)
+    aligned = sequences.align_columns(model.schema)
     # PCA has at most as many dimensions as there are sequences, and as a sequence has inputs: the
     # values of all steps up to the longest length, with categories as one-hot vectors
-    num_inputs_per_step = sum(column.width for column in aligned.schema.columns)
+    num_inputs_per_step = sum(column.output_width for column in aligned.schema.columns)
     num_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs_per_step
     pca_dim = min(code_size, len(aligned), num_inputs)
     pca = refold.evaluation.PCABaseline(pca_dim).fit(aligned)

@@ -81,7 +81,7 @@ def detect(
     target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
-        time_column = series.schema.time_column((id_column, "step", "score", "p_value"))
+        time_column = series.schema.choose_time_name((id_column, "step", "score", "p_value"))
         step_target.write_table(anomalies.to_step_table(id_column, time_column))
     if picture_target is not None:
         # scores are of sequences or of windows, and the picture shows the series of the window

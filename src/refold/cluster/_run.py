@@ -62,7 +62,7 @@ from refold.sequences import (
     Schema,
     Sequences,
     TableOptions,
-    check_code_dtype,
+    check_stored_code_dtype,
     codes_to_arrow,
     sequences_from_table,
 )
@@ -245,7 +245,7 @@ def encode(
     ...     "sines.refold", "s3://bucket/sines", "s3://bucket/codes", on="ray://head:10001"
     ... )  # doctest: +SKIP
     """
-    check_code_dtype(dtype)
+    check_stored_code_dtype(dtype)
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}

@@ -18,10 +18,10 @@ from refold.sequences import (
     Sequences,
     as_sequences,
     data_warnings,
+    find_id_or_time_features,
     fingerprints,
-    guess_id_and_time_columns,
     sequence_and_step_indices,
-    sequence_moments,
+    sequence_mean_std,
 )
 from refold.sequences.types import NUMERIC
 
@@ -274,7 +274,7 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
     if not len(measured):
         return
     for column, values in zip(sample.schema.columns, measured.values.T, strict=True):
-        mean, std = sequence_moments(values[:, None], measured)  # (n_sequences, 1) each
+        mean, std = sequence_mean_std(values[:, None], measured)  # (n_sequences, 1) each
         stds, means = std[std > 0], mean[~np.isnan(mean)]
         if not column.column_type.is_number or len(stds) < _MIN_SEQUENCES_FOR_PATTERN:
             continue
@@ -292,7 +292,7 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
 
 def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``warning_text`` has all warnings about the data."""
-    key_types = guess_id_and_time_columns(sample)  # by name of a column: "id" or "time"
+    key_types = find_id_or_time_features(sample)  # by name of a column: "id" or "time"
     _, steps = sequence_and_step_indices(sample)
     # whether a step and the step before it are in the same sequence, (n_steps - 1,)
     is_inside = steps[1:] > 0

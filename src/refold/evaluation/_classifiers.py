@@ -24,7 +24,7 @@ from refold.sequences import (
     as_sequences,
     concatenate,
     fingerprints,
-    sequence_moments,
+    sequence_mean_std,
     sum_by_sequence,
 )
 
@@ -231,7 +231,7 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
         # n centered sequences have n - 1 components at most
         num_components = min(_NUM_PRINCIPAL_COMPONENTS, len(sequences) - 1, num_padded_values)
         features.append(PCABaseline(num_components).fit(sequences).transform(sequences))
-    features += sequence_moments(sequences.values, sequences)  # means and standard deviations
+    features += sequence_mean_std(sequences.values, sequences)
     return np.nan_to_num(np.concatenate(features, axis=1))
 
 

@@ -100,8 +100,8 @@ class PCABaseline:
         # the decoded category of a step is the index of the largest channel of its column
         columns, start = [], 0
         for column in self.schema_.columns:
-            block = channels[:, start : start + column.width]
-            start += column.width
+            block = channels[:, start : start + column.output_width]
+            start += column.output_width
             has_categories = column.column_type.has_categories
             columns.append(block.argmax(axis=1) if has_categories else block[:, 0])
         # `_make_padded_matrix` subtracted this mean
@@ -123,7 +123,7 @@ class PCABaseline:
             raise SchemaError(
                 f"PCA was fitted on columns {list(self.schema_.names)}. Got "
                 f"{list(sequences.schema.names)} (types and categories count, too). Bring the data "
-                "to the schema of the training split with `sequences.align(train.schema)`."
+                "to the schema of the training split with `sequences.align_columns(train.schema)`."
             )
         # the mean becomes 0 in all columns, because 0 stands for padding and missing entries
         values = self.scaler_.transform(sequences).values - self._compute_scaled_mean()

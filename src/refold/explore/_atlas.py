@@ -116,7 +116,7 @@ class Atlas:
         self.model, X = adapt_to_data(model, X)
         model = self.model
         windows = model.windows(X)  # whole sequences, if the model has no `window`
-        self.sequences = as_sequences(windows.sequences).align(model.schema)
+        self.sequences = as_sequences(windows.sequences).align_columns(model.schema)
         lengths = self.sequences.lengths
         num_sequences = len(lengths)
         check_not_empty(num_sequences, "sequence", "to show")

@@ -23,7 +23,7 @@ from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import length_std, linear_map
-from refold.sequences.types import column_outputs
+from refold.sequences.types import output_slices
 from refold.serve import to_json
 
 # JavaScript reads integers below this without loss of digits.
@@ -190,7 +190,7 @@ def _describe_page(
                 "width": output.output_slice.stop - output.output_slice.start,
                 "one_hot": output.type.has_categories,
             }
-            for output in column_outputs(specification.column_types, specification.num_categories)
+            for output in output_slices(specification.column_types, specification.num_categories)
         ],
         "custom": None,  # has no meaning on a page, and may be large
     }

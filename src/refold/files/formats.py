@@ -134,7 +134,7 @@ def decode_utf8(content: bytes, file_name: str, first_line_number: int = 1) -> s
 
 def check_no_categorical_columns(sequences: Sequences, format_with_article: str) -> None:
     """Raise ``SchemaError`` if a column is categorical; the format is named as "an .npy"."""
-    categorical = sequences.schema.categorical  # the indices of these columns
+    categorical = sequences.schema.categorical_indices  # the indices of these columns
     if len(categorical):
         raise SchemaError(
             f"Column {sequences.schema.names[categorical[0]]!r} is categorical, and "

@@ -26,10 +26,10 @@ from refold.files.tables import (
 )
 from refold.files.text import sequences_from_lines
 from refold.sequences._encoding import RowNamer
-from refold.sequences._lists import arrays_from_list
+from refold.sequences._lists import flat_arrays_from_list
 from refold.sequences._schema import Column, has_default_names, indices_to_categories
 from refold.sequences._sequences import Sequences
-from refold.sequences.types import UNKNOWN
+from refold.sequences.types import UNKNOWN_TEXT
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # The type of a value of one feature at one step.
@@ -142,7 +142,7 @@ def sequences_from_json(
         # the dtype is object because a row may mix numbers, tokens and booleans
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
-        *arrays_from_list(
+        *flat_arrays_from_list(
             values, row_namer=entries.row_namer, column_types=table_options.column_types
         )
     )
@@ -282,7 +282,7 @@ def sequences_to_jsonl(sequences: Sequences, *, layout: str | None = None, id: s
     columns = list(map(_to_json_cells, sequences.values.T, schema.columns))
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     # a string cannot hold a missing entry, so if any entry is missing, all lines are lists
-    as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
+    as_strings = schema.layout == "characters" and not {None, UNKNOWN_TEXT} & set(columns[0])
     lines = []
     for sequence_id, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
         features = [cells[start:stop] for cells in columns]

@@ -42,16 +42,16 @@ from refold.sequences._encoding import (
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    arrays_from_arrow,
-    check_has_ids,
-    choose_column_types,
+    arrow_to_numpy,
+    check_rows_have_ids,
+    choose_declared_types,
     factorize,
+    flat_arrays_from_list_columns,
     has_lists,
     schema_from_metadata,
     schema_to_metadata,
-    to_raw_column,
 )
-from refold.sequences._times import add_time_gap_column
+from refold.sequences._times import add_time_gap_to_schema
 from refold.sequences.types import CATEGORICAL
 
 # The environment variable that names the cache folder. By default, it is in the user's cache.
@@ -129,7 +129,7 @@ def _convert_blocks(
         block_ids.append(block.ids)
         first_row_names.append(large_table.describe_row(first_row))
         # a block without steps has no values that tell its types, so it only gets the schema
-        yield block.align(schema) if len(block.values) else block.with_schema(schema)
+        yield block.align_columns(schema) if len(block.values) else block.with_schema(schema)
     if options.layout == "list":  # each row is a sequence of its own, so ids may repeat
         return
     all_ids = np.concatenate(block_ids)
@@ -188,9 +188,9 @@ def _sequences_from_chunk(
     if options.layout == "long":
         return convert_long_table(table, options, row_namer)
     if options.id is not None:
-        check_has_ids(table[options.id], options.id, row_namer)
-    arrays = arrays_from_arrow(table, options.id, options.columns, options.column_types, row_namer)
-    return Sequences.from_checked(*arrays)
+        check_rows_have_ids(table[options.id], options.id, row_namer)
+    selected = options.id, options.columns, options.column_types
+    return Sequences.from_checked(*flat_arrays_from_list_columns(table, *selected, row_namer))
 
 
 def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]:
@@ -206,12 +206,12 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
         arrow_types.append(field.type)
     # the dtypes of the columns as arrays of NumPy, before their values are encoded
     raw_dtypes = [
-        to_raw_column(pa.chunked_array([], type_), name).dtype
+        arrow_to_numpy(pa.chunked_array([], type_), name).dtype
         for type_, name in zip(arrow_types, features, strict=True)
     ]
     # None if the table was not written by Refold
-    stored_schema = schema_from_metadata(large_table.schema.metadata)
-    types = choose_column_types(features, arrow_types, options.column_types, stored_schema)
+    table_schema = schema_from_metadata(large_table.schema.metadata)
+    types = choose_declared_types(features, arrow_types, options.column_types, table_schema)
     distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
     # if all values of all columns are missing, the sequence has one step, which is NaN
     num_steps = max([*map(len, distinct_values), int(has_steps)])
@@ -227,13 +227,13 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     # the offsets of one sequence, which has all distinct values
     locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
     arrays = encode_columns(
-        features, columns, types, locate, from_lists=from_lists, stored_schema=stored_schema
+        features, columns, types, locate, has_1d_sequences=from_lists, table_schema=table_schema
     )
     # as in memory, text that holds numbers causes no warning if it is in lists
     warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:
         # the gaps are float64, and they are in the same array as all other columns
-        return add_time_gap_column(arrays.schema), warning_texts, np.dtype(np.float64)
+        return add_time_gap_to_schema(arrays.schema), warning_texts, np.dtype(np.float64)
     return arrays.schema, warning_texts, arrays.values.dtype
 
 

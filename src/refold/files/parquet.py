@@ -28,10 +28,10 @@ from refold.files.tables import (
     sequences_from_table,
     to_long_table,
 )
-from refold.sequences._encoding import resolve_column_types
-from refold.sequences._schema import Column, Schema, check_unique_names, merge_columns
+from refold.sequences._encoding import resolve_column_type_names
+from refold.sequences._schema import Column, Schema, check_unique_names, merge_column_descriptions
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import pandas_index_columns, schema_from_metadata, schema_to_metadata
+from refold.sequences._tables import pandas_index_names, schema_from_metadata, schema_to_metadata
 
 # Approximate memory of a chunk of rows. Larger chunks take more memory, and smaller ones take more
 # time for each row.
@@ -63,7 +63,7 @@ def sequences_from_parquet(content: bytes, file_name: str, **options: Any) -> Se
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read()
         # reads the metadata, so that `_name_damaged_file` names the file if these are damaged
-        pandas_index_columns(table.schema.metadata or {})
+        pandas_index_names(table.schema.metadata or {})
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
@@ -226,7 +226,7 @@ def _merge_schemas(
     if not refold_schemas:
         return merged
     features = file_options[0].features
-    types = resolve_column_types(file_options[0].column_types, features)
+    types = resolve_column_type_names(file_options[0].column_types, features)
     requested_types = dict(zip(features, types, strict=True))
     columns: dict[str, list[Column]] = {}  # the columns of all files, by name
     for schema in refold_schemas:
@@ -235,7 +235,7 @@ def _merge_schemas(
             type_ = requested_types.get(column.name) or column.type
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
-    union = tuple(map(merge_columns, columns.values()))
+    union = tuple(map(merge_column_descriptions, columns.values()))
     layouts = {schema.layout for schema in refold_schemas}
     schema = Schema(union, refold_schemas[0].layout if len(layouts) == 1 else "array")
     return merged.with_metadata(schema_to_metadata(schema))

@@ -48,7 +48,7 @@ from refold.files.tables import (
 from refold.files.text import TXT
 from refold.files.ts import TS
 from refold.sequences._conversions import as_sequences
-from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
+from refold.sequences._encoding import ColumnTypes, RowNamer, is_missing_value, to_id_array
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._tables import DUPLICATES_RULE, check_id_type, has_arrow_interface
@@ -492,11 +492,11 @@ def read_labels(
             # a table with one row per step repeats an id and its label; keep each pair once
             columns = [id_column, label]
             table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
-            table_ids = check_ids(table[id_column].to_pylist(), len(table)).tolist()
+            table_ids = to_id_array(table[id_column].to_pylist(), len(table)).tolist()
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
     for sequence_id, value in zip(table_ids, table[label].to_pylist(), strict=True):
-        if not is_missing(value) and labels.setdefault(str(sequence_id), value) != value:
+        if not is_missing_value(value) and labels.setdefault(str(sequence_id), value) != value:
             raise DataError(
                 f"{file_name}: the sequence with id {sequence_id!r} has two labels, "
                 f"{labels[str(sequence_id)]!r} and {value!r}. Expected one label per sequence."
@@ -507,8 +507,8 @@ def read_labels(
             f"{file_name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             ". Give every sequence a label."
         )
-    # labels are integers of 64 bits or text, as ids are, so `check_ids` converts labels, too
-    return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
+    # labels are integers of 64 bits or text, as ids are, so `to_id_array` converts labels, too
+    return to_id_array([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 
 def read_from_batches(

@@ -25,23 +25,23 @@ from refold.sequences._encoding import (
     ColumnTypes,
     RowNamer,
     SequenceArrays,
-    is_missing,
+    is_missing_value,
 )
-from refold.sequences._lists import arrays_from_list, lengths_without_padding
+from refold.sequences._lists import flat_arrays_from_list, lengths_without_padding
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    arrays_from_table,
-    check_has_ids,
+    arrow_to_numpy,
     check_id_is_no_feature,
     check_id_type,
+    check_rows_have_ids,
     factorize,
     find_time_index_name,
+    flat_arrays_from_long_table,
     has_lists,
     has_nested_lists,
-    pandas_index_columns,
+    pandas_index_names,
     table_from_arrays,
-    to_raw_column,
 )
 from refold.sequences._times import check_has_times
 
@@ -93,7 +93,7 @@ def resolve_table_options(
     columns, requested_features = table_schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
     # columns in which pandas wrote an index are no features, unless the user requests them
-    index_columns = pandas_index_columns(table_schema.metadata or {})
+    index_columns = pandas_index_names(table_schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
         return _resolve_wide_options(data_names, file_name, options)
@@ -171,19 +171,19 @@ def sequences_from_table(
     id_column, ids = options.id, None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
-        check_has_ids(table[id_column], id_column, row_namer)
+        check_rows_have_ids(table[id_column], id_column, row_namer)
         ids = table[id_column].to_pylist()
     # (num_sequences, num_step_columns)
-    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
+    cells = np.stack([arrow_to_numpy(table[column], column) for column in options.features], axis=1)
     if cells.dtype == object:  # text
-        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
+        is_empty = np.asarray(np.frompyfunc(is_missing_value, 1, 1)(cells), bool)
     else:
         is_empty = np.isnan(cells)
     # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
     lengths = lengths_without_padding(is_empty)
     rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
-    return Sequences(*arrays)
+    types = options.column_types
+    return Sequences(*flat_arrays_from_list(rows, column_types=types, ids=ids, row_namer=row_namer))
 
 
 def must_be_in_memory(table_schema: pa.Schema, options: TableOptions) -> bool:
@@ -240,7 +240,7 @@ def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNam
         # row `file_rows[i]` of the file
         file_rows, describe_row = np.flatnonzero(~is_marker), row_namer.describe_row
         row_namer = replace(row_namer, describe_row=lambda i: describe_row(file_rows.item(i)))
-    arrays = arrays_from_table(
+    arrays = flat_arrays_from_long_table(
         table,
         id_column,
         time,

@@ -31,8 +31,8 @@ def sequences_from_lines(
     types = CATEGORICAL.name if column_types is None else column_types
     options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [feature_name]}
     if text_unit == "characters":
-        return Sequences.from_list(lines, layout="characters", **options)
-    return Sequences.from_list([line.split() for line in lines], layout="words", **options)
+        return Sequences.from_list(lines, output_layout="characters", **options)
+    return Sequences.from_list([line.split() for line in lines], output_layout="words", **options)
 
 
 def sequences_to_text(sequences: Sequences) -> bytes:

@@ -15,7 +15,7 @@ from refold.errors import DataError, FileFormatError
 from refold.files.formats import Format, check_no_categorical_columns, decode_utf8
 from refold.files.tables import check_label_column
 from refold.sequences._encoding import ColumnTypes, RowNamer
-from refold.sequences._lists import arrays_from_list
+from refold.sequences._lists import flat_arrays_from_list
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text_if_exact
@@ -55,9 +55,10 @@ def sequences_from_ts(
     arrays = [case.values for case in cases]
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
     row_namer = RowNamer("line", lambda i: cases[i].line_number)
-    return Sequences(
-        *arrays_from_list(arrays, column_types=column_types, layout=layout, row_namer=row_namer)
+    converted = flat_arrays_from_list(
+        arrays, column_types=column_types, output_layout=layout, row_namer=row_namer
     )
+    return Sequences(*converted)
 
 
 def label_table_from_ts(

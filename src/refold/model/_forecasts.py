@@ -101,7 +101,7 @@ class Forecast:
         step_numbers = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
         columns = {id: table[id], "step": step_numbers}
         if self.sequences.times is not None:
-            columns[schema.time_column(columns)] = self.sequences.times
+            columns[schema.choose_time_name(columns)] = self.sequences.times
         for i, name in enumerate(schema.names):
             columns[name] = table[name]
             if self.lower is None or self.upper is None or not schema.numeric[i]:
@@ -134,7 +134,7 @@ def forecast(
     # the network always forecasts as many steps as it was fitted for, which may be more
     predicted, _ = split_at(_forecast_from_recent_steps(model, series, verbose), num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
-    clipped.times = series.times_between(series.lengths, series.lengths + num_steps)
+    clipped.times = series.times_of_step_ranges(series.lengths, series.lengths + num_steps)
     if margins is None:
         return Forecast(clipped)
     # (n_sequences, num_steps, n_columns), with NaN for columns that are not numeric

@@ -33,7 +33,7 @@ from refold.sequences import (
     is_batch_stream,
     read_for,
     read_from_batches,
-    series_from_table,
+    sequences_from_series_table,
     uncut_windows,
 )
 
@@ -78,7 +78,7 @@ def read_user_data(
         except pa.ArrowException:
             return as_sequences(data, schema=schema)  # raises an error that names the column
         has_ids = schema is not None and schema.id_name in table.column_names
-        data = table if has_ids else series_from_table(table, schema)
+        data = table if has_ids else sequences_from_series_table(table, schema)
     elif as_sequence and hasattr(data, "__array__") and getattr(data, "ndim", 0) in {1, 2}:
         # an array of objects holds a sequence in each entry
         data = data if data.dtype == object else [np.asarray(data)]

@@ -102,7 +102,7 @@ from refold.sequences import (
     default_names,
     default_window_step,
     fingerprints,
-    is_frame,
+    is_table,
     stored_model_hash,
     table_like,
 )
@@ -366,7 +366,7 @@ class Model:
         """
         series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         if not series.is_mapped:
-            series = series.align(self.schema)
+            series = series.align_columns(self.schema)
         dims = self.specification.curve_dim
         return cut_into_windows(
             series, self.window, self.step, max_lost_variance=self.max_lost_variance, curve_dim=dims
@@ -431,7 +431,7 @@ class Model:
         minima, maxima = np.minimum.reduceat(codes, firsts), np.maximum.reduceat(codes, firsts)
         convolutions = []
         for block in series.blocks() if series.is_mapped else [series]:
-            scaled = self.scaler.transform(block.align(self.schema))
+            scaled = self.scaler.transform(block.align_columns(self.schema))
             convolutions.append(pool_series_convolutions(scaled, self.specification, self.window))
         vectors = [means, stds, minima, maxima, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
@@ -502,10 +502,10 @@ class Model:
             lengths = self.reconstruction_lengths(codes, sequences.lengths)
             decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
-        if not (is_frame(X) if as_table is None else as_table):
+        if not (is_table(X) if as_table is None else as_table):
             return decoded.to_list()
         # the times of all decoded steps, from step 0 of each sequence
-        decoded.times = series.times_between(np.zeros_like(decoded.lengths), decoded.lengths)
+        decoded.times = series.times_of_step_ranges(np.zeros_like(decoded.lengths), decoded.lengths)
         return table_like(decoded, X)
 
     # Errors and anomalies
@@ -633,9 +633,9 @@ class Model:
             columns=self.schema.names,
             drift=self._measure_drift_or_none(measured),
             windows=None if self.window is None else windows,
-            times=windows.times,
+            times=windows.series_times,
             # a name that differs from the other columns of `Detection.to_step_table`
-            time_name=windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
+            time_name=windows.sequences.schema.choose_time_name(("id", "step", "score", "p_value")),
         )
 
     def drift(self, X: SequencesLike) -> Drift:
@@ -855,8 +855,8 @@ class Model:
 
     def align_to_schema(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
-        sequences = sequences.align(self.schema)
-        self.scaler.check(sequences)
+        sequences = sequences.align_columns(self.schema)
+        self.scaler.check_scaled_range(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
         num_missing = int(np.isnan(sequences.values).sum())
         # No warning if the encoder reads which values are missing (``observed_flags``), or if they
@@ -1150,7 +1150,7 @@ def _wrap_with_adaptation(method_name: str) -> Callable[..., Any]:
             return method(self.with_columns_of_codes(first), first, *further, **keywords)
         model, series = adapt_to_data(self, first)
         # the result may be a table like a table of the user, so the method gets the table itself
-        return method(model, first if is_frame(first) else series, *further, **keywords)
+        return method(model, first if is_table(first) else series, *further, **keywords)
 
     return adapt_and_call
 

@@ -104,7 +104,7 @@ def adapt_to_columns(
             # sequence for each code
             sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
-                statistics = scaler.statistics(sample.align(schema))
+                statistics = scaler.statistics(sample.align_columns(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)

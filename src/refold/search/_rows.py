@@ -21,7 +21,7 @@ from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapt_to_data, model_of
 from refold.network.packed.batches import iterate_encoded_batches
 from refold.search._features import ScaledBatch, SearchFeatures
-from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
+from refold.sequences import Sequences, ids_to_arrow, to_id_array, vectors_to_arrow
 
 # Any, because type checkers do not see the functions that pyarrow.compute makes at import
 pc: Any = pyarrow.compute
@@ -128,7 +128,7 @@ class RowSource:
             blocks = self.model.align_blocks_to_schema(self._sequences)
             # sequences in memory are a single block
             is_mapped = self._sequences.is_mapped
-            num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1
+            num_blocks = len(self._sequences.block_sequence_offsets) - 1 if is_mapped else 1
         codes, vectors, num_encoded = [], [], 0
         # For a single block, the model shows its progress bar. For several blocks, the bar below
         # counts blocks.
@@ -214,7 +214,7 @@ def _fill_by_nearest(scaled: Sequences, num_categories: list[int]) -> tuple[Sequ
 
 def check_new_ids(ids: np.ndarray, index_id_type: pa.DataType | None = None) -> pa.Array:
     """Return ids as an array; refuse repeated ids, and ids of another type than in the index."""
-    array = ids_to_arrow(check_ids(ids, len(ids)))
+    array = ids_to_arrow(to_id_array(ids, len(ids)))
     counts = pc.value_counts(array)  # (n_distinct_ids,), of records of a value and a count
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):

@@ -1,7 +1,7 @@
 """Batches of sequences of similar length, and their padding.
 
-`Batches` divides the sequences of an epoch into batches. `pad` and the functions after it make the
-padded arrays of one batch.
+`BucketedBatches` divides the sequences of an epoch into batches. `pad` and the functions after it
+make the padded arrays of one batch.
 """
 
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ _MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
 # Maximum number of candidates for the padded lengths. The time of the search grows with the square
 # of the number of candidates.
 _MAX_LENGTH_CANDIDATES = 128
-# Number of batches of a run, a `BatchRun` of one bucket, if there is only one bucket.
-_BATCHES_PER_RUN = 64
+# Maximum number of batches of a run, a `BatchRun` of one bucket; reached if there is one bucket.
+_MAX_BATCHES_PER_RUN = 64
 # Number of batches of a run if there are several buckets. Shorter runs mix the buckets.
-_BATCHES_PER_SHORT_RUN = 8
+_BATCHES_PER_RUN_WITH_BUCKETS = 8
 
 
-class Bucket(NamedTuple):
+class BucketShape(NamedTuple):
     """The padded shape of batches; a sequence is in the smallest bucket that it fits."""
 
     num_steps: int  # length of its sequences with padding
@@ -42,14 +42,14 @@ class Bucket(NamedTuple):
 class BatchRun(NamedTuple):
     """A run of consecutive batches of one bucket."""
 
-    bucket: Bucket
-    # Indices of sequences, int32 (_BATCHES_PER_RUN, batch_size), padded with -1. All runs have the
-    # same number of rows, so that they are compiled once.
+    bucket: BucketShape
+    # Indices of sequences, int32 (_MAX_BATCHES_PER_RUN, batch_size), padded with -1. All runs
+    # have the same number of rows, so that they are compiled once.
     indices: np.ndarray
     num_batches: int  # number of rows of `indices` that are batches; all later rows are padding
 
 
-class Batches:
+class BucketedBatches:
     """Division of sequences into batches of similar length."""
 
     # Sequences are grouped into a few buckets by length, and each batch is padded to the longest
@@ -65,7 +65,7 @@ class Batches:
         self,
         lengths: np.ndarray,  # (n,), of all sequences that will be batched
         batch_size: int,  # number of sequences of average length per batch
-        num_steps: int | None = None,  # the only padded length, if a model has a fixed one
+        fixed_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
         partition_offsets: np.ndarray | None = None,  # (n_partitions + 1,); None for one partition
     ) -> None:
@@ -75,13 +75,12 @@ class Batches:
         has_partitions = partition_offsets is not None
         self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET)
-        max_buckets = max(1, min(_MAX_BUCKETS, max_buckets))
-        padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
+        limit = min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET))
+        padded_lengths = [fixed_steps] if fixed_steps else _choose_padded_lengths(lengths, limit)
         self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()
         self._batches_per_run = (
-            _BATCHES_PER_SHORT_RUN if len(padded_lengths) > 1 else _BATCHES_PER_RUN
+            _BATCHES_PER_RUN_WITH_BUCKETS if len(padded_lengths) > 1 else _MAX_BATCHES_PER_RUN
         )
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
@@ -91,29 +90,27 @@ class Batches:
             size = min(size, max(1, len(bucket_lengths)))
             # the next multiple of the number of partitions: -(-a // b) is a / b, rounded up
             size = -(-size // self._num_partitions) * self._num_partitions
-            buckets.append(Bucket(int(padded_length), size))
+            buckets.append(BucketShape(int(padded_length), size))
         self.buckets = tuple(buckets)  # in ascending order of length
 
     def count_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
-        return sum(run.num_batches for run in self.iter_runs(indices))
+        return sum(run.num_batches for run in self.iter_batch_runs(indices))
 
-    def iter_runs(
-        self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
+    def iter_batch_runs(
+        self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, epoch_shard: int = 0
     ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order. A shard is a part of the data that training loads at once.
-        rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
+        rng = None if seed is None else np.random.default_rng([seed, epoch, epoch_shard])
         # bucket and partition of each sequence, both (len(indices),)
         bucket_indices = self._bucket_indices[indices]
         partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
         runs = []
         for i, bucket in enumerate(self.buckets):
-            masks = [
-                (bucket_indices == i) & (partition_indices == p)
-                for p in range(self._num_partitions)
-            ]
+            is_in_bucket = bucket_indices == i
+            masks = [is_in_bucket & (partition_indices == p) for p in range(self._num_partitions)]
             partitions = [indices[mask] for mask in masks]  # the indices of each partition
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
@@ -130,7 +127,7 @@ class Batches:
             batches = batches.reshape(num_batches, bucket.batch_size)
             for start in range(0, num_batches, self._batches_per_run):
                 run_batches = batches[start : start + self._batches_per_run]
-                run_indices = np.full((_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
+                run_indices = np.full((_MAX_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
                 run_indices[: len(run_batches)] = run_batches
                 runs.append(BatchRun(bucket, run_indices, len(run_batches)))
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
@@ -177,7 +174,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
 
 
 def pad(
-    sequences: Sequences, indices: Any, num_steps: int, *, flags: bool = False
+    sequences: Sequences, indices: Any, num_steps: int, *, has_flags: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the padded input and target of a batch.
 
@@ -189,7 +186,7 @@ def pad(
         Indices of the sequences of the batch.
     num_steps : int
         ``T``, at least 1 and at least the maximum length in the batch.
-    flags : bool, default=False
+    has_flags : bool, default=False
         Append one mask channel per feature to the input, 1 for observed and 0 for missing.
 
     Returns
@@ -212,27 +209,27 @@ def pad(
     is_step = np.arange(num_steps) < lengths[:, None]
     values = np.full((*is_step.shape, schema.num_columns), np.nan, np.float32)
     values[is_step] = batch.values
-    return input_and_target(values, lengths, schema.unknown, flags=flags)
+    return padded_input_and_target(values, lengths, schema.unknown_indices, has_flags=has_flags)
 
 
-def input_and_target(
+def padded_input_and_target(
     values: Any,
     lengths: Any,  # (B,)
     unknown_indices: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
     *,
-    flags: bool,
-    padding_value: float = np.nan,  # the input in padded steps
+    has_flags: bool,
+    input_padding_value: float = np.nan,  # the input in padded steps
     xp: Any = np,  # the array module: `numpy`, or `jax.numpy` in compiled code
 ) -> tuple[Any, Any]:
     """Return the input and target of values (B, T, F), like `pad`; padding may hold anything."""
     is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
-    x, y = unpadded_input_and_target(values, unknown_indices, flags=flags, xp=xp)
-    x = xp.where(is_step, x, np.float32(padding_value))
+    x, y = unpadded_input_and_target(values, unknown_indices, has_flags=has_flags, xp=xp)
+    x = xp.where(is_step, x, np.float32(input_padding_value))
     return x, xp.where(is_step, y, np.float32(np.nan))
 
 
 def unpadded_input_and_target(
-    values: Any, unknown_indices: np.ndarray, *, flags: bool, xp: Any = np
+    values: Any, unknown_indices: np.ndarray, *, has_flags: bool, xp: Any = np
 ) -> tuple[Any, Any]:
     """Return the input and target of values (..., F) of real steps, NaN where missing."""
     unknown_indices = unknown_indices.astype(np.float32)
@@ -241,7 +238,7 @@ def unpadded_input_and_target(
     # flags tell what was observed: a real step is no padding, even if all its values are missing.
     missing_input = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
     x = xp.where(is_observed, values, missing_input)
-    if flags:
+    if has_flags:
         x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
     # an unknown category is no target that a network could learn; no value equals NaN, the unknown
     # index of the other columns

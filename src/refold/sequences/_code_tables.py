@@ -13,8 +13,8 @@ from refold._support.arrays import check_array
 from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, one_of
 from refold.errors import DataError, SchemaError, argument, python_or_cli
-from refold.sequences._encoding import check_ids
-from refold.sequences._tables import flatten_lists, has_lists, ids_to_arrow, to_arrow_table
+from refold.sequences._encoding import to_id_array
+from refold.sequences._tables import flatten_with_lengths, has_lists, ids_to_arrow, to_arrow_table
 from refold.sequences._windows import Windows
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
@@ -50,7 +50,7 @@ def codes_to_arrow(
     >>> table["code"].to_pylist()
     [[0.5, 1.0], [2.0, -1.0]]
     """
-    check_code_dtype(dtype)
+    check_stored_code_dtype(dtype)
     codes = check_array("codes", codes, ("n_sequences", "width"))
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     if dtype == "float16":
@@ -65,8 +65,8 @@ def codes_to_arrow(
         check_counts_match(len(codes), "codes", len(ids.starts), "windows")
         rows = ids.to_table()
     else:
-        rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    metadata = None if model is None else {MODEL_HASH_KEY: _get_fitted_model(model).hash}
+        rows = pa.table({"id": ids_to_arrow(to_id_array(ids, len(codes)))})
+    metadata = None if model is None else {MODEL_HASH_KEY: _get_model_of_estimator(model).hash}
     return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
@@ -110,14 +110,14 @@ def codes_from_arrow(
     if model is not None:
         warn(check_model_hash(stored_model_hash(table), model, "This table"))
     arrow_table = to_arrow_table(table)
-    column = arrow_table.get(code, "code")
+    column = arrow_table.get_or_raise(code, "code")
     # the type null stands for a column without lists, which is refused
     item_type = column.type.value_type if has_lists(column) else pa.null()
     if not (pa.types.is_floating(item_type) or pa.types.is_integer(item_type)):
         raise SchemaError(
             f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
-    widths, numbers = flatten_lists(column)  # length of each code, and the numbers of all codes
+    widths, numbers = flatten_with_lengths(column)  # lengths of codes, and all numbers
     # the width of the first code; in a table without rows, the size of its fixed-size lists
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
     row_indices = np.repeat(np.arange(len(widths)), widths)  # of each number
@@ -135,10 +135,10 @@ def codes_from_arrow(
     with np.errstate(over="ignore"):  # decoding refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
     ids = arrow_table.columns.get(id)
-    return codes, check_ids(None if ids is None else ids.to_pylist(), len(codes))
+    return codes, to_id_array(None if ids is None else ids.to_pylist(), len(codes))
 
 
-def check_code_dtype(dtype: str) -> None:
+def check_stored_code_dtype(dtype: str) -> None:
     """Raise ``ParameterError`` if codes cannot be stored in this dtype."""
     check("dtype", dtype, one_of("float32", "float16"))
 
@@ -168,7 +168,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
             f"{subject} does not tell the model of its codes, so they may be those of another "
             f"model. {fix}"
         )
-    fitted = _get_fitted_model(model)
+    fitted = _get_model_of_estimator(model)
     if not fitted.has_hash(stored_hash):
         model_hash = fitted.hash
         # A pretrained model has the hash of its weights, and after that the hash of the column
@@ -186,7 +186,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
     return None
 
 
-def _get_fitted_model(model: Any) -> Any:
+def _get_model_of_estimator(model: Any) -> Any:
     """Return the model of a fitted estimator, or the argument if it is a model."""
     # getattr with a default would hide the error of an estimator that is not fitted
     return model.model_ if hasattr(type(model), "model_") else model

@@ -17,17 +17,17 @@ from refold._support.arrays import concatenated_ranges, offsets_from_lengths
 from refold._support.rules import Rule, check, check_not_empty, number_rule
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._encoding import ColumnTypes
-from refold.sequences._schema import Schema, merge_columns
+from refold.sequences._schema import Schema, merge_column_descriptions
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
+    cut_or_pad_column,
     find_id_and_time_names,
     find_time_index_name,
     has_arrow_interface,
     has_lists,
     has_nested_lists,
     is_text_type,
-    resize_column,
     to_arrow_table,
 )
 from refold.sequences.types import NUMERIC
@@ -74,7 +74,7 @@ def as_sequences(
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-        return x if schema is None else x.align(schema)
+        return x if schema is None else x.align_columns(schema)
     if hasattr(x, "tocoo"):  # a sparse matrix of SciPy
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -117,15 +117,15 @@ def as_sequences(
             sequences = Sequences.from_array(x, column_types=column_types, names=names)
     else:
         sequences = Sequences.from_list(x, column_types=column_types, names=names)
-    return sequences if schema is None else sequences.align(schema)
+    return sequences if schema is None else sequences.align_columns(schema)
 
 
-def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
+def sequences_from_series_table(table: pa.Table, schema: Schema | None) -> Sequences:
     """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
     return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
 
 
-def is_frame(data: Any) -> bool:
+def is_table(data: Any) -> bool:
     """Return whether data are a table with columns, not a single column."""
     return has_arrow_interface(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
@@ -134,8 +134,8 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
     """Return sequences as a table like the user's: of the same library, layout and columns."""
     schema = sequences.schema
     id_name, time_name = schema.id_name or "id", schema.time_name or "time"
-    if not is_frame(user_table):  # data that were no table get a table with one row per step
-        time_name = schema.time_column({id_name}, has_times=sequences.times is not None)
+    if not is_table(user_table):  # data that were no table get a table with one row per step
+        time_name = schema.choose_time_name({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
     user_columns = to_arrow_table(user_table)
     columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
@@ -157,7 +157,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         table = sequences.to_table(id_name, time_name)
         if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
-            times = resize_column(user_columns, id_name, time_name, sequences.lengths)
+            times = cut_or_pad_column(user_columns, id_name, time_name, sequences.lengths)
             table = table.set_column(1, time_name, times)  # after the ids
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
@@ -209,8 +209,8 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
                 "Choose the same columns, in the same order."
             )
     columns_of_sets = zip(*(set_.schema.columns for set_ in sequences), strict=True)
-    schema = Schema(tuple(merge_columns(columns) for columns in columns_of_sets), first.layout)
-    aligned = [set_.align(schema) for set_ in sequences]
+    schema = Schema(tuple(map(merge_column_descriptions, columns_of_sets)), first.layout)
+    aligned = [set_.align_columns(schema) for set_ in sequences]
     id_arrays = [set_.ids for set_ in aligned]
     # ids of different types, such as text and integers, are not kept
     have_one_type = len({array.dtype.kind for array in id_arrays}) == 1
@@ -244,18 +244,18 @@ def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndar
     return sequence_indices, concatenated_ranges(np.zeros_like(lengths), lengths)
 
 
-def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
+def mark_missing(sequences: Sequences, numbers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns, and keep the markers."""
     # the schema keeps them, so that data that are aligned with it lose the same markers
-    return sequences.align(replace(sequences.schema, missing=check_missing_markers(markers)))
+    return sequences.align_columns(replace(sequences.schema, missing=check_marker_numbers(numbers)))
 
 
-def check_missing_markers(markers: Any) -> tuple[float, ...]:
+def check_marker_numbers(marker_numbers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
-    is_list = isinstance(markers, list | tuple | set | np.ndarray)
-    numbers = list(markers) if is_list else [markers]
+    is_list = isinstance(marker_numbers, list | tuple | set | np.ndarray)
+    numbers = list(marker_numbers) if is_list else [marker_numbers]
     expected = "a finite number or a list of them, such as [-99999], or None"
     are_numbers = all(map(number_rule().allows, numbers))
     # the rule ignores its argument, because it was tested number by number
-    check("missing_values", markers, Rule(expected, lambda _: are_numbers))
+    check("missing_values", marker_numbers, Rule(expected, lambda _: are_numbers))
     return tuple(map(float, numbers))

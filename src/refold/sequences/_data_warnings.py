@@ -1,6 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns them. `guess_id_and_time_columns` finds columns that look like ids or times.
+`data_warnings` returns them. `find_id_or_time_features` finds columns that look like ids or times.
 """
 
 import re
@@ -12,21 +12,21 @@ import numpy as np
 from refold.errors import Message, argument, python_or_cli
 from refold.sequences._conversions import sequence_and_step_indices
 from refold.sequences._encoding import StepLocator
-from refold.sequences._lists import find_stray_steps, lengths_without_padding
+from refold.sequences._lists import find_stray_padding, lengths_without_padding
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
 # Minimum number of sequences for a column of ids: among fewer, constant columns are common.
 _MIN_SEQUENCES_WITH_IDS = 10
 # Minimum number of changes from step to step for a column of times: fewer may all rise by chance.
-_MIN_TIME_CHANGES = 20
+_MIN_CHANGES_FOR_TIME_COLUMN = 20
 # Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
 _MIN_DISTINCT_ID_SHARE = 0.9
 
 # Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
 _MIN_PADDED_SHARE = 0.1
 # Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
-_MIN_PADDED_SEQUENCES = 2
+_MIN_PADDED_SEQUENCES_FOR_WARNING = 2
 # Maximum share of real steps that look like padding. If there are more, such steps are data.
 _MAX_STRAY_PADDING_SHARE = 0.01
 
@@ -44,24 +44,24 @@ _MIN_REGULAR_VALUES_FOR_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
 _MIN_REGULAR_VALUES_FOR_OUTLIER = 100
 # Minimum number of distinct regular values next to an outlier; fewer may be labels or states.
-_MIN_DISTINCT_REGULAR_VALUES = 8
+_MIN_DISTINCT_BESIDE_OUTLIER = 8
 # Minimum gap next to a missing-value marker, in ranges of the regular values.
 _MIN_MARKER_GAP = 10.0
 # Minimum gap next to an outlier, in ranges of the regular values.
 _MIN_OUTLIER_GAP = 100.0
 # Maximum share of all values that are one outlier: a more frequent one may be a signal that is on.
-_MAX_OUTLIER_SHARE = 0.01
+_MAX_SHARE_OF_REPEATED_OUTLIER = 0.01
 # Markers made of repeated digits: 999, -9999, 999.9, -8888.
 _MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
 # Maximum values of integer types, and magnitudes of their minimum values. They are markers, too.
-_INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
+_INTEGER_TYPE_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
 _MIN_MAGNITUDE_WITH_EXPONENT = 1e15
 
 
-def data_warnings(source: Sequences) -> list[str]:
+def data_warnings(sequences: Sequences) -> list[str]:
     """Return warnings about data that should be checked before training.
 
     There is one line for each finding: all sequences have one step; steps of zeros look like
@@ -78,18 +78,18 @@ missing_values=[-99999]."]
     """
     messages = []
     # a single sequence of one step may be meant so
-    if len(source) > 1 and source.lengths.max() == 1:
+    if len(sequences) > 1 and sequences.lengths.max() == 1:
         messages.append(
-            f"All {len(source)} sequences have at most one step. If they are the steps of one "
+            f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
             f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
             f"the column of sequence ids with {argument('id=')}, or pass "
             f"{argument(layout='wide')} if a row is a whole sequence."
         )
-    messages += [*_describe_padding(source), *_describe_suspects(source)]
+    messages += [*_describe_padding(sequences), *_describe_far_values(sequences)]
     return [Message(message) for message in messages]
 
 
-def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
+def find_id_or_time_features(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, steps = sequence_and_step_indices(sequences)
     is_change = steps[1:] > 0  # False where the next row begins another sequence
@@ -103,7 +103,7 @@ def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
             if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_ID_SHARE * len(first_rows):
                 key_columns[column.name] = "id"
         # a single column is data, and no column of times
-        elif len(changes) < _MIN_TIME_CHANGES or sequences.schema.num_columns == 1:
+        elif len(changes) < _MIN_CHANGES_FOR_TIME_COLUMN or sequences.schema.num_columns == 1:
             continue
         # times ascend within each sequence
         elif column.column_type.is_number and (changes > 0).all():
@@ -121,7 +121,7 @@ def _describe_padding(sequences: Sequences) -> list[str]:
     padded_step = np.zeros(sequences.schema.num_columns)
     # In a categorical column, a padded step holds the index of the category 0. Without such a
     # category, no step is padded: NaN equals nothing.
-    for i in sequences.schema.categorical:
+    for i in sequences.schema.categorical_indices:
         categories: tuple = sequences.schema.columns[i].categories
         padded_step[i] = categories.index(0) if 0 in categories else np.nan
     # (num_sequences, num_steps)
@@ -130,17 +130,17 @@ def _describe_padding(sequences: Sequences) -> list[str]:
         lengths = lengths_without_padding(is_padded, side)
         lengths = lengths[lengths > 0]  # sequences of zeros alone do not count
         num_padded = (lengths < num_steps).sum()
-        num_stray = find_stray_steps(is_padded, side).sum()
+        num_stray = find_stray_padding(is_padded, side).sum()
         # padding is frequent, differs in length, and hardly occurs between real steps
         if (
-            num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
+            num_padded >= max(_MIN_PADDED_SEQUENCES_FOR_WARNING, _MIN_PADDED_SHARE * len(lengths))
             and lengths.min() < lengths.max()
             and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
         ):
             break
     else:
         return []
-    verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
+    verb, padding = ("end", "") if side == "post" else ("begin", ", padding_side='pre'")
     count = int(is_padded[:, -1 if side == "post" else 0].sum())
     checked = f"{'the first ' * (len(block) < len(sequences))}{len(block)}"
     return [
@@ -149,7 +149,7 @@ def _describe_padding(sequences: Sequences) -> list[str]:
     ]
 
 
-class _Suspect(NamedTuple):
+class _FarValue(NamedTuple):
     """A value far from all regular values of its column."""
 
     column_index: int
@@ -159,15 +159,15 @@ class _Suspect(NamedTuple):
     max_regular: float
 
 
-def _describe_suspects(sequences: Sequences) -> list[str]:
+def _describe_far_values(sequences: Sequences) -> list[str]:
     """Return one warning for each marker or outlier, which names all columns that hold it."""
-    extremes = {int(i): _Extremes() for i in np.flatnonzero(sequences.schema.numeric)}
+    extremes = {int(i): _ExtremeValueCounts() for i in np.flatnonzero(sequences.schema.numeric)}
     for block in sequences.blocks():
         for column_index, column_extremes in extremes.items():
             column_extremes.add(block.values[:, column_index])
-    suspects_by_value: dict[float, list[_Suspect]] = {}
+    suspects_by_value: dict[float, list[_FarValue]] = {}
     for column_index, column_extremes in extremes.items():
-        for suspect in _find_suspects(column_extremes, column_index):
+        for suspect in _find_far_values(column_extremes, column_index):
             suspects_by_value.setdefault(suspect.value, []).append(suspect)
     numbers = ",".join(_format_number(value) for value in sorted(suspects_by_value))
     fix = python_or_cli(f"missing_values=[{numbers.replace(',', ', ')}]", f"--missing {numbers}")
@@ -192,7 +192,7 @@ def _describe_suspects(sequences: Sequences) -> list[str]:
     return messages
 
 
-class _Extremes:
+class _ExtremeValueCounts:
     """The extreme values of a column that is added in blocks, and how often each occurs."""
 
     def __init__(self) -> None:
@@ -217,9 +217,9 @@ class _Extremes:
         self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
 
-def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
+def _find_far_values(column_extremes: _ExtremeValueCounts, column_index: int) -> list[_FarValue]:
     """Return as many values of a column as possible that are far from all its other values."""
-    values, counts = extremes.values, extremes.counts
+    values, counts = column_extremes.values, column_extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
     # The regular values are those between the suspects at the two ends.
     counts_per_end = range(_MAX_SUSPECTS_PER_END + 1)
@@ -231,27 +231,27 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
         low, high = values[regular][[0, -1]].tolist()
         # the suspects are what remains without the regular values
         ends = zip(np.delete(values, regular), np.delete(counts, regular), strict=True)
-        suspects = [_Suspect(column_index, float(x), int(count), low, high) for x, count in ends]
-        num_values = extremes.num_values
+        suspects = [_FarValue(column_index, float(x), int(count), low, high) for x, count in ends]
+        num_values = column_extremes.num_values
         num_regular = num_values - sum(suspect.count for suspect in suspects)
         if all(_is_far(suspect, num_regular, num_distinct, num_values) for suspect in suspects):
             return suspects
     return []
 
 
-def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: int) -> bool:
+def _is_far(suspect: _FarValue, num_regular: int, num_distinct: int, num_values: int) -> bool:
     """Return whether a suspect is far enough from the regular values of its column."""
     low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
     gap = max(low - suspect.value, suspect.value - high)
     # In a constant column the range is 0. A multiple of the constant takes the place of the range,
     # or a multiple of 1 if the constant is smaller.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
-    has_repeated_digits = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
-    if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
+    has_digit_run = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
+    if magnitude in _INTEGER_TYPE_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_digit_run:
         return num_regular >= _MIN_REGULAR_VALUES_FOR_MARKER and gap > _MIN_MARKER_GAP * value_range
-    if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_REGULAR_VALUES:
+    if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_BESIDE_OUTLIER:
         return False
-    is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
+    is_rare = suspect.count <= max(1, _MAX_SHARE_OF_REPEATED_OUTLIER * num_values)
     return is_rare and gap > _MIN_OUTLIER_GAP * value_range
 
 

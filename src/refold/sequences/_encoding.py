@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from refold._support.rules import check_counts_match
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._schema import Column, Layout, Schema, check_column_type, join_names
+from refold.sequences._schema import Column, Schema, SequenceLayout, check_column_type, join_names
 from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_where
 
 # Types of all columns, of each column, or of the columns with these names; None where inferred.
@@ -101,7 +101,7 @@ def to_scalar(value: object) -> Any:
 # Columns
 
 
-def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> list[str | None]:
+def resolve_column_type_names(column_types: ColumnTypes, names: Sequence[str]) -> list[str | None]:
     """Return one type per column, None where it is to be inferred."""
     if column_types is None or isinstance(column_types, str):
         resolved: list[Any] = [column_types] * len(names)
@@ -128,11 +128,11 @@ def encode_columns(
     type_names: Sequence[str | None],  # None where it is inferred
     locate: StepLocator,
     *,
-    from_lists: bool = False,  # whether sequences of one column are (length,), not (length, 1)
-    stored_schema: Schema | None = None,  # its categories are used if they cover the data
+    has_1d_sequences: bool = False,  # sequences of one column are (length,), not (length, 1)
+    table_schema: Schema | None = None,  # its categories are used if they cover the data
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
-    stored_columns = () if stored_schema is None else stored_schema.columns
+    stored_columns = () if table_schema is None else table_schema.columns
     stored_categories = {column.name: column.categories or None for column in stored_columns}
     encoded, columns = [], []
     for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
@@ -160,14 +160,14 @@ def encode_columns(
     values = np.stack(encoded, axis=1, dtype=dtype)
     # A stored layout holds for all stored columns together. Without a stored schema, lists of one
     # column are series or tokens. All other data are arrays.
-    layout: Layout = "array"
-    if stored_schema is not None and stored_schema.names == tuple(names):
-        layout = stored_schema.layout
-    elif stored_schema is None and from_lists and len(names) == 1:
+    layout: SequenceLayout = "array"
+    if table_schema is not None and table_schema.names == tuple(names):
+        layout = table_schema.layout
+    elif table_schema is None and has_1d_sequences and len(names) == 1:
         layout = "tokens" if columns[0].column_type.has_categories else "series"
     schema = Schema(tuple(columns), layout)
-    check_values(values, schema, locate)
-    ids = check_ids(locate.ids, len(locate.offsets) - 1)
+    check_encoded_values(values, schema, locate)
+    ids = to_id_array(locate.ids, len(locate.offsets) - 1)
     return SequenceArrays(values, locate.offsets, ids, schema)
 
 
@@ -177,7 +177,7 @@ def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | 
     for column, type_name in zip(columns, type_names, strict=True):
         if type_name is not None or not column.categories or column.has_integer_categories:
             continue
-        numbers = [_to_float_or_none(category) for category in column.categories]
+        numbers = [_value_to_float_or_none(category) for category in column.categories]
         if all(number is not None and math.isfinite(number) for number in numbers):
             messages.append(
                 f"Column {column.name!r} holds numbers written as text and is treated as "
@@ -192,7 +192,7 @@ def is_text_type(arrow_type: pa.DataType) -> bool:
     return arrow_type in {pa.string(), pa.large_string(), pa.string_view()}
 
 
-def is_missing(value: object) -> bool:
+def is_missing_value(value: object) -> bool:
     """Return whether an object marks a missing entry: None, NaN, pandas NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
@@ -200,27 +200,27 @@ def is_missing(value: object) -> bool:
 
 
 def _objects_to_text_or_numbers(
-    raw_values: np.ndarray, name: str, type_name: str | None, locate: Locator
+    raw_values: np.ndarray, name: str, column_type_name: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
     """Return objects (num_steps,) as an array of text or numbers, and the column type if known."""
     objects = raw_values.tolist()
-    may_be_text = type_name is None or COLUMN_TYPES[type_name].has_categories
+    may_be_text = column_type_name is None or COLUMN_TYPES[column_type_name].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
-        return raw_values.astype(object, copy=False), type_name
-    objects = [None if is_missing(value) else value for value in objects]
+        return raw_values.astype(object, copy=False), column_type_name
+    objects = [None if is_missing_value(value) else value for value in objects]
     observed = [value for value in objects if value is not None]
     if objects and not observed:  # all entries are missing
-        return np.full(len(objects), np.nan, np.float32), type_name
+        return np.full(len(objects), np.nan, np.float32), column_type_name
     num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
-    if may_be_text and num_texts and (type_name is not None or num_texts == len(observed)):
-        return make_object_array(None if v is None else str(v) for v in objects), type_name
-    if type_name is None and {type(value) for value in observed} <= {bool, np.bool_}:
-        type_name = BINARY.name
+    if may_be_text and num_texts and (column_type_name is not None or num_texts == len(observed)):
+        return make_object_array(None if v is None else str(v) for v in objects), column_type_name
+    if column_type_name is None and {type(value) for value in observed} <= {bool, np.bool_}:
+        column_type_name = BINARY.name
     # text such as "1.5" becomes a number only if the user requested numbers
-    may_parse_text = type_name is not None
+    may_parse_text = column_type_name is not None
     numbers = [
-        math.nan if value is None else _to_float_or_none(value, parse_text=may_parse_text)
+        math.nan if value is None else _value_to_float_or_none(value, may_parse_text=may_parse_text)
         for value in objects
     ]
     if None in numbers:
@@ -231,13 +231,13 @@ def _objects_to_text_or_numbers(
             f"Got {got} at {locate(i, name)}, where a number is expected. Use None for a missing "
             f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
         )
-    return np.array(numbers, float), type_name
+    return np.array(numbers, float), column_type_name
 
 
-def _to_float_or_none(value: Any, *, parse_text: bool = True) -> float | None:
+def _value_to_float_or_none(value: Any, *, may_parse_text: bool = True) -> float | None:
     """Return a number, or text that holds one, as a float; blank text is NaN, all else None."""
     if isinstance(value, str):
-        if not parse_text:
+        if not may_parse_text:
             return None
         value = value.strip() or math.nan
     elif not isinstance(value, Real | Decimal | np.bool_):
@@ -253,7 +253,7 @@ def _to_float_or_none(value: Any, *, parse_text: bool = True) -> float | None:
 # Checks
 
 
-def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
+def to_id_array(ids: Any, num_sequences: int) -> np.ndarray:
     """Return one integer or string per sequence (n,); ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
@@ -266,7 +266,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     # `objects` are the original ids, because NumPy turns integers into floats if one is too large
     objects = np.asarray(ids, dtype=object).reshape(-1).tolist()
     for i, id_ in enumerate(objects):
-        if is_missing(id_):
+        if is_missing_value(id_):
             raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
     are_whole_numbers = all(
         isinstance(id_, Integral) or (isinstance(id_, Real) and float(id_).is_integer())
@@ -292,7 +292,7 @@ def check_unique_ids(ids: np.ndarray) -> None:
         )
 
 
-def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
+def check_encoded_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
     """Refuse values (num_steps, F) that are infinite, or that are no index of a category."""
     infinite = np.isinf(values)
     if infinite.any():
@@ -301,7 +301,7 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
             f"Got an infinite value at {locate(int(row), schema.names[column])}. "
             "Expected finite numbers; use NaN for a missing entry."
         )
-    for i in schema.categorical:
+    for i in schema.categorical_indices:
         # the number of categories, n, is also the index of an unknown one
         indices, n = values[:, i], len(schema.columns[i].categories)
         has_fraction = (indices != np.floor(indices)) & ~np.isnan(indices)

@@ -1,6 +1,6 @@
 """Conversion of lists with one entry per sequence, and of padded arrays.
 
-An array becomes a list of sequences without padding, which `arrays_from_list` converts.
+An array becomes a list of sequences without padding, which `flat_arrays_from_list` converts.
 """
 
 import reprlib
@@ -20,24 +20,24 @@ from refold.sequences._encoding import (
     RowNamer,
     SequenceArrays,
     StepLocator,
-    check_ids,
     encode_columns,
-    is_missing,
+    is_missing_value,
     make_object_array,
     name_sequence,
-    resolve_column_types,
+    resolve_column_type_names,
+    to_id_array,
 )
-from refold.sequences._schema import Layout, default_names
+from refold.sequences._schema import SequenceLayout, default_names
 from refold.sequences.types import CATEGORICAL
 
 
-def arrays_from_list(
+def flat_arrays_from_list(
     sequences: Iterable[Any],
     *,
     column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: ArrayLike | None = None,
-    layout: Layout | None = None,
+    output_layout: SequenceLayout | None = None,
     row_namer: RowNamer | None = None,  # if the list comes from a file
 ) -> SequenceArrays:
     """Convert a list; implements `Sequences.from_list`."""
@@ -48,9 +48,9 @@ def arrays_from_list(
         )
     items = list(sequences)
     check_not_empty(len(items), "sequence", "in the list")
-    ids = check_ids(ids, len(items))
+    ids = to_id_array(ids, len(items))
     # each (length,) or (length, features)
-    arrays = [_convert_sequence(item, i, ids) for i, item in enumerate(items)]
+    arrays = [_convert_sequence(item, i, ids[i]) for i, item in enumerate(items)]
     table_names = _get_common_column_names(items, arrays, ids)
     # without empty lists, which fit any number of features
     with_features = [array for array in arrays if array.ndim == 2 or array.size]
@@ -65,7 +65,7 @@ def arrays_from_list(
         if column_types and isinstance(column_types, Mapping):
             has_tokens = "token" in column_types
         # a type that the user gave without a name
-        elif requested := resolve_column_types(column_types or None, ["x0"])[0]:
+        elif requested := resolve_column_type_names(column_types or None, ["x0"])[0]:
             has_tokens = requested == CATEGORICAL.name
         else:
             types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
@@ -75,17 +75,17 @@ def arrays_from_list(
     names = (names,) if isinstance(names, str) else tuple(names)
     raw_columns = list(raw_values.T) if has_columns else [raw_values]
     check_counts_match(len(names), argument("names"), len(raw_columns), "features")
-    type_names = resolve_column_types(column_types, names)
-    encoded = encode_columns(names, raw_columns, type_names, locate, from_lists=not has_columns)
+    types = resolve_column_type_names(column_types, names)
+    encoded = encode_columns(names, raw_columns, types, locate, has_1d_sequences=not has_columns)
     are_strings = all(isinstance(item, str) for item in items)
-    if layout is None and encoded.schema.layout == "tokens" and are_strings:
-        layout = "characters"
-    if layout is None or layout == encoded.schema.layout:
+    if output_layout is None and encoded.schema.layout == "tokens" and are_strings:
+        output_layout = "characters"
+    if output_layout is None or output_layout == encoded.schema.layout:
         return encoded
-    return encoded._replace(schema=replace(encoded.schema, layout=layout))
+    return encoded._replace(schema=replace(encoded.schema, layout=output_layout))
 
 
-def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
+def _convert_sequence(sequence: Any, index: int, sequence_id: Any) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(sequence, str):  # each character is a step
         return make_object_array(sequence)
@@ -113,18 +113,18 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
         # an array of shape (0, 0), like an empty list, fits any number of features
         return array.reshape(0) if array.shape == (0, 0) else array
     raise DataError(
-        f"Got {got} for {name_sequence(index, ids[index])}. Expected a str, or an array or a list "
+        f"Got {got} for {name_sequence(index, sequence_id)}. Expected a str, or an array or a list "
         "of shape (length,) or (length, features). Put a single sequence into a list, and fill "
         "missing entries with NaN or None."
     )
 
 
 def _get_common_column_names(
-    sequences: list[Any], arrays: list[np.ndarray], ids: np.ndarray
+    sequences: list[Any], converted_arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
     """Return the names of columns if the sequences are tables; raise an error if forms differ."""
     first = None  # index and form of the first sequence
-    for i, (sequence, array) in enumerate(zip(sequences, arrays, strict=True)):
+    for i, (sequence, array) in enumerate(zip(sequences, converted_arrays, strict=True)):
         if array.shape == (0,):  # an empty list, which fits any form
             continue
         columns = getattr(sequence, "column_names", getattr(sequence, "columns", None))
@@ -134,7 +134,7 @@ def _get_common_column_names(
         first = first or (i, form)
         if form != first[1]:
             descriptions = [
-                f"a {type(sequences[k]).__name__} of shape {arrays[k].shape}"
+                f"a {type(sequences[k]).__name__} of shape {converted_arrays[k].shape}"
                 f"{f' with the columns {names}' if names else ''} for {name_sequence(k, ids[k])}"
                 for k, (_, _, names) in ((i, form), first)
             ]
@@ -159,8 +159,8 @@ def unpad_array(
     x: Any, lengths: Any = None, padding_value: float | str = np.nan, side: str = "post"
 ) -> list[np.ndarray]:
     """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
-    # ``side`` is the argument ``padding`` of users
-    check("padding", side, one_of("post", "pre"))
+    # ``side`` is the argument ``padding_side`` of users
+    check("padding_side", side, one_of("post", "pre"))
     try:
         x = np.asarray(fill_masked_entries(x))
     except ValueError as error:
@@ -177,10 +177,10 @@ def unpad_array(
         x = x.astype(object)
     num_steps = x.shape[1]
     if lengths is None:
-        if not is_missing(padding_value):
+        if not is_missing_value(padding_value):
             is_padded = np.asarray(x == padding_value)
         elif x.dtype == object:
-            is_padded = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+            is_padded = np.asarray(np.frompyfunc(is_missing_value, 1, 1)(x), dtype=bool)
         else:
             is_padded = np.asarray(x != x)  # True for NaN; `np.isnan` refuses dates
         if x.ndim == 3:
@@ -188,7 +188,7 @@ def unpad_array(
         lengths = lengths_without_padding(is_padded, side)
         num_trimmed = int((lengths < num_steps).sum())
         # number of sequences with steps that look like padding before other steps
-        num_stray = int(find_stray_steps(is_padded, side).any(axis=1).sum())
+        num_stray = int(find_stray_padding(is_padded, side).any(axis=1).sum())
         # Keras pads in front by default. Then no step at the end is padded, but first steps are.
         is_padded_in_front = side == "post" and is_padded[:, :1].any()
         doubt = ""
@@ -196,8 +196,8 @@ def unpad_array(
             doubt = f"{num_stray} sequences have such steps elsewhere"
         elif num_trimmed and lengths.max() < num_steps:
             doubt = f"no sequence fills the {num_steps} steps of the array"
-        if doubt and not is_missing(padding_value):  # a step of NaN in all features is hardly data
-            advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
+        if doubt and not is_missing_value(padding_value):  # steps of NaN are hardly data
+            advice = ", or padding_side='pre' if the padding is in front" if side == "post" else ""
             warn(
                 f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, "
                 f"but {doubt}, so they may be data. Pass lengths= instead{advice}."
@@ -225,7 +225,7 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
     return np.where(is_padded, 0, step_numbers).max(axis=1, initial=0).astype(np.int64)
 
 
-def find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
+def find_stray_padding(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding, but are not at the padded end."""
     # a real step comes after them, or before them if the padding is in front
     is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]

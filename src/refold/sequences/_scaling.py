@@ -1,6 +1,6 @@
 """Invertible scaling of numeric columns, and the means and standard deviations that it needs.
 
-`Scaler` standardizes columns. `RunningMoments` and `sequence_moments` compute moments, which are
+`Scaler` standardizes columns. `RunningMoments` and `sequence_mean_std` compute moments, which are
 means and standard deviations, of all data and of each sequence. They ignore missing entries.
 
 In the shapes, F is the number of columns, K the number of numeric columns, which include counts,
@@ -20,7 +20,7 @@ from refold.sequences._encoding import (
     StepLocator,
     check_codes_finite,
     check_decoded_finite,
-    check_values,
+    check_encoded_values,
 )
 from refold.sequences._schema import Schema, join_names
 from refold.sequences._sequences import Sequences
@@ -43,12 +43,12 @@ _SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
-_MIN_STD_TO_MEDIAN_STD = 1e-4
+_MIN_SEQUENCE_STD_TO_MEDIAN = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
-MIN_STD_TO_MEAN_DISTANCE = 8 * np.finfo(np.float32).eps
+MIN_STD_TO_TRAINING_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_MAX_ROUNDING_ERROR_TO_MEAN = 10 * np.finfo(np.float64).eps
+_MAX_CONSTANT_STD_TO_MEAN = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -104,9 +104,8 @@ class Scaler:
         """
         check("scale", mode, one_of("features", "sequence", None))
         numeric, num_steps = sequences.schema.numeric, len(sequences.values)
-        check_not_empty(
-            num_steps, "step", f"to learn from: all {len(sequences)} sequences are empty"
-        )
+        purpose = f"to learn from: all {len(sequences)} sequences are empty"
+        check_not_empty(num_steps, "step", purpose)
         # is_missing: mask (F,) of the columns without an observed value
         moments, is_missing = RunningMoments(int(numeric.sum())), np.ones(len(numeric), bool)
         for block in sequences.blocks():
@@ -143,27 +142,28 @@ class Scaler:
         """Number of `statistics` per sequence: 2 per numeric column, or 0 if not by sequence."""
         return len(self.statistics_mean_)
 
-    def check(self, sequences: Sequences) -> None:
+    def check_scaled_range(self, sequences: Sequences) -> None:
         """Raise ``DataError`` if float32 cannot hold the scaled values of sequences."""
         self._check_columns(sequences)
         # Scaled, a value is its distance from the mean, divided by the scale. Float32 has to hold
         # the scaled value, the distance, and the value as it is.
         max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
         minimum = np.maximum(self.mean_ - max_distance, -MAX_FLOAT32)
-        _check_range(sequences, minimum, np.minimum(self.mean_ + max_distance, MAX_FLOAT32))
+        _check_value_range(sequences, minimum, np.minimum(self.mean_ + max_distance, MAX_FLOAT32))
 
     def transform(self, sequences: Sequences) -> Sequences:
         """Scale sequences."""
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
-            shift, scale = self._shift_and_scale(block, statistics=None)  # they are computed there
+            # without statistics, which are computed there
+            shift, scale = self._compute_shift_and_scale(block, sequence_statistics=None)
             shifted = np.subtract(block.values, shift, dtype=np.float64)
             scaled_block = scaled[start : start + len(shifted)]
             np.divide(shifted, scale, out=scaled_block, casting="same_kind")
             start += len(shifted)
         offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
-        check_values(scaled, schema, StepLocator(offsets, ids))
+        check_encoded_values(scaled, schema, StepLocator(offsets, ids))
         # without times, because networks do not read them and batches would copy them
         return Sequences.from_checked(scaled, offsets, ids, schema)
 
@@ -187,7 +187,7 @@ class Scaler:
                     f"Scaler.statistics. Got {shape}."
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            shift, scale = self._shift_and_scale(sequences, statistics)
+            shift, scale = self._compute_shift_and_scale(sequences, statistics)
             values = sequences.values.astype(np.float64) * scale + shift
         for i, column in enumerate(sequences.schema.columns):
             if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
@@ -229,11 +229,11 @@ class Scaler:
         self._check_columns(sequences)
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
-        mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
+        mean, std = sequence_mean_std(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
         # distance of each mean from its mean over the training sequences; the first K statistics
         # are the means of a sequence
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.min_std_, MIN_STD_TO_MEAN_DISTANCE * distance)
+        min_std = np.maximum(self.min_std_, MIN_STD_TO_TRAINING_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
@@ -254,25 +254,25 @@ class Scaler:
 
     def shift(self, schema: Schema) -> np.ndarray:
         """Return what scaling subtracts from each column (F,): the mean, or 0 for counts."""
-        return np.where(schema.centered, self.mean_, 0.0)
+        return np.where(schema.centered_mask, self.mean_, 0.0)
 
-    def _shift_and_scale(
-        self, sequences: Sequences, statistics: Any
+    def _compute_shift_and_scale(
+        self, sequences: Sequences, sequence_statistics: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what to subtract and to divide by, each (F,) for all steps or (num_steps, F)."""
         if self.mode != "sequence":
             return self.shift(sequences.schema), self.scale_
-        if statistics is None:
+        if sequence_statistics is None:
             # `inverse_transform` gets these statistics, rounded to float32 as here. So it
             # multiplies by exactly what `transform` divides by.
-            statistics = self.statistics(sequences)
+            sequence_statistics = self.statistics(sequences)
         # means and log standard deviations of the sequence of each step, (num_steps, 2 K)
-        moments = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
+        moments = np.asarray(sequence_statistics, dtype=np.float64) * self.statistics_scale_
         moments = np.repeat(moments + self.statistics_mean_, sequences.lengths, axis=0)
         means, log_stds = np.split(moments, 2, axis=1)
         shift, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
         shift[:, self.is_numeric_], scale[:, self.is_numeric_] = means, np.exp(log_stds)
-        shift[:, ~sequences.schema.centered] = 0.0
+        shift[:, ~sequences.schema.centered_mask] = 0.0
         return shift, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
@@ -282,20 +282,20 @@ class Scaler:
             raise SchemaError(
                 f"The scaler was fitted on {len(self.is_numeric_)} columns, "
                 f"{self.is_numeric_.sum()} of them numeric. Got {len(numeric)}, {numeric.sum()} "
-                "numeric; use Sequences.align."
+                "numeric; use Sequences.align_columns."
             )
 
 
 def _fit_sequence_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and scale (2 K,) of the statistics of sequences, and the minimum std (K,)."""
     numeric = sequences.schema.numeric
-    moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
+    moments = [sequence_mean_std(block.values[:, numeric], block) for block in sequences.blocks()]
     mean, std = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))  # (n, K)
     min_std = np.ones(mean.shape[1])
     for i, column_stds in enumerate(std.T):
         positive = column_stds[column_stds > 0]  # without constant sequences
         if len(positive):
-            min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN_STD * np.median(positive))
+            min_std[i] = max(positive.min(), _MIN_SEQUENCE_STD_TO_MEDIAN * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
     statistics.add(np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1))
     return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), min_std
@@ -306,10 +306,10 @@ def check_float32_range(sequences: Sequences) -> None:
     if sequences.dtype == np.float32:
         return
     for block in sequences.blocks():
-        _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
+        _check_value_range(block, -MAX_FLOAT32, MAX_FLOAT32)
 
 
-def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
+def _check_value_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
     """Raise ``DataError`` if a value is outside the range of its column."""
     # the minimum and the maximum are (F,), or one number for all columns
     values = sequences.values
@@ -386,10 +386,10 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares_sum, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _MAX_CONSTANT_STD_TO_MEAN * np.abs(self.mean), 0.0, scale)
 
 
-def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def sequence_mean_std(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
     differences, is_observed = _fill_missing_with_0(values)
     count = sum_by_sequence(is_observed.astype(np.float64), sequences)
@@ -399,7 +399,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     differences[~is_observed] = 0.0
     std = np.sqrt(sum_by_sequence(np.square(differences), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(std <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(mean), 0.0, std)
+    return mean, np.where(std <= _MAX_CONSTANT_STD_TO_MEAN * np.abs(mean), 0.0, std)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:

@@ -1,6 +1,6 @@
 """`Schema`: names, types and categories of the columns, and the user's layout.
 
-`to_layout` returns values in the user's layout, and `align_values` converts them to another schema.
+`to_user_layout` returns values in the user's layout, `align_columns` under another schema.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from refold.sequences.types import (
     BINARY,
     CATEGORICAL,
     COLUMN_TYPES,
-    UNKNOWN,
+    UNKNOWN_TEXT,
     ColumnType,
     Locator,
     make_quantity_mask,
 )
 
-Layout = Literal["array", "series", "tokens", "characters", "words"]
+SequenceLayout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT_CHARACTER = "\ufffd"
 # Maximum number of names or categories in a message, so that it stays short.
@@ -47,7 +47,7 @@ class Column:
 
     Examples
     --------
-    >>> Column("event", "categorical", ("buy", "view")).width
+    >>> Column("event", "categorical", ("buy", "view")).output_width
     2
     """
 
@@ -71,9 +71,9 @@ class Column:
             )
 
     @property
-    def width(self) -> int:
+    def output_width(self) -> int:
         """Width of a model's output for this column: 1, or the number of categories."""
-        return self.column_type.width(len(self.categories))
+        return self.column_type.output_width(len(self.categories))
 
     @property
     def column_type(self) -> ColumnType:
@@ -86,13 +86,13 @@ class Column:
         return bool(self.categories) and not isinstance(self.categories[0], str)
 
     @cached_property
-    def decoded_values(self) -> np.ndarray:
+    def decoded_value_by_index(self) -> np.ndarray:
         """The categories in order, then what stands for unknown and for missing; (n + 2,)."""
         # "<unknown>" and None for categories that are text; NaN for both if they are integers
         if self.has_integer_categories:
             return np.array([*self.categories, np.nan, np.nan], dtype=np.float64)
         values = np.empty(len(self.categories) + 2, dtype=object)
-        values[:] = [*self.categories, UNKNOWN, None]
+        values[:] = [*self.categories, UNKNOWN_TEXT, None]
         return values
 
     @property
@@ -116,7 +116,7 @@ class Schema:
         tokens, a ``str``, or a list of words.
     missing : tuple of float, optional
         Numbers that mark a missing value in numeric columns, and in binary columns if they are
-        outside 0 to 1. `Sequences.align` turns them into NaN.
+        outside 0 to 1. `Sequences.align_columns` turns them into NaN.
     time_gaps : bool, default=False
         Whether the last column is the time since the previous step. Comparisons ignore it.
     id_name, time_name : str or None, default=None
@@ -138,7 +138,7 @@ class Schema:
     """
 
     columns: tuple[Column, ...]
-    layout: Layout = "array"
+    layout: SequenceLayout = "array"
     missing: tuple[float, ...] = ()
     time_gaps: bool = field(default=False, compare=False, repr=False)
     id_name: str | None = field(default=None, compare=False, repr=False)
@@ -154,12 +154,12 @@ class Schema:
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_not_empty(len(self.columns), "column", "in the schema")
         check_unique_names([column.name for column in self.columns])
-        check("layout", self.layout, one_of(*get_args(Layout)))
+        check("layout", self.layout, one_of(*get_args(SequenceLayout)))
         if self.layout == "array":
             return
         # A step of the other layouts is a single value: in "series" any, in the others a token.
         needs_tokens = self.layout != "series"
-        if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
+        if self.num_columns > 1 or (needs_tokens and not len(self.categorical_indices)):
             raise SchemaError(
                 f"The layout {self.layout!r} needs one {'categorical ' * needs_tokens}column. "
                 f"Got {describe_column_types(self)}. Use the layout 'array'."
@@ -181,26 +181,27 @@ class Schema:
         return make_quantity_mask(column.type for column in self.columns)
 
     @cached_property
-    def centered(self) -> np.ndarray:
+    def centered_mask(self) -> np.ndarray:
         """Mask of the columns whose scaled values have a mean of 0, bool array of shape (F,)."""
         return np.array([COLUMN_TYPES[column.type].is_centered for column in self.columns])
 
     @cached_property
-    def categorical(self) -> np.ndarray:
+    def categorical_indices(self) -> np.ndarray:
         """Indices of the categorical columns, in order."""
         return np.flatnonzero([column.column_type.has_categories for column in self.columns])
 
     @cached_property
-    def unknown(self) -> np.ndarray:
+    def unknown_indices(self) -> np.ndarray:
         """Index of the unknown category of each column (F,); NaN if it is not categorical."""
-        unknown = np.full(self.num_columns, np.nan)
-        unknown[self.categorical] = [len(self.columns[i].categories) for i in self.categorical]
-        return unknown
+        unknown_indices = np.full(self.num_columns, np.nan)
+        for i in self.categorical_indices:
+            unknown_indices[i] = len(self.columns[i].categories)
+        return unknown_indices
 
     @cached_property
     def output_width(self) -> int:
         """Width of a model's output per step, ``P``: the sum of the columns' widths."""
-        return sum(column.width for column in self.columns)
+        return sum(column.output_width for column in self.columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
@@ -217,7 +218,7 @@ class Schema:
                 state[key] = list(value) if isinstance(value, tuple) else value
         return state
 
-    def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
+    def choose_time_name(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
         # ``has_times`` says whether the column holds times. The name is "time" if all are taken.
         used_names = {*other_names, *self.names}
@@ -290,11 +291,11 @@ def check_unique_names(names: Iterable[Any], advice: str = "Rename one.") -> Non
         raise SchemaError(f"There are two columns named {repeated!r}. {advice}")
 
 
-def check_column_type(name: Any) -> None:
+def check_column_type(type_name: Any) -> None:
     """Raise ``SchemaError`` if there is no column type of this name."""
-    if name not in COLUMN_TYPES:
+    if type_name not in COLUMN_TYPES:
         raise SchemaError(
-            f"The column type {name!r} is unknown. Expected one of "
+            f"The column type {type_name!r} is unknown. Expected one of "
             f"{', '.join(map(repr, COLUMN_TYPES))}."
         )
 
@@ -306,7 +307,7 @@ def join_names(names: Sequence[Any]) -> str:
     return ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + dots or "no others"
 
 
-def merge_columns(columns: Sequence[Column]) -> Column:
+def merge_column_descriptions(columns: Sequence[Column]) -> Column:
     """Return a column that can hold the values of all these columns, which have the same name."""
     first = columns[0]
     if all(column == first for column in columns):
@@ -328,18 +329,18 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     return Column(first.name, CATEGORICAL.name, tuple(sorted(categories)))
 
 
-def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
+def indices_to_categories(column_values: np.ndarray, column: Column) -> np.ndarray:
     """Return the values (num_steps,) of a column with categories in place of their indices."""
     if not column.column_type.has_categories:
-        return values
+        return column_values
     # the last of the decoded values stands for missing
-    indices = np.where(np.isnan(values), len(column.categories) + 1, values).astype(np.int64)
-    return column.decoded_values[indices]
+    indices = np.nan_to_num(column_values, nan=len(column.categories) + 1).astype(np.int64)
+    return column.decoded_value_by_index[indices]
 
 
-def to_layout(values: np.ndarray, schema: Schema) -> Any:
+def to_user_layout(values: np.ndarray, schema: Schema) -> Any:
     """Return the values (length, F) of one sequence in the user's layout."""
-    if schema.layout == "array" and not len(schema.categorical):
+    if schema.layout == "array" and not len(schema.categorical_indices):
         return values.copy()
     decoded = [indices_to_categories(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
     if schema.layout == "array":
@@ -349,7 +350,7 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
     tokens = decoded[0].tolist()
     if schema.layout == "characters":
         return "".join(
-            REPLACEMENT_CHARACTER if token is None or token == UNKNOWN else str(token)
+            REPLACEMENT_CHARACTER if token is None or token == UNKNOWN_TEXT else str(token)
             for token in tokens
         )
     if schema.columns[0].has_integer_categories:
@@ -357,10 +358,10 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
     return tokens
 
 
-def align_values(
+def align_columns(
     values: np.ndarray, data_schema: Schema, fitted_schema: Schema, locate: Locator
 ) -> np.ndarray:
-    """Return values (num_steps, F) under the fitted schema; implements `Sequences.align`."""
+    """Return values (num_steps, F) under a fitted schema; implements `Sequences.align_columns`."""
     # an empty list has no features, so its schema is only a default
     if not len(values) and has_default_names(data_schema):
         return np.zeros((0, fitted_schema.num_columns), dtype=values.dtype)
@@ -393,7 +394,7 @@ def align_values(
         numbers = indices_to_categories(data_values, data_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
-        if markers := column.column_type.valid_missing_markers(fitted_schema.missing):
+        if markers := column.column_type.filter_missing_markers(fitted_schema.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers

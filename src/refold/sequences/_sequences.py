@@ -29,28 +29,28 @@ from refold.sequences._encoding import (
     ColumnTypes,
     SequenceArrays,
     StepLocator,
-    check_ids,
+    check_encoded_values,
     check_unique_ids,
-    check_values,
+    to_id_array,
 )
-from refold.sequences._lists import arrays_from_list, fill_masked_entries, unpad_array
+from refold.sequences._lists import fill_masked_entries, flat_arrays_from_list, unpad_array
 from refold.sequences._schema import (
     Column,
-    Layout,
     Schema,
-    align_values,
+    SequenceLayout,
+    align_columns,
     check_unique_names,
     default_names,
     describe_column_types,
     indices_to_categories,
     join_names,
-    to_layout,
+    to_user_layout,
 )
 from refold.sequences._tables import (
-    arrays_from_arrow,
-    arrays_from_table,
     column_to_arrow,
     find_time_index_name,
+    flat_arrays_from_list_columns,
+    flat_arrays_from_long_table,
     ids_to_arrow,
     schema_to_metadata,
     table_from_arrays,
@@ -141,8 +141,8 @@ class Sequences:
                 f"offsets must rise from 0 to the number of steps, {len(values)}, in integers. "
                 f"Got {reprlib.repr(offsets.tolist())}."
             )
-        ids = check_ids(ids, len(offsets) - 1)
-        check_values(values, schema, StepLocator(offsets, ids))
+        ids = to_id_array(ids, len(offsets) - 1)
+        check_encoded_values(values, schema, StepLocator(offsets, ids))
         if times is not None:
             if not isinstance(times, pa.Array):
                 raise DataError(
@@ -185,7 +185,7 @@ class Sequences:
         names: Sequence[str] | None = None,
         ids: ArrayLike | None = None,
         schema: Schema | None = None,
-        layout: Layout | None = None,
+        output_layout: SequenceLayout | None = None,
     ) -> "Sequences":
         """Convert a list with one entry per sequence.
 
@@ -202,8 +202,8 @@ class Sequences:
         ids : array of shape (n,), optional
             One integer or string per sequence, each only once.
         schema : Schema, optional
-            A schema to align the data with, such as that of a fitted model; see `align`.
-        layout : str, optional
+            A schema to align the data with, such as that of a fitted model; see `align_columns`.
+        output_layout : str, optional
             Layout of a decoded sequence, if not that of the input; see `Schema`.
 
         Examples
@@ -212,13 +212,13 @@ class Sequences:
         >>> sequences.schema.columns[0].categories
         ('buy', 'view')
         """
-        arrays = arrays_from_list(
-            sequences, column_types=column_types, names=names, ids=ids, layout=layout
+        arrays = flat_arrays_from_list(
+            sequences, column_types=column_types, names=names, ids=ids, output_layout=output_layout
         )
         converted = cls.from_checked(*arrays)
         if ids is not None:
             check_unique_ids(converted.ids)
-        return converted if schema is None else converted.align(schema)
+        return converted if schema is None else converted.align_columns(schema)
 
     @classmethod
     def from_array(
@@ -227,7 +227,7 @@ class Sequences:
         lengths: ArrayLike | None = None,
         *,
         padding_value: float | str = np.nan,
-        padding: str = "post",
+        padding_side: str = "post",
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: ArrayLike | None = None,
@@ -243,12 +243,12 @@ class Sequences:
         padding_value : float or str, default=NaN
             What padded steps hold in all features, if there are no ``lengths``. A warning tells
             if steps that look like padding may be data.
-        padding : {"post", "pre"}, default="post"
+        padding_side : {"post", "pre"}, default="post"
             Side of the padding. Keras's ``pad_sequences`` pads in front ("pre") by default.
         column_types, names, ids
             As in `from_list`.
         """
-        sequences = unpad_array(x, lengths, padding_value, side=padding)
+        sequences = unpad_array(x, lengths, padding_value, side=padding_side)
         return cls.from_list(sequences, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -306,7 +306,7 @@ class Sequences:
         table = to_arrow_table(table)
         index_name = find_time_index_name(table.index_columns, table.columns)
         time = index_name if time is None else str(time)
-        arrays = arrays_from_table(
+        arrays = flat_arrays_from_long_table(
             table,
             id,
             time,
@@ -355,7 +355,7 @@ class Sequences:
         array([[1., 1.],
                [2., 0.]])
         """
-        return cls.from_checked(*arrays_from_arrow(table, id, columns, column_types))
+        return cls.from_checked(*flat_arrays_from_list_columns(table, id, columns, column_types))
 
     @classmethod
     def from_aeon(
@@ -428,14 +428,13 @@ class Sequences:
         return self.values.dtype
 
     @property
-    def block_offsets(self) -> np.ndarray:
+    def block_sequence_offsets(self) -> np.ndarray:
         """Index of the first sequence of each block, and number of sequences, (n_blocks + 1,)."""
         # A block has as many sequences as fit in `block_bytes`, or a single sequence that does not
         # fit. An empty sequence counts as one step, so that a block has a limited number of
         # sequences.
-        bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
-        # end_bytes[i]: bytes of the sequences up to sequence i
-        end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
+        # end_bytes[i]: bytes of the sequences up to sequence i; float32 has 4 bytes
+        end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * 4 * self.schema.num_columns
         offsets, start_byte = [0], 0
         while offsets[-1] < len(self):
             stop = int(np.searchsorted(end_bytes, start_byte + self.block_bytes, side="right"))
@@ -445,9 +444,9 @@ class Sequences:
 
     def blocks(self) -> Iterator["Sequences"]:
         """Yield all sequences in blocks of about ``block_bytes``, without copying values."""
-        for start, stop in pairwise(self.block_offsets.tolist()):
+        for start, stop in pairwise(self.block_sequence_offsets.tolist()):
             yield self.block(start, stop)
-            self.release(start, stop)
+            self.release_mapped_memory(start, stop)
 
     def block(self, start: int, stop: int) -> "Sequences":
         """Return the sequences from ``start`` to ``stop`` without copying their values."""
@@ -457,7 +456,7 @@ class Sequences:
         arrays = self.values[rows], offsets, self.ids[start:stop], self.schema, times
         return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
-    def release(self, start: int, stop: int) -> None:
+    def release_mapped_memory(self, start: int, stop: int) -> None:
         """Give the memory of mapped values back to the system, which reads them again if needed."""
         # Otherwise the whole file counts as memory of this process once all blocks were read.
         # `from_checked` makes a plain array of the mapped one, which stays the base of the values.
@@ -493,7 +492,7 @@ class Sequences:
 
     def __iter__(self) -> Iterator[Any]:
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
-            yield to_layout(self.values[start:stop], self.schema)
+            yield to_user_layout(self.values[start:stop], self.schema)
 
     def __getitem__(self, key: Any) -> Any:
         # scikit-learn's splitters index objects with a shape as X[indices, ...], so a tuple may
@@ -525,7 +524,7 @@ class Sequences:
         indices = np.arange(len(self))[key]
         if indices.ndim == 0:
             start, stop = self.offsets[indices : indices + 2]
-            return to_layout(self.values[start:stop], self.schema)
+            return to_user_layout(self.values[start:stop], self.schema)
         return self.cut_pieces(indices, np.zeros_like(indices), self.lengths[indices])
 
     def __repr__(self) -> str:
@@ -570,8 +569,7 @@ class Sequences:
         """
         lengths = self.lengths
         num_steps = max(1, int(lengths.max(initial=0)))
-        shape = len(self), num_steps, self.schema.num_columns
-        padded = np.full(shape, value, dtype=self.dtype)
+        padded = np.full((len(self), num_steps, self.schema.num_columns), value, dtype=self.dtype)
         padded[np.arange(num_steps) < lengths[:, None]] = self.values
         return padded
 
@@ -631,7 +629,7 @@ class Sequences:
         """Return an sktime panel: a pandas frame with an index of instance and time point."""
         return self.to_table(id, time).to_pandas().set_index([id, time])
 
-    def align(self, schema: Schema) -> "Sequences":
+    def align_columns(self, schema: Schema) -> "Sequences":
         """Convert the data to another schema, such as that of a fitted model.
 
         Columns are matched by name, or by position if the names differ and one side has default
@@ -641,12 +639,13 @@ class Sequences:
         Examples
         --------
         >>> words = Sequences.from_list(["abc"])
-        >>> Sequences.from_list(["cab"]).align(words.schema).values[:, 0]
+        >>> Sequences.from_list(["cab"]).align_columns(words.schema).values[:, 0]
         array([2., 0., 1.], dtype=float32)
         """
         if schema == self.schema:
             return self
-        values = align_values(self.values, self.schema, schema, StepLocator(self.offsets, self.ids))
+        locate = StepLocator(self.offsets, self.ids)
+        values = align_columns(self.values, self.schema, schema, locate)
         return type(self).from_checked(values, self.offsets, self.ids, schema, self.times)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
@@ -662,10 +661,10 @@ class Sequences:
     def with_ids(self, ids: ArrayLike) -> "Sequences":
         """Return these sequences with other ids, integers or strings."""
         new = copy.copy(self)
-        new.ids = check_ids(ids, len(self))
+        new.ids = to_id_array(ids, len(self))
         return new
 
-    def times_between(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
+    def times_of_step_ranges(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
         """Return the times of the steps from ``starts`` to ``stops``, both (n,), of each sequence.
 
         Steps after the last one of a sequence follow at the median gap, as in `future_times`. None
@@ -698,6 +697,6 @@ class Sequences:
             values[offsets[i] : offsets[i] + len(rows)] = self.values[rows]
             if self.times is not None:
                 times.append(self.times.take(pa.array(rows)))
-            self.release(0, len(self))
+            self.release_mapped_memory(0, len(self))
         all_times = pa.concat_arrays(times) if times else None
         return type(self).from_checked(values, offsets, self.ids[indices], self.schema, all_times)

@@ -1,7 +1,7 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
-`to_arrow_table` turns a table of any library into Arrow columns. `arrays_from_table` converts a
-long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` makes a long table.
+`to_arrow_table` makes Arrow columns of any table. `flat_arrays_from_long_table` converts a long
+table, `flat_arrays_from_list_columns` a table of lists. `table_from_arrays` makes a long table.
 """
 
 import json
@@ -23,26 +23,26 @@ from refold.sequences._encoding import (
     SequenceArrays,
     StepLocator,
     capitalize_first,
-    check_ids,
     check_unique_ids,
     encode_columns,
-    is_missing,
+    is_missing_value,
     is_text_type,
     make_object_array,
     name_sequence,
     numeric_text_warnings,
-    resolve_column_types,
+    resolve_column_type_names,
+    to_id_array,
 )
-from refold.sequences._lists import arrays_from_list
+from refold.sequences._lists import flat_arrays_from_list
 from refold.sequences._schema import Column, Schema, check_unique_names, default_names
 from refold.sequences._times import (
-    add_time_gap_column,
+    add_time_gap_to_schema,
     check_has_times,
     compute_time_gaps,
     parse_times,
     times_as_numbers,
 )
-from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
+from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN_TEXT
 
 # Key of the schema in the metadata of a table.
 SCHEMA_METADATA_KEY = b"refold"
@@ -57,11 +57,11 @@ class ArrowColumns(NamedTuple):
 
     columns: dict[str, Any]  # Arrow columns by name
     index_columns: tuple[str, ...] = ()  # names of the columns that are the index of a pandas table
-    stored_schema: Schema | None = None  # the schema that Refold stored in the metadata
+    table_schema: Schema | None = None  # the schema that Refold stored in the metadata
     # whether the rows of a table without ids are the steps of one sequence
     is_series: bool = False
 
-    def get(self, name: str, parameter_name: str) -> Any:
+    def get_or_raise(self, name: str, parameter_name: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
         if name not in self.columns:
             raise SchemaError(
@@ -70,9 +70,9 @@ class ArrowColumns(NamedTuple):
             )
         return self.columns[name]
 
-    def get_ids(self, name: str) -> Any:
+    def get_id_column(self, name: str) -> Any:
         """Return the column of ids; raise ``SchemaError`` if it is absent or cannot hold ids."""
-        column = self.get(name, "id")
+        column = self.get_or_raise(name, "id")
         check_id_type(column.type, name)
         return column
 
@@ -93,7 +93,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     if isinstance(table, ArrowColumns):
         return table
     if isinstance(table, Mapping):
-        return ArrowColumns(_to_arrow_columns(table, list(table)))
+        return ArrowColumns(_table_to_arrow_columns(table, list(table)))
     if not has_arrow_interface(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -112,13 +112,13 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     except (pa.ArrowException, OverflowError):
         # A cause is a pandas column of large integers, or of objects of several types. So each
         # column is converted alone: large integers become text, and an error names its column.
-        return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
+        return ArrowColumns(_table_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
-    return ArrowColumns(columns, pandas_index_columns(metadata), schema_from_metadata(metadata))
+    return ArrowColumns(columns, pandas_index_names(metadata), schema_from_metadata(metadata))
 
 
-def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
+def _table_to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise ``DataError`` if their numbers of rows differ."""
     columns = {str(name): _to_arrow_column(table[name], name) for name in names}
     for name, column in columns.items():
@@ -135,7 +135,7 @@ def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except OverflowError:
         # if an integer has more than 64 bits, as a hash may have, the whole column becomes text
-        text = [None if is_missing(value) else str(value) for value in column]
+        text = [None if is_missing_value(value) else str(value) for value in column]
         return pa.chunked_array([pa.array(text)])
     except (pa.ArrowException, TypeError) as error:
         problem = str(error).partition("\n")[0]  # the other lines may show a long value
@@ -164,7 +164,7 @@ def schema_from_metadata(metadata: Mapping[bytes, bytes] | None) -> Schema | Non
         ) from error
 
 
-def pandas_index_columns(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+def pandas_index_names(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """Return the names of the columns that are the index of a pandas table."""
     names = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", ())
     return tuple(name for name in names if isinstance(name, str))
@@ -173,15 +173,15 @@ def pandas_index_columns(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Columns
 
 
-def choose_column_types(
+def choose_declared_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
-    stored_schema: Schema | None = None,
+    table_schema: Schema | None = None,
 ) -> list[str | None]:
     """Return the type of each column: requested, else stored, else that of Arrow, else None."""
-    type_names = resolve_column_types(column_types, names)
-    stored_columns = () if stored_schema is None else stored_schema.columns
+    type_names = resolve_column_type_names(column_types, names)
+    stored_columns = () if table_schema is None else table_schema.columns
     stored_types = {column.name: column.type for column in stored_columns}
     for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
         type_from_arrow = CATEGORICAL.name if pa.types.is_dictionary(arrow_type) else None
@@ -190,7 +190,7 @@ def choose_column_types(
     return type_names
 
 
-def to_raw_column(column: Any, name: str) -> np.ndarray:
+def arrow_to_numpy(column: Any, name: str) -> np.ndarray:
     """Return a column as a NumPy array of numbers or objects."""
     column = decode_dictionary(column)
     arrow_type = column.type
@@ -218,15 +218,12 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
 
 
 def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
-    """Return values (num_steps,) as an Arrow array, with categories instead of their indices.
-
-    NaN becomes null.
-    """
+    """Return values (num_steps,) as an Arrow array: numbers or categories, and null for NaN."""
     if not column.column_type.has_categories:
         return pa.array(values, from_pandas=True)  # null for NaN
     # the index after the last category stands for an unknown category
     has_integers = column.has_integer_categories
-    unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
+    unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN_TEXT, pa.string())
     categories = pa.array([*column.categories, unknown], type_)
     is_null = np.isnan(values)
     indices = np.where(is_null, 0, values).astype(np.int64)
@@ -257,7 +254,7 @@ def check_id_is_no_feature(feature_names: Iterable[str], id_name: str | None) ->
         )
 
 
-def check_has_ids(column: Any, name: str, row_namer: RowNamer) -> None:
+def check_rows_have_ids(column: Any, name: str, row_namer: RowNamer) -> None:
     """Raise ``DataError`` if a row has no id."""
     has_no_id = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
     if has_no_id.any():
@@ -294,11 +291,11 @@ def decode_dictionary(column: Any) -> Any:
 def integers_from_text_if_exact(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
-    is_integer = match_mask(cells.drop_null(), _INTEGER_PATTERN)
+    is_integer = match_regex(cells.drop_null(), _INTEGER_PATTERN)
     return cells.cast(pa.int64()) if is_integer.all() else cells
 
 
-def match_mask(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
+def match_regex(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; missing cells do not."""
     mask = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
     return np.asarray(mask.fill_null(False))  # noqa: FBT003
@@ -315,7 +312,7 @@ def has_nested_lists(column: Any) -> bool:
     return has_lists(column) and has_lists(column.type.value_field)
 
 
-def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
+def flatten_with_lengths(column: Any) -> tuple[np.ndarray, Any]:
     """Return the lengths (n_lists,), 0 for a null list, and the entries of all lists together."""
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])
@@ -325,13 +322,13 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 
 
 def find_id_and_time_names(
-    table: ArrowColumns, schema: Schema | None
+    table: ArrowColumns, fitted_schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
     columns = table.columns
     # the names that the schema remembers, or else "id" and "time"
-    id_names = ("id",) if schema is None else (schema.id_name, "id")
-    time_names = ("time",) if schema is None else (schema.time_name, "time")
+    id_names = ("id",) if fitted_schema is None else (fitted_schema.id_name, "id")
+    time_names = ("time",) if fitted_schema is None else (fitted_schema.time_name, "time")
     id_name = next((name for name in id_names if name in columns), None)
     time_name = next((name for name in time_names if name in columns), None)
     time_name = time_name or find_time_index_name(table.index_columns, columns)
@@ -339,7 +336,7 @@ def find_id_and_time_names(
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
     is_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
-    if id_name is not None and not table.is_series and (schema is None or is_only_text):
+    if id_name is not None and not table.is_series and (fitted_schema is None or is_only_text):
         # If no id repeats, a row is a sequence: a text, or, in a wide table, numbers with a column
         # for each step. With a schema, a table of numbers is not wide: its columns are the features
         # of the schema, so a row is a step.
@@ -349,11 +346,8 @@ def find_id_and_time_names(
     return id_name, time_name
 
 
-def resize_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
-    """Return a column of a long table, in which the sequences get new lengths (n,).
-
-    Steps are cut off at the end of a sequence, or nulls are appended.
-    """
+def cut_or_pad_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
+    """Return a column of a long table with new lengths (n,): cut, or padded with nulls."""
     ids = table.columns.get(id_name)
     # index of the sequence of each row, (num_rows,); without ids, all rows are one sequence
     id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
@@ -367,7 +361,7 @@ def resize_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndar
     return table.columns[name].take(pa.array(rows, mask=is_filled))
 
 
-def arrays_from_table(
+def flat_arrays_from_long_table(
     table: Any,
     id: str | None,  # noqa: A002
     time: str | None = None,
@@ -388,10 +382,10 @@ def arrays_from_table(
         table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
     id_name = "id" if id is None else str(id)
     time_name = None if time is None else str(time)
-    id_column = table.get_ids(id_name)
-    check_has_ids(id_column, id_name, row_namer)
+    id_column = table.get_id_column(id_name)
+    check_rows_have_ids(id_column, id_name, row_namer)
     id_indices, distinct_ids = factorize(id_column)  # row i has the id ids[id_indices[i]]
-    ids = check_ids(distinct_ids, len(distinct_ids))
+    ids = to_id_array(distinct_ids, len(distinct_ids))
     # whether the user set each option that needs a column of times
     options = {
         argument(sort=True): sort,
@@ -418,7 +412,7 @@ def arrays_from_table(
             )
         order = step_starts = np.arange(len(id_indices))
     else:
-        time_column = decode_dictionary(table.get(time_name, "time"))
+        time_column = decode_dictionary(table.get_or_raise(time_name, "time"))
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
         order, step_starts = _order_by_time(
@@ -435,12 +429,12 @@ def arrays_from_table(
     # messages name the sequence and the step, or the row if the table comes from a file
     file_row_namer = None if row_namer is DEFAULT_ROW_NAMER else row_namer
     locate = StepLocator(offsets, ids, file_row_namer, row_indices=order)
-    features = [table.get(name, "columns") for name in names]
+    features = [table.get_or_raise(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = choose_column_types(names, arrow_types, column_types, table.stored_schema)
+    types = choose_declared_types(names, arrow_types, column_types, table.table_schema)
     named_features = zip(names, features, strict=True)
-    raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
-    arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
+    raw_columns = [arrow_to_numpy(feature, name)[order] for name, feature in named_features]
+    arrays = encode_columns(names, raw_columns, types, locate, table_schema=table.table_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(step_starts) < len(order):
@@ -452,16 +446,13 @@ def arrays_from_table(
     if add_time_gaps:
         gaps = compute_time_gaps(ticks[step_rows], arrays.offsets, time_column.type)
         values = np.concatenate([values, gaps[:, None]], axis=1)
-        schema = add_time_gap_column(schema)
+        schema = add_time_gap_to_schema(schema)
     times = time_column.combine_chunks().take(pa.array(step_rows))
     return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times)
 
 
 def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> SequenceArrays:
-    """Merge the rows of a time into one step, with the means of numbers.
-
-    Other values, and whole numbers, come from the first row.
-    """
+    """Merge the rows of a time into one step: means of fractional numbers, else the first value."""
     # `arrays.values` has the shape (num_rows, num_columns). Step i has the rows from step_starts[i]
     # up to step_starts[i + 1]. A step without an observed number stays NaN.
     values = arrays.values[step_starts]
@@ -477,15 +468,15 @@ def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> Se
 
 def table_from_arrays(
     arrays: SequenceArrays,
-    id: str,  # noqa: A002
-    time: str,
+    id_name: str,
+    time_name: str,
     *,
     keep_empty: bool = False,  # whether an empty sequence gets a row with its id and nulls
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema, times = arrays
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
-    check_unique_names([id, time, *schema.names], advice)
+    check_unique_names([id_name, time_name, *schema.names], advice)
     check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
     lengths = np.diff(offsets)
     num_empty = int((lengths == 0).sum())
@@ -496,7 +487,7 @@ def table_from_arrays(
         )
     if times is None:
         times = pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths))
-    steps = {time: times}
+    steps = {time_name: times}
     for i, column in enumerate(schema.columns):
         steps[column.name] = column_to_arrow(values[:, i], column)
     if num_empty and keep_empty:
@@ -506,7 +497,7 @@ def table_from_arrays(
         step_indices = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
         steps = {name: column.take(step_indices) for name, column in steps.items()}
     sequence_indices = pa.array(np.repeat(np.arange(len(lengths)), lengths))
-    columns = {id: ids_to_arrow(ids).take(sequence_indices), **steps}
+    columns = {id_name: ids_to_arrow(ids).take(sequence_indices), **steps}
     return pa.table(columns, metadata=schema_to_metadata(schema))
 
 
@@ -517,7 +508,7 @@ def _to_name_list(names: Sequence[str]) -> list[str]:
 
 def _order_by_time(
     id_indices: np.ndarray,  # (num_rows,)
-    ids: np.ndarray,  # (n,)
+    distinct_ids: np.ndarray,  # (n,)
     time_column: Any,  # times as in the table, for messages
     ticks: np.ndarray,  # the times as numbers, (num_rows,)
     time_name: str,
@@ -538,9 +529,10 @@ def _order_by_time(
     if len(falls):
         first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
-            f"Id {ids[id_indices[second]].item()!r} has the time {str(time_column[second])!r} in "
-            f"{row_namer(second)}, after {str(time_column[first])!r} in {row_namer(first)}. Sort "
-            f"the table with {argument(sort=True)}, or by column {time_name!r}."
+            f"Id {distinct_ids[id_indices[second]].item()!r} has the time "
+            f"{str(time_column[second])!r} in {row_namer(second)}, after "
+            f"{str(time_column[first])!r} in {row_namer(first)}. Sort the table with "
+            f"{argument(sort=True)}, or by column {time_name!r}."
         )
     repeated = np.flatnonzero(is_same_id & (np.diff(ticks[order]) == 0))
     if len(repeated) and duplicates == "error":
@@ -551,8 +543,8 @@ def _order_by_time(
         fix = python_or_cli("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id "
-            f"{ids[id_indices[first]].item()!r} has the time {str(time_column[first])!r} in "
-            f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
+            f"{distinct_ids[id_indices[first]].item()!r} has the time {str(time_column[first])!r} "
+            f"in {row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
             f"{fix}, which is 'first', 'last' or 'mean'."
         )
     # `repeated` has the index in `order` of the first row of each pair with equal times. "last"
@@ -568,7 +560,7 @@ def _order_by_time(
 # Tables of lists
 
 
-def arrays_from_arrow(
+def flat_arrays_from_list_columns(
     table: Any,
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
@@ -579,7 +571,7 @@ def arrays_from_arrow(
     table = to_arrow_table(table)
     if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
-    id_list = None if id is None else table.get_ids(str(id)).to_pylist()
+    id_list = None if id is None else table.get_id_column(str(id)).to_pylist()
     if columns is not None:
         names = _to_name_list(columns)
     else:
@@ -592,17 +584,17 @@ def arrays_from_arrow(
                     "numbers or tokens. A table with one row per step needs a column 'id' that "
                     "repeats, or Sequences.from_table(table, id=...)."
                 )
-    features = [table.get(name, "columns") for name in names]
+    features = [table.get_or_raise(name, "columns") for name in names]
     check_not_empty(len(features[0]), "row", "in the table")
-    ids = check_ids(id_list, len(features[0]))
+    ids = to_id_array(id_list, len(features[0]))
     name_row = row_namer or (lambda row: name_sequence(row, ids[row]))
     if len(names) == 1 and is_text_type(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
-        return arrays_from_list(items, column_types=column_types, ids=id_list, names=names)
+        return flat_arrays_from_list(items, column_types=column_types, ids=id_list, names=names)
     has_nested = len(names) == 1 and has_nested_lists(features[0])
     if has_nested:
-        lengths, steps = flatten_lists(features[0])
-        widths, entries = flatten_lists(steps)  # widths: number of features of each step
+        lengths, steps = flatten_with_lengths(features[0])
+        widths, entries = flatten_with_lengths(steps)  # widths: number of features of each step
         width = int(widths[0]) if len(widths) else 1
         wrong = np.flatnonzero((widths != width) | (widths == 0))
         if len(wrong):
@@ -624,8 +616,8 @@ def arrays_from_arrow(
                     f"Column {name!r} has the type {feature.type}. Expected lists of numbers or "
                     "tokens, one list per row; Sequences.from_table reads long tables."
                 )
-        lengths_by_column, entries = zip(*map(flatten_lists, features), strict=True)
-        lengths, stored = lengths_by_column[0], table.stored_schema
+        lengths_by_column, entries = zip(*map(flatten_with_lengths, features), strict=True)
+        lengths, stored = lengths_by_column[0], table.table_schema
         for name, column_lengths in zip(names, lengths_by_column, strict=True):
             wrong = np.flatnonzero(column_lengths != lengths)
             if len(wrong):
@@ -636,10 +628,10 @@ def arrays_from_arrow(
                     "have the same length."
                 )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
-    raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
-    types = choose_column_types(names, [column.type for column in entries], column_types, stored)
-    # With from_lists, the sequences of a single column are (length,). Nested lists give each step a
+    raw_columns = [arrow_to_numpy(cells, name) for name, cells in zip(names, entries, strict=True)]
+    types = choose_declared_types(names, [column.type for column in entries], column_types, stored)
+    # With has_1d_sequences, those of a single column are (length,). Nested lists give each step a
     # list of features, so their sequences are (length, width), also if the width is 1.
     return encode_columns(
-        names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
+        names, raw_columns, types, locate, has_1d_sequences=not has_nested, table_schema=stored
     )

@@ -1,8 +1,8 @@
 """Times of steps: text as times, times as numbers, gaps between times, and times that follow.
 
 `parse_times` makes times from text. `times_as_numbers` makes numbers from times, to order the
-steps, and `compute_time_gaps` makes gaps from these numbers. `extrapolate_times` and `future_times`
-continue times at their median gap.
+steps, and `compute_time_gaps` makes gaps from these numbers. `evenly_spaced_times` and
+`future_times` continue times at their median gap.
 """
 
 import contextlib
@@ -37,17 +37,17 @@ _DATE_REPLACEMENTS = (
     (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),  # 12:00 +02
 )
 # Puts a date in front of a time of day, which Arrow cannot parse alone.
-_TIME_OF_DAY_REPLACEMENTS = ((r"^", "1970-01-01T"),)
+_DATE_PREFIX_FOR_TIME_OF_DAY = ((r"^", "1970-01-01T"),)
 # Patterns of an offset from UTC at the end of a time, and the name of its time zone.
-_ZONE_REPLACEMENTS = (
+_TIME_TO_ZONE_REPLACEMENTS = (
     (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
     (r"^.*([+-]\d\d):?(\d\d)$", r"\1:\2"),  # 12:00+0200
 )
 
 
-def check_has_times(time_name: str | None, option_text: str) -> None:
+def check_has_times(time_name_or_none: str | None, option_text: str) -> None:
     """Raise ``SchemaError``, which names an option, if there is no column of times for it."""
-    if time_name is None:
+    if time_name_or_none is None:
         raise SchemaError(
             f"{option_text} needs a long table with a column of times. Name it with "
             f"{argument('time=')}."
@@ -90,12 +90,12 @@ def parse_times(
     # else, no cast below succeeds, and an error names the first cell that is wrong.
     first = cells.drop_null()[:1]
     is_number = _cast_or_none(first, pa.float64()) is not None
-    time_of_day = _rewrite_time_texts(first, _TIME_OF_DAY_REPLACEMENTS)
+    time_of_day = _rewrite_time_texts(first, _DATE_PREFIX_FOR_TIME_OF_DAY)
     is_time_of_day = not is_number and _cast_or_none(time_of_day, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
     elif is_time_of_day:
-        cells = _rewrite_time_texts(cells, _TIME_OF_DAY_REPLACEMENTS)
+        cells = _rewrite_time_texts(cells, _DATE_PREFIX_FOR_TIME_OF_DAY)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
@@ -142,7 +142,7 @@ def _restore_time_zone(times: Any, cells: Any) -> Any:
     """Return times in the time zone that all cells of their text name, or else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _rewrite_time_texts(cells, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    zones = _rewrite_time_texts(cells, _TIME_TO_ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
@@ -203,7 +203,7 @@ def compute_median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
 
 
-def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
+def evenly_spaced_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
     # Integer times get 64 bits. Times are null where the first time or the gap is unknown.
     time_type = first_times.type
@@ -226,7 +226,7 @@ def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarr
     return times if pa.types.is_integer(time_type) else times.cast(time_type)
 
 
-def add_time_gap_column(schema: Schema) -> Schema:
+def add_time_gap_to_schema(schema: Schema) -> Schema:
     """Return a schema that has the column of time gaps after all other columns."""
     advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
     check_unique_names([*schema.names, TIME_GAP_COLUMN], advice)
@@ -263,4 +263,4 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
         return pa.nulls(steps, times.type)
     gaps = compute_median_gaps(times, np.array([0, len(times)]))
     # without the first of the times, which is the last time of the sequence
-    return extrapolate_times(times[-1:], gaps, np.array([steps + 1]))[1:]
+    return evenly_spaced_times(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -43,7 +43,7 @@ class Windows(NamedTuple):
         return self.starts + self.sequences.lengths
 
     @property
-    def times(self) -> pa.Array | None:
+    def series_times(self) -> pa.Array | None:
         """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
         if self.sequences.times is None:
             return None
@@ -97,24 +97,25 @@ class Windows(NamedTuple):
         merged = self._average_by_step(np.concatenate([*arrays, []])[:, None])[:, 0]
         return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
 
-    def join(self, sequences: Sequences) -> Sequences:
+    def join(self, window_sequences: Sequences) -> Sequences:
         """Join sequences into series, (n_series,); each has the length of the window at its index.
 
         Numbers are averaged where windows overlap. Other values are taken from the window whose
         middle is nearest to the step.
         """
-        window_indices, steps = sequence_and_step_indices(sequences)
+        window_indices, steps = sequence_and_step_indices(window_sequences)
         # twice the distance of each step from the middle of its window, which is an integer
-        distances = np.abs(2 * steps + 1 - sequences.lengths[window_indices])
+        distances = np.abs(2 * steps + 1 - window_sequences.lengths[window_indices])
         order = np.lexsort((distances, self._series_rows))
         # for each step of the series, the first row of the sorted rows is the nearest
         _, nearest = np.unique(self._series_rows[order], return_index=True)
-        values, means = sequences.values[order[nearest]], self._average_by_step(sequences.values)
-        for i, column in enumerate(sequences.schema.columns):
+        values = window_sequences.values[order[nearest]]
+        means = self._average_by_step(window_sequences.values)
+        for i, column in enumerate(window_sequences.schema.columns):
             if column.column_type.is_number:
                 values[:, i] = column.column_type.to_nearest_valid(means[:, i])
         offsets = offsets_from_lengths(self.lengths)
-        return Sequences.from_checked(values, offsets, self.ids, sequences.schema)
+        return Sequences.from_checked(values, offsets, self.ids, window_sequences.schema)
 
     @property
     def _series_rows(self) -> np.ndarray:
@@ -179,10 +180,8 @@ def make_window_ids(
     series_ids: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
 ) -> list[Any]:
     """Return the ids of windows, such as a[0:100]; a window that is a whole series has its id."""
-    return [
-        id_ if is_whole_series else f"{id_}[{start}:{end}]"
-        for id_, start, end, is_whole_series in zip(series_ids, starts, ends, is_whole, strict=True)
-    ]
+    positions = zip(series_ids, starts, ends, is_whole, strict=True)
+    return [id_ if whole else f"{id_}[{start}:{end}]" for id_, start, end, whole in positions]
 
 
 def default_window_step(window_length: int) -> int:

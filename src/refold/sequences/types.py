@@ -27,13 +27,13 @@ Array = Any
 ArrayModule = Any
 
 # Stands in decoded sequences for a category that training did not see.
-UNKNOWN = "<unknown>"
+UNKNOWN_TEXT = "<unknown>"
 # The exponential link is exp(min(x, 20)), so that counts do not overflow.
 MAX_EXPONENT = 20.0
 # Lower bound of probabilities, so that the logarithms in losses are finite.
 _MIN_PROBABILITY = 1e-7
 # Lower bound of a scaled expected count, so that logarithms are finite.
-_MIN_EXPECTED_COUNT = 1e-12
+_MIN_COUNT_IN_LOGARITHM = 1e-12
 # float32 holds the index of each category exactly if there are fewer categories.
 _MAX_CATEGORIES_FLOAT32 = 1 << 24
 # Maximum magnitude of an integer that is a category: float64 is exact for all of these.
@@ -79,7 +79,7 @@ class ColumnType(ABC):
     # categories, the column gets the type with the largest number.
     generality = 0
 
-    def width(self, num_categories: int) -> int:
+    def output_width(self, num_categories: int) -> int:
         """Return the number of a decoder's outputs per step for a column of this type."""
         return num_categories if self.has_categories else 1
 
@@ -90,11 +90,11 @@ class ColumnType(ABC):
     ) -> tuple[np.ndarray, tuple]:
         """Return raw values (num_steps,) as floats, and the categories: the given or new ones."""
         # this default is for types without categories
-        values = raw_values.astype(self.encoded_dtype(raw_values.dtype, 0), copy=False)
+        values = raw_values.astype(self.encoded_float_dtype(raw_values.dtype, 0), copy=False)
         self.check_values(values, column_name, locate)
         return values, ()
 
-    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_float_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return the dtype in which `encode` returns raw values of this dtype."""
         # float32 is exact for booleans, integers of at most 16 bits, and itself
         is_small = raw_dtype.itemsize <= {"b": 1, "i": 2, "u": 2, "f": 4}.get(raw_dtype.kind, 0)
@@ -103,14 +103,14 @@ class ColumnType(ABC):
     def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:  # noqa: B027
         """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
-    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+    def filter_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return those markers that mean a missing value in a column of this type."""
         return markers
 
     # What a decoder writes, compared with the truth
 
     @abstractmethod
-    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
+    def loss(self, target: Array, linked_output: Array, xp: ArrayModule) -> Any:
         """Return the losses (..., 1) of outputs (..., width); training minimizes their mean."""
 
     @abstractmethod
@@ -128,7 +128,7 @@ class ColumnType(ABC):
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def inverse_link_line(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
         # The initialization fits a linear function to the values of a column. The two results
         # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
@@ -137,14 +137,18 @@ class ColumnType(ABC):
 
     # Sampling with a temperature
 
-    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray | None:
-        """Return the noise (num_steps, width) that `add_noise` adds; None if nothing is sampled."""
+    def draw_sampling_noise(
+        self, rng: "np.random.Generator", shape: tuple[int, int]
+    ) -> np.ndarray | None:
+        """Return the noise (num_steps, width) for `add_sampling_noise`; None if it adds none."""
         # The annotation is text, because `numpy.random` is slow to load and seldom needed.
         return None
 
-    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_sampling_noise(
+        self, linked_output: Array, noise: Array, temperature: Array, xp: ArrayModule
+    ) -> Any:
         """Return scores (..., width) of outputs (..., width); the likeliest value is a sample."""
-        return output
+        return linked_output
 
 
 class Numeric(ColumnType):
@@ -157,9 +161,9 @@ class Numeric(ColumnType):
     gradient_factor = 2.0
     generality = 2
 
-    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
+    def loss(self, target: Array, linked_output: Array, xp: ArrayModule) -> Any:
         """Return squared errors."""
-        return xp.square(target - output)
+        return xp.square(target - linked_output)
 
     def is_correct(
         self, target: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
@@ -183,7 +187,7 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `invert_link`. But with this link, the errors on held-out
+    # A softplus link would need no `inverse_link_line`. But with this link, the errors on held-out
     # sequences were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
@@ -199,7 +203,7 @@ class Count(Numeric):
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
         refuse_where(is_wrong, values, column_name, locate, advice)
 
-    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
+    def loss(self, target: Array, linked_output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
         # A deviance is twice the negative log-likelihood, plus a constant that makes it 0 where
         # output and target are equal. A squared error is the deviance of a normal distribution, so
@@ -207,15 +211,15 @@ class Count(Numeric):
         # because unscaled counts would outweigh all other columns. That amounts to a Poisson
         # distribution with overdispersion: P. McCullagh and J. A. Nelder, "Generalized Linear
         # Models", 1989, chapter 6.
-        output = xp.maximum(output, _MIN_EXPECTED_COUNT)
-        log_ratio = xp.log(xp.maximum(target, _MIN_EXPECTED_COUNT)) - xp.log(output)
-        return 2.0 * (xp.where(target > 0, target * log_ratio, 0.0) - (target - output))
+        linked_output = xp.maximum(linked_output, _MIN_COUNT_IN_LOGARITHM)
+        log_ratio = xp.log(xp.maximum(target, _MIN_COUNT_IN_LOGARITHM)) - xp.log(linked_output)
+        return 2.0 * (xp.where(target > 0, target * log_ratio, 0.0) - (target - linked_output))
 
     def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def inverse_link_line(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
         # The logarithm needs a mean above 0. These two bounds prevent large negative
         # logarithms where the mean is near 0 or below.
@@ -244,26 +248,26 @@ class Binary(ColumnType):
         is_one = raw_values == 1
         return bool(is_one.any() and (is_zero | is_one | np.isnan(raw_values)).all())
 
-    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_float_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 for integers of any size, because only 0 and 1 are allowed."""
         if raw_dtype.kind in "biu":
             return np.dtype(np.float32)
-        return super().encoded_dtype(raw_dtype, num_categories)
+        return super().encoded_float_dtype(raw_dtype, num_categories)
 
     def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
         refuse_where((values < 0) | (values > 1), values, column_name, locate, advice)
 
-    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+    def filter_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
         # The training data of a binary column hold no such marker, but data of a later call may.
         return tuple(value for value in markers if not 0 <= value <= 1)
 
-    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
+    def loss(self, target: Array, linked_output: Array, xp: ArrayModule) -> Any:
         """Return binary cross-entropies of probabilities."""
-        output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
-        return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
+        linked_output = xp.clip(linked_output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+        return -(target * xp.log(linked_output) + (1.0 - target) * xp.log(1.0 - linked_output))
 
     def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return 1 where the two values round to different ones, else 0."""
@@ -273,14 +277,16 @@ class Binary(ColumnType):
         """Return 0 or 1, whichever is nearer."""
         return (values >= 0.5).astype(float)
 
-    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
+    def draw_sampling_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return logistic noise, the difference of two Gumbel variables."""
         return rng.logistic(size=shape)
 
-    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_sampling_noise(
+        self, linked_output: Array, noise: Array, temperature: Array, xp: ArrayModule
+    ) -> Any:
         """Return samples, 0 or 1, by the Gumbel-max trick of `Categorical` with two categories."""
-        output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
-        logits = (xp.log(output) - xp.log1p(-output)) / temperature + noise
+        linked_output = xp.clip(linked_output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+        logits = (xp.log(linked_output) - xp.log1p(-linked_output)) / temperature + noise
         return xp.where(logits > 0, 1.0, 0.0)
 
 
@@ -299,44 +305,46 @@ class Categorical(ColumnType):
         tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
         distinct: set[Any] = set(tokens) - {None}
         # the given categories do not suffice if the data hold other tokens
-        if categories is None or not distinct <= {*categories, UNKNOWN}:
+        if categories is None or not distinct <= {*categories, UNKNOWN_TEXT}:
             categories = tuple(sorted(distinct))
         index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
         # a decoded sequence may hold the text "<unknown>", which means an unknown category
-        index_of.setdefault(UNKNOWN, len(categories))
+        index_of.setdefault(UNKNOWN_TEXT, len(categories))
         index_of[None] = math.nan
-        dtype = self.encoded_dtype(raw_values.dtype, len(categories))
+        dtype = self.encoded_float_dtype(raw_values.dtype, len(categories))
         indices = (index_of[token] for token in tokens)
         return np.fromiter(indices, dtype=dtype, count=len(tokens)), categories
 
-    def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+    def encoded_float_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
         return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
-    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+    def filter_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return no markers: the values are indices of categories, not numbers of the user."""
         return ()
 
-    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
+    def loss(self, target: Array, linked_output: Array, xp: ArrayModule) -> Any:
         """Return cross-entropies of probabilities."""
         # the one-hot mask of the true category, with a tolerance because indices are floats
-        is_true = xp.abs(target - xp.arange(output.shape[-1], dtype=target.dtype)) < 0.5
-        probability = xp.sum(xp.where(is_true, output, 0.0), axis=-1, keepdims=True)
+        is_true = xp.abs(target - xp.arange(linked_output.shape[-1], dtype=target.dtype)) < 0.5
+        probability = xp.sum(xp.where(is_true, linked_output, 0.0), axis=-1, keepdims=True)
         return -xp.log(xp.maximum(probability, _MIN_PROBABILITY))
 
     def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return 1 where the categories differ, else 0."""
         return xp.where(target != decoded, 1.0, 0.0)
 
-    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
+    def draw_sampling_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return Gumbel noise."""
         return rng.gumbel(size=shape)
 
-    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_sampling_noise(
+        self, linked_output: Array, noise: Array, temperature: Array, xp: ArrayModule
+    ) -> Any:
         """Return a score for each category; the sampled category has the largest score."""
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
         # section 2. The probability of a category is proportional to p ** (1 / temperature).
-        return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
+        return xp.log(xp.maximum(linked_output, _MIN_PROBABILITY)) / temperature + noise
 
 
 def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> list[int | None]:
@@ -356,7 +364,7 @@ NUMERIC, BINARY, CATEGORICAL = Numeric(), Binary(), Categorical()
 COLUMN_TYPES: dict[str, ColumnType] = {t.name: t for t in (NUMERIC, BINARY, CATEGORICAL, Count())}
 
 
-class ColumnOutputs(NamedTuple):
+class OutputSlice(NamedTuple):
     """Where a decoder writes one column."""
 
     index: int  # of the column
@@ -364,17 +372,17 @@ class ColumnOutputs(NamedTuple):
     output_slice: slice  # among the outputs (output_width,) of a step
 
 
-def column_outputs(
+def output_slices(
     type_names: Iterable[str], num_categories: Sequence[int]
-) -> Iterator[ColumnOutputs]:
+) -> Iterator[OutputSlice]:
     """Yield where a decoder writes each column, by its type and its number of categories."""
     start = 0
     for i, (name, count) in enumerate(zip(type_names, num_categories, strict=True)):
-        stop = start + COLUMN_TYPES[name].width(count)
-        yield ColumnOutputs(i, COLUMN_TYPES[name], slice(start, stop))
+        stop = start + COLUMN_TYPES[name].output_width(count)
+        yield OutputSlice(i, COLUMN_TYPES[name], slice(start, stop))
         start = stop
 
 
-def make_quantity_mask(type_names: Iterable[str]) -> np.ndarray:
+def make_quantity_mask(column_type_names: Iterable[str]) -> np.ndarray:
     """Return the mask of columns that hold quantities, bool array of shape (F,)."""
-    return np.array([COLUMN_TYPES[name].is_number for name in type_names], dtype=bool)
+    return np.array([COLUMN_TYPES[name].is_number for name in column_type_names], dtype=bool)

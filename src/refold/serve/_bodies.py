@@ -79,7 +79,7 @@ def parse_json(
         else:
             inputs.sequences = Sequences.from_list(sequence_lists, schema=fitted.schema)
         # checked now, because in a batch, an error would also affect other requests
-        fitted.scaler.check(inputs.sequences)
+        fitted.scaler.check_scaled_range(inputs.sequences)
         fields.sequences = []  # frees the lists, which take much more memory than the arrays
     if code_lists is not None:
         check_limit("sequences", len(code_lists), limits)
@@ -175,8 +175,8 @@ def parse_arrow(
     elif "sequences" in names:
         sequences = _sequences_from_float_table(table, served) if served.takes_raw_numbers else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).align(served.fitted_model.schema)
-        served.fitted_model.scaler.check(sequences)
+            sequences = Sequences.from_arrow(table).align_columns(served.fitted_model.schema)
+        served.fitted_model.scaler.check_scaled_range(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
 

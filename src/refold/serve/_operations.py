@@ -261,7 +261,7 @@ class ServedModel:
                 f"{num_missing} values are missing, and the model was fitted on data without gaps: "
                 "it reads them as the mean."
             )
-        for i in sequences.schema.categorical:
+        for i in sequences.schema.categorical_indices:
             column = sequences.schema.columns[i]
             # an unknown category has the index after the last category
             if num_unknown := int((values[:, i] == len(column.categories)).sum()):

@@ -23,7 +23,7 @@ from refold.model import (
     with_reference_statistics,
 )
 from refold.network.keras.build import Network, to_inference_network
-from refold.sequences import Windows, check_missing_markers, default_window_step, fingerprints
+from refold.sequences import Windows, check_marker_numbers, default_window_step, fingerprints
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecast_decoder import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
@@ -217,7 +217,7 @@ def check_arguments(
         if name == "missing_values":
             if value is None:
                 continue  # then the same values as in the base model count as missing
-            value, model_value = list(check_missing_markers(value)), list(model_value)
+            value, model_value = list(check_marker_numbers(value)), list(model_value)
         if value != model_value:
             raise ParameterError(
                 f"{argument(**{name: value})} cannot change in further training: the fitted model "

@@ -18,7 +18,7 @@ from refold.network.keras.heads import column_errors
 from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
-from refold.sequences.types import column_outputs
+from refold.sequences.types import output_slices
 from refold.training._shards import FitData, sample_indices
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
@@ -336,7 +336,7 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
     # the linear path covers only these first steps of a long forecast
     num_steps = linear_layer.num_steps
     scale, residual_share = np.ones(head.scale.shape), 1.0
-    outputs = list(column_outputs(specification.column_types, specification.num_categories))
+    outputs = list(output_slices(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
     for output in [output for output in outputs if not output.type.is_number]:
         block, num_categories = output.output_slice, specification.num_categories[output.index]
@@ -371,7 +371,7 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
                 # approximate the inverse of the link function by a line around the mean forecast
                 predicted = training_cuts.inputs @ weights + constant
                 mean = predicted.mean(axis=0)
-                level, slope = output.type.invert_link(mean, predicted.std(axis=0))
+                level, slope = output.type.inverse_link_line(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
                 residual_std *= slope
             column = output.output_slice.start

@@ -19,7 +19,7 @@ import numpy as np
 from refold.arguments import Corruption
 from refold.errors import DataError, ParameterError
 from refold.network.keras.build import Network
-from refold.sequences import Batches, Sequences, input_and_target, sum_by_sequence
+from refold.sequences import BucketedBatches, Sequences, padded_input_and_target, sum_by_sequence
 from refold.sequences.types import COLUMN_TYPES, make_quantity_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
@@ -116,7 +116,7 @@ class FitData:
         for start, stop in pairwise(self.partition_offsets.tolist()):
             block_starts = [start]
             if not self.in_memory:  # the offsets count from the first sequence of the part
-                block_starts = start + sequences.block(start, stop).block_offsets[:-1]
+                block_starts = start + sequences.block(start, stop).block_sequence_offsets[:-1]
             first_block = len(block_offsets)
             block_offsets += list(block_starts)
             self.block_indices_by_part.append(np.arange(first_block, len(block_offsets)))
@@ -158,12 +158,13 @@ class FitData:
         """Whether any value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
+    def make_batches(self, batch_size: int, num_steps: int | None) -> BucketedBatches:
         """Return the division into batches; each batch has sequences of every part."""
         offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
-        return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
+        lengths = self.sequences.lengths
+        return BucketedBatches(lengths, batch_size, num_steps, partition_offsets=offsets)
 
-    def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
+    def batches_per_epoch(self, batches: BucketedBatches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
         # all epochs of a pass together visit each sequence once
         num_batches = sum(
@@ -265,7 +266,7 @@ class ShardLoader:
             for block_index in process_blocks:
                 bounds = fit_data.block_offsets[block_index : block_index + 2]
                 yield self.scale(fit_data.sequences.block(*bounds))
-                fit_data.sequences.release(*bounds)
+                fit_data.sequences.release_mapped_memory(*bounds)
 
         blocks = load_scaled_blocks() if len(process_blocks) else [fit_data.sequences[[]]]
         # all shards have the same shape, for which a training step is compiled once
@@ -319,7 +320,7 @@ def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
     """Count the observed values of the sequences with these indices, without unknown categories."""
     counts = []  # of each block, the number of observed values of each sequence
     for block in sequences.blocks():
-        is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown)
+        is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown_indices)
         counts.append(sum_by_sequence(is_observed.astype(float), block).sum(axis=1))
     return int(np.concatenate(counts)[indices].sum())
 
@@ -334,12 +335,12 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
     lengths = data.lengths[positions]
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
-    x, y = input_and_target(
+    x, y = padded_input_and_target(
         values,
         lengths,
         layout.unknown_ids,
-        flags=layout.has_observed_flags,
-        padding_value=np.nan if layout.reads_padding else 0.0,
+        has_flags=layout.has_observed_flags,
+        input_padding_value=np.nan if layout.reads_padding else 0.0,
         xp=jnp,
     )
     y = jnp.where(is_sequence[:, None, None], y, jnp.nan)

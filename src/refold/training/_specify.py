@@ -15,7 +15,7 @@ from refold.model import check_encodable_lengths, check_latent_steps
 from refold.network.keras.build import Network, build, build_trainable_copy, to_inference_network
 from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, max_linear_steps
-from refold.sequences import Batches, Scaler, Schema, Sequences
+from refold.sequences import BucketedBatches, Scaler, Schema, Sequences
 from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
 from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
 from refold.training._shards import FitData
@@ -83,9 +83,9 @@ def check_columns(sequences: Sequences) -> None:
     schema = sequences.schema
     if schema.output_width <= _MAX_OUTPUTS:
         return
-    column = max(schema.columns, key=lambda column: column.width)
+    column = max(schema.columns, key=lambda column: column.output_width)
     raise DataError(
-        f"Column {column.name!r} has {column.width} categories, and a model can have "
+        f"Column {column.name!r} has {column.output_width} categories, and a model can have "
         f"{_MAX_OUTPUTS} in all columns, because each takes time and memory at every step. Keep "
         "the most frequent categories and replace the others by one, such as 'other', or hash "
         "them: zlib.crc32(text) % 10000."
@@ -317,7 +317,9 @@ def pick_latent_steps(specification: Specification, fit_data: FitData) -> int:
     return _DEFAULT_LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
 
 
-def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
+def make_settings(
+    split: Split, network: Network, arguments: Arguments
+) -> tuple[BucketedBatches, Settings]:
     """Return the batches of a fit, and the settings of its training; check the lengths first."""
     packed = to_inference_network(network)
     check_encodable_lengths(split.lengths, packed)

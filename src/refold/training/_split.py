@@ -25,15 +25,15 @@ from refold.model import (
     read_user_data,
 )
 from refold.sequences import (
-    Batches,
+    BucketedBatches,
     Scaler,
     Sequences,
     Windows,
     check_float32_range,
     convert_mapped_blocks,
     data_warnings,
+    find_id_or_time_features,
     fingerprints,
-    guess_id_and_time_columns,
     mark_missing,
     uncut_windows,
 )
@@ -80,14 +80,14 @@ def open_training_data(
     # all columns of a table in a list become features, also ids and times
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
-    if is_table and (keys := guess_id_and_time_columns(sequences)):
+    if is_table and (keys := find_id_or_time_features(sequences)):
         columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
         warn(
             f"All columns of the tables are features, also {columns}. Drop them, or pass one table "
             "of all steps to Sequences.from_table."
         )
     if base_model is not None and sequences.schema != base_model.schema:
-        sequences = apply_to_blocks(lambda block: block.align(base_model.schema))
+        sequences = apply_to_blocks(lambda block: block.align_columns(base_model.schema))
     return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
@@ -172,7 +172,7 @@ class Split:
                     return Scaler.fit(sequences[self.training_indices], scale_mode)
             return Scaler.fit(sequences, scale_mode)
 
-    def phase_data(self, phase: str, batches: Batches, warp_std: float) -> PhaseData:
+    def phase_data(self, phase: str, batches: BucketedBatches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
         indices, scaler = self._training_indices_by_phase[phase], self.scaler(phase)
         max_steps = batches.buckets[-1].num_steps  # of the longest batch
@@ -208,7 +208,7 @@ class Split:
         for block in fit_data.process_block_indices:
             bounds = fit_data.block_offsets[block : block + 2]
             in_block = fingerprints(fit_data.sequences.block(*bounds))
-            fit_data.sequences.release(*bounds)
+            fit_data.sequences.release_mapped_memory(*bounds)
             trained = _join_smallest_hashes(trained, _exclude_hashes(in_block, held_back_hashes))
         trained = _join_smallest_hashes(*fit_data.processes.gather(trained))
         if self.base_model is None:

@@ -28,7 +28,7 @@ def make_case(case, count=10):
     """Return a network with random weights, and sequences, which repeat after ten."""
     data, options = MODEL_CASES[case]
     model = fitted(data, **options)
-    scaled = model.scaler.transform(as_sequences(data).align(model.schema))
+    scaled = model.scaler.transform(as_sequences(data).align_columns(model.schema))
     return model.network, scaled[np.resize(np.arange(len(scaled)), count)]
 
 
@@ -110,7 +110,7 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     network, data = make_case(case)
     specification = network.specification
     keras = keras_models(PackedNetwork(specification, network.weights))
-    x, y = pad(data, np.arange(len(data)), 9, flags=specification.observed_flags)
+    x, y = pad(data, np.arange(len(data)), 9, has_flags=specification.observed_flags)
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
     if network.autoregressive:  # numeric columns without teacher forcing

@@ -19,7 +19,7 @@ from refold.network.specification import (
     length_std,
     log_length_scales,
 )
-from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, ColumnOutputs, column_outputs
+from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, OutputSlice, output_slices
 
 
 class KerasLink(NamedTuple):
@@ -46,7 +46,7 @@ LINKS = {
 }
 
 
-def activate_logits(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
+def activate_logits(logits: Tensor, columns: Iterable[OutputSlice]) -> Any:
     """Turn logits (..., outputs) into means and probabilities by the type of their column."""
     columns = list(columns)
     links = list(dict.fromkeys(column.type.link for column in columns))
@@ -71,7 +71,7 @@ def column_errors(
     targets: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
     """Compute the loss (batch, steps, features) of each value by the type of its column."""
-    columns = list(column_outputs(column_types, num_categories))
+    columns = list(output_slices(column_types, num_categories))
     types = {column.type for column in columns}
     if len(types) == 1 and not columns[0].type.has_categories:
         return types.pop().loss(targets, y_pred, ops)  # one call for all columns
@@ -181,9 +181,9 @@ class ColumnHead(BaseLayer):
         """Number of outputs of each column."""
         return [column.output_slice.stop - column.output_slice.start for column in self._columns()]
 
-    def _columns(self) -> Iterator[ColumnOutputs]:
+    def _columns(self) -> Iterator[OutputSlice]:
         """Iterate over the columns, with their indices, types and outputs."""
-        return column_outputs(self.column_types, self.num_categories or [])
+        return output_slices(self.column_types, self.num_categories or [])
 
     def build(
         self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None

@@ -131,7 +131,7 @@ class Network:
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
         for batch in self._split_into_batches(scaled_sequences.lengths, "encode", **options):
-            x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, flags=flags)
+            x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, has_flags=flags)
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
             codes[batch.indices] = batch.predict(self.models.encoder, x)

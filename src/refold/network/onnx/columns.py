@@ -13,8 +13,8 @@ import numpy as np
 
 from refold.network.onnx.graph import Graph, Value, max_length_or_one, real_step_mask
 from refold.network.specification import Specification
-from refold.sequences import MIN_STD_TO_MEAN_DISTANCE, Scaler, Schema
-from refold.sequences.types import MAX_EXPONENT, column_outputs
+from refold.sequences import MIN_STD_TO_TRAINING_DISTANCE, Scaler, Schema
+from refold.sequences.types import MAX_EXPONENT, output_slices
 
 # Minimum number of float32 numbers between the mean of a column and one standard deviation above
 # the mean. If there are fewer numbers, float32 would round the values too much, and float64 is
@@ -46,7 +46,7 @@ class GraphColumns:
         # columns, and the tensor of values has all others: numeric and binary columns, and counts.
         # Only numeric columns and counts (``is_numeric_``) are scaled. These lists have column
         # indices.
-        self.categorical_columns = categorical = [int(i) for i in schema.categorical]
+        self.categorical_columns = categorical = [int(i) for i in schema.categorical_indices]
         self.value_columns = [i for i in range(schema.num_columns) if i not in categorical]
         # The type of values is float32 if it is precise enough for all scaled columns, else
         # float64.
@@ -188,7 +188,7 @@ def _add_column_inputs(
         types = [columns.schema.columns[i].column_type for i in columns.value_columns]
         for marker in columns.schema.missing:
             # whether the marker means a missing value, for each column of values
-            has_marker = [bool(type_.valid_missing_markers((marker,))) for type_ in types]
+            has_marker = [bool(type_.filter_missing_markers((marker,))) for type_ in types]
             if any(has_marker):
                 is_marker = graph("Equal", values, np.asarray(marker, columns.value_dtype))
                 is_marker = graph("And", is_marker, np.array(has_marker))
@@ -266,7 +266,7 @@ def _scale_values_by_sequence(
     # The standard deviation has a lower limit, because a constant sequence cannot be divided by 0.
     # The limit grows with the distance of the mean from usual means, because rounding errors do.
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
-    min_std = graph("Mul", distance, np.float64(MIN_STD_TO_MEAN_DISTANCE))
+    min_std = graph("Mul", distance, np.float64(MIN_STD_TO_TRAINING_DISTANCE))
     min_std = graph("Max", scaler.min_std_, min_std)
     log_std = graph("Log", graph("Max", std, min_std))
     mean_and_log_std = graph("Concat", mean, log_std, axis=2)
@@ -346,7 +346,7 @@ def add_decoder_outputs(
     is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [2])
     values, categories = [], []
     specification = columns.specification
-    for i, type_, block in column_outputs(specification.column_types, specification.num_categories):
+    for i, type_, block in output_slices(specification.column_types, specification.num_categories):
         column_logits = graph("Slice", logits, [block.start], [block.stop], [2])
         likeliest = LINKS[type_.link](graph, column_logits)
         if not type_.has_categories:

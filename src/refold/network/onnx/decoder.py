@@ -15,7 +15,7 @@ from refold.network.onnx.encoder import (
 )
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, max_length_or_one
 from refold.network.specification import Specification, length_std, linear_map, position_periods
-from refold.sequences.types import column_outputs
+from refold.sequences.types import output_slices
 
 
 def add_decoder(graph: Graph, columns: GraphColumns) -> None:
@@ -223,7 +223,7 @@ class _DecoderGraph:
         # the next step reads the likeliest values, one-hot if categorical, and the flag 1
         encoded = []
         types, num_categories = self._specification.column_types, self._specification.num_categories
-        for _, type_, block in column_outputs(types, num_categories):
+        for _, type_, block in output_slices(types, num_categories):
             column_logits = body("Slice", logits, [block.start], [block.stop], [1])
             value = LINKS[type_.link](body, column_logits)
             if type_.has_categories:

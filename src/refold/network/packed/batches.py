@@ -128,7 +128,7 @@ def make_input_and_targets(
     # categories, and NaN for a column that is not categorical.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(scaled_values[batch.set_rows], np.float32)
-    return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
+    return unpadded_input_and_target(steps, unknown_indices, has_flags=specification.observed_flags)
 
 
 def iterate_encoded_batches(

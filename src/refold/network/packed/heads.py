@@ -14,7 +14,7 @@ import numpy as np
 from refold.kernels import packed
 from refold.network.specification import Specification, length_std, log_length_scales
 from refold.sequences import check_codes_finite
-from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, make_quantity_mask
+from refold.sequences.types import MAX_EXPONENT, NUMERIC, make_quantity_mask, output_slices
 
 # In arrays (n_rows, ...), a row is a step. The steps of all sequences follow one after another,
 # without padding (packed rows).
@@ -68,7 +68,7 @@ class PackedHead:
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
-        self.columns = list(column_outputs(column_types, num_categories))
+        self.columns = list(output_slices(column_types, num_categories))
         self.widths = [
             column.output_slice.stop - column.output_slice.start for column in self.columns
         ]
@@ -121,7 +121,7 @@ class PackedHead:
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(index)])
             for _, type_, block in self.columns:
-                drawn = type_.draw_noise(rng, (end - begin, block.stop - block.start))
+                drawn = type_.draw_sampling_noise(rng, (end - begin, block.stop - block.start))
                 if drawn is not None:  # a numeric column is not sampled
                     noise[begin:end, block] = drawn
         return noise
@@ -132,7 +132,8 @@ class PackedHead:
         # score is a draw. It serves categorical and binary columns.
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
-            scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
+            arrays = outputs[:, block], noise[:, block]
+            scores[:, block] = type_.add_sampling_noise(*arrays, temperature, np)
         return scores
 
 

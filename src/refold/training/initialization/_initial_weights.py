@@ -18,7 +18,7 @@ from refold.network.keras.build import Network
 from refold.network.packed.encoder import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
-from refold.sequences.types import column_outputs, make_quantity_mask
+from refold.sequences.types import make_quantity_mask, output_slices
 from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
@@ -191,7 +191,7 @@ def _invert_link_functions(
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
     # for example, logarithms of counts, which the link function maps to counts
-    columns = column_outputs(specification.column_types, specification.num_categories)
+    columns = output_slices(specification.column_types, specification.num_categories)
     # by the index of their only output, the types of numeric columns with a link function
     types = {
         column.output_slice.start: column.type
@@ -207,7 +207,7 @@ def _invert_link_functions(
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
+        bias[:, k], slope = types[output_indices[k]].inverse_link_line(bias[:, k], std)
         decoder[..., k] *= slope
         residual_std[k] *= slope.mean()
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)

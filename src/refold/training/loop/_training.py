@@ -27,7 +27,7 @@ from refold._support.progress_bars import progress_bar
 from refold.arguments import Corruption
 from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
-from refold.sequences import Batches, BatchRun
+from refold.sequences import BatchRun, BucketedBatches
 from refold.training._processes import Processes
 from refold.training._shards import PhaseData, Shard
 from refold.training.loop._checkpoint import HISTORY_COLUMNS, SavedTraining, TrainingProgress
@@ -132,7 +132,7 @@ class Training:
     def __init__(
         self,
         network: Network,
-        batches: Batches,
+        batches: BucketedBatches,
         settings: Settings,
         *,
         saved_training: SavedTraining | None = None,  # with a checkpoint to continue or to write
@@ -318,8 +318,8 @@ class Training:
         batch_runs = (
             (shard, batch_run)
             for index, shard in enumerate(phase_data.loader.load_shards(epoch))
-            for batch_run in self._batches.iter_runs(
-                shard.sequence_indices, seed=settings.seed, epoch=epoch, shard_index=index
+            for batch_run in self._batches.iter_batch_runs(
+                shard.sequence_indices, seed=settings.seed, epoch=epoch, epoch_shard=index
             )
         )
         for shard, batch_run in batch_runs:
@@ -413,7 +413,7 @@ class Training:
     def _validate(self, validation_data: Shard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums(), self._processes.to_host(self._progress.state)
-        for batch_run in self._batches.iter_runs(validation_data.sequence_indices):
+        for batch_run in self._batches.iter_batch_runs(validation_data.sequence_indices):
             start_time = time.perf_counter()
             batch_run = batch_run._replace(
                 indices=validation_data.find_positions(batch_run.indices)
@@ -696,7 +696,7 @@ def _has_batch_hooks(callback: Any) -> bool:
 
 
 def _make_engine(
-    network: Network, batches: Batches, settings: Settings, processes: Processes
+    network: Network, batches: BucketedBatches, settings: Settings, processes: Processes
 ) -> Engine:
     """Return the engine that trains the network, with the optimizer of the settings."""
     optimizer: Any = settings.optimizer
