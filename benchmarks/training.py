@@ -82,7 +82,7 @@ def question_with_refold(epochs: int, seed: int) -> tuple[list[float], list[floa
     import keras
 
     import refold
-    from refold.datasets import question_array
+    from refold.datasets import padded_moving_ones
     from refold.models import classic
 
     def architecture(*, steps: int, features: int, latent_dim: int, outputs: int) -> object:
@@ -93,7 +93,7 @@ def question_with_refold(epochs: int, seed: int) -> tuple[list[float], list[floa
         models.autoencoder.compile(loss="binary_crossentropy")
         return models
 
-    data, _ = question_array(QUESTION_SEQUENCES)
+    data, _ = padded_moving_ones(QUESTION_SEQUENCES)
     ae = refold.SequenceAutoencoder(
         latent_dim=20,
         architecture=architecture,
@@ -111,9 +111,9 @@ def question_with_keras(epochs: int, seed: int) -> tuple[list[float], list[float
     """Return the losses and the seconds of all epochs of ``keras.Model.fit``."""
     import keras
 
-    from refold.datasets import question_array
+    from refold.datasets import padded_moving_ones
 
-    data, _ = question_array(QUESTION_SEQUENCES)
+    data, _ = padded_moving_ones(QUESTION_SEQUENCES)
     keras.utils.set_random_seed(seed)
     sequence = keras.Input((10, 5))
     encoder = keras.Model(sequence, keras.layers.LSTM(20)(sequence))

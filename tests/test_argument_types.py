@@ -35,8 +35,8 @@ CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAI
     "explained_variance": (evaluation.explained_variance, WAVES, RECONSTRUCTED, SCALER),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
     "forecast_errors": (evaluation.forecast_errors, WAVES, RECONSTRUCTED, RECONSTRUCTED, SCALER),
-    "latent_dimensions": (diagnosis.latent_dimensions, MODEL, CODES),
-    "sweep": (diagnosis.sweep, MODEL, CODES, 0),
+    "measure_latent_effects": (diagnosis.measure_latent_effects, MODEL, CODES),
+    "decode_sweep": (diagnosis.decode_sweep, MODEL, CODES, 0),
     "probe": (lambda codes: evaluation.probe(codes, np.arange(12) % 2), CODES),
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
@@ -78,4 +78,4 @@ def test_what_an_unfitted_or_misplaced_estimator_gets(ae):
     with pytest.raises(RefoldError, match=r"is not fitted yet\. Call fit first"):
         report.report(refold.SequenceAutoencoder(), WAVES, "page.html")
     with pytest.raises(RefoldError, match=r"a fitted SequenceAutoencoder\. Got a list"):
-        diagnosis.latent_dimensions(WAVES, CODES)
+        diagnosis.measure_latent_effects(WAVES, CODES)

@@ -13,11 +13,11 @@ def test_an_error_with_an_argument_is_pickled_and_one_without_has_none():
     for copy in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301
         assert type(copy) is FileAccessError
         assert str(copy) == copy.message == "latent_dim=8 is too large for units."
-        assert copy.argument == "latent_dim"
+        assert copy.argument_name == "latent_dim"
         assert spell_as_options(copy.message) == "--latent-dim 8 is too large for --units."
     # without an argument, but with a text for the command line
     error = ParameterError(f"There are none: {python_or_cli('call fit()', 'run `refold fit`')}.")
-    assert error.argument is None
+    assert error.argument_name is None
     assert str(error) == "There are none: call fit()."
     assert spell_as_options(error.message) == "There are none: run `refold fit`."
 

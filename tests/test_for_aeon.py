@@ -39,11 +39,11 @@ def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances
     decoded, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
     for case, sequence in zip(decoded, expected, strict=True):
         np.testing.assert_array_equal(case, sequence.T)
-    copy = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
+    copy = pickle.loads(pickle.dumps(fitted)).set_params(as_features=True)  # noqa: S301
     # set_params resets the fitted state
     copy.autoencoder_, copy.is_fitted = fitted.autoencoder_, True
     np.testing.assert_array_equal(copy.transform(X), fitted.autoencoder_.features(codes))
-    with pytest.raises(ParameterError, match="Use features=False for an inverse"):
+    with pytest.raises(ParameterError, match="Use as_features=False for an inverse"):
         copy.inverse_transform(codes)
     with pytest.raises(DataError, match=r"Got codes of 2 channels, shape \(3, 2, 4\)"):
         fitted.inverse_transform(np.ones((3, 2, 4)) + np.arange(4))

@@ -38,7 +38,7 @@ def results():
         "curve": ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10),
         "errors by sequence": evaluation.errors_by_sequence(new, new),
         "errors by length": evaluation.errors_by_length(new, new),
-        "dimensions": diagnosis.latent_dimensions(ae, ae.encode(new)),
+        "dimensions": diagnosis.measure_latent_effects(ae, ae.encode(new)),
         "diagnosis": diagnosed,
         "finding": diagnosed.findings[0],
         "run": RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 400_000_000),

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from refold.datasets import question_array
+from refold.datasets import padded_moving_ones
 from refold.models import Models, classic
 from refold.plots import code_map, reconstructions
 from refold.sequences import Sequences
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
 
-    data, lengths = question_array()
+    data, lengths = padded_moving_ones()
     print(f"refold {refold.__version__} on {keras.backend.backend()}: data of shape {data.shape}\n")
     curves = {}
     for name, (build_models, activation) in VARIANTS.items():

@@ -12,7 +12,7 @@ import refold  # before Keras, which then runs on JAX
 import keras
 import numpy as np
 
-from refold.datasets import question_array, ramps
+from refold.datasets import padded_moving_ones, ramps
 from refold.models import Models, classic, default
 
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     print(f"refold {refold.__version__} on {keras.backend.backend()}")
 
-    x, lengths = question_array()
+    x, lengths = padded_moving_ones()
     is_real_step = np.arange(10) < lengths[:, None]
     y = np.where(is_real_step[..., None], x, np.nan)  # NaN: left out of the loss
     print(f"\nThe question's array: {1 - is_real_step.mean():.0%} of the steps are padding")

@@ -1,9 +1,9 @@
 """The arguments of `SequenceAutoencoder`, each declared once.
 
-A field of `Arguments` declares an argument. Its annotation holds up to three things: the type, an
-`Argument` with the rule for its values, and the `Option` of `refold fit`, if there is one. The
-estimator checks its arguments by these declarations, the command line makes options from them, and
-further training compares arguments with those of the fitted model.
+A field of `Arguments` declares an argument. Its annotation holds up to three things: the type, the
+`ArgumentRules`, and the `FitOption`, if `refold fit` has one. The estimator checks its arguments by
+these declarations, the command line makes options from them, and further training compares
+arguments with those of the fitted model.
 
 The constructor of `SequenceAutoencoder` repeats the names and defaults, because scikit-learn reads
 its signature. `refold fit --help` imports this module, so it imports no other library.
@@ -28,10 +28,10 @@ from refold._support.rules import (
 )
 from refold.errors import ParameterError, argument
 
-__all__ = ["ARGUMENTS", "OPTIONS", "Argument", "Arguments", "Corruption", "Option"]
+__all__ = ["ARGUMENT_RULES", "FIT_OPTIONS", "ArgumentRules", "Arguments", "Corruption", "FitOption"]
 
 
-class Option(NamedTuple):
+class FitOption(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
     type: type  # the command line converts the text of the option to this type
@@ -44,8 +44,8 @@ class Option(NamedTuple):
     convert: Callable[[Any], Any] = lambda value: value
 
 
-class Argument(NamedTuple):
-    """The declaration of an argument, besides its type and its default."""
+class ArgumentRules(NamedTuple):
+    """The values of an argument, and whether further or resumed training can change them."""
 
     rule: Rule
     # Path of the attribute of a fitted `Model` that holds the value. Further training cannot change
@@ -71,7 +71,7 @@ class Corruption(NamedTuple):
     @classmethod
     def of(cls, denoise: Any) -> "Corruption":
         """Parse the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
-        check("denoise", denoise, _DENOISE_RULE)
+        check("denoise", denoise, _DENOISE_VALIDATION_RULE)
         return cls(**_parse_denoise(denoise))
 
 
@@ -115,45 +115,45 @@ def _is_valid_optimizer(optimizer: object) -> bool:
     return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
-def _are_missing_values_valid(missing_values: Any) -> bool:
+def _are_valid_missing_markers(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_marker_numbers  # not at the top, because it loads PyArrow
 
     return _raises_no_value_error(check_marker_numbers, missing_values)
 
 
-_DENOISE_RULE = Rule(
+_DENOISE_VALIDATION_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
     lambda value: _raises_no_value_error(_parse_denoise, value),
 )
 # A value of `latent_dim` that is a share of the variance, and not a number of dimensions.
-_VARIANCE_SHARE_RULE = number_rule(above=0, below=1)
-_LATENT_DIM_RULE = Rule(
+_VARIANCE_SHARE_VALIDATION_RULE = number_rule(above=0, below=1)
+_LATENT_DIM_VALIDATION_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: integer_rule().allows(value) or _VARIANCE_SHARE_RULE.allows(value),
+    lambda value: integer_rule().allows(value) or _VARIANCE_SHARE_VALIDATION_RULE.allows(value),
 )
-_OPTIMIZER_RULE = Rule(
+_OPTIMIZER_VALIDATION_RULE = Rule(
     "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_valid_optimizer
 )
-_ARCHITECTURE_NAME_RULE = one_of("default", "repeat", "reshape", "dense")
-_ARCHITECTURE_RULE = Rule(
-    f"{_ARCHITECTURE_NAME_RULE.expected}, or a callable",
-    lambda value: callable(value) or _ARCHITECTURE_NAME_RULE.allows(value),
+_ARCHITECTURE_NAME_VALIDATION_RULE = one_of("default", "repeat", "reshape", "dense")
+_ARCHITECTURE_VALIDATION_RULE = Rule(
+    f"{_ARCHITECTURE_NAME_VALIDATION_RULE.expected}, or a callable",
+    lambda value: callable(value) or _ARCHITECTURE_NAME_VALIDATION_RULE.allows(value),
 )
-_MISSING_VALUES_RULE = Rule(
+_MISSING_VALUES_VALIDATION_RULE = Rule(
     # with a comma at the end, because `or_none` appends "or None"
     "a finite number or a list of them, such as [-99999],",
-    _are_missing_values_valid,
+    _are_valid_missing_markers,
 )
-_REFIT_RULE = Rule("'auto', True or False", or_auto(BOOLEAN_RULE).allows)
-_VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
-_FRACTION_RULE = number_rule(minimum=0, below=1)
+_REFIT_VALIDATION_RULE = Rule("'auto', True or False", or_auto(BOOLEAN_RULE).allows)
+_VERBOSE_VALIDATION_RULE = Rule("0 or 1", lambda x: isinstance(x, Integral) and x in {0, 1})
+_FRACTION_VALIDATION_RULE = number_rule(minimum=0, below=1)
 
 # Options whose group on the help page is not "Training"
-_ModelOption = partial(Option, panel="Model")
-_DataDependentModelOption = partial(_ModelOption, default_text="depends on the data")
-_WindowOption = partial(Option, int, "N", panel="Windows")
+_make_model_option = partial(FitOption, panel="Model")
+_make_data_dependent_option = partial(_make_model_option, default_text="depends on the data")
+_make_window_option = partial(FitOption, int, "N", panel="Windows")
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_LATENT_DIM_RULE, "specification.latent_dim"),
-        _ModelOption(
+        ArgumentRules(_LATENT_DIM_VALIDATION_RULE, "specification.latent_dim"),
+        _make_model_option(
             float,
             "N",
             "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
@@ -172,33 +172,33 @@ class Arguments:
     ] = 16
     units: Annotated[
         int,
-        Argument(integer_rule(), "specification.units"),
-        _ModelOption(int, "N", "Units per recurrent layer."),
+        ArgumentRules(integer_rule(), "specification.units"),
+        _make_model_option(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        Argument(integer_rule(), "specification.depth"),
-        _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
+        ArgumentRules(integer_rule(), "specification.depth"),
+        _make_model_option(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        Argument(one_of("lstm", "gru"), "specification.cell"),
-        _ModelOption(str, "NAME", "lstm or gru."),
+        ArgumentRules(one_of("lstm", "gru"), "specification.cell"),
+        _make_model_option(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE_RULE, "specification.architecture"),
-        _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
+        ArgumentRules(_ARCHITECTURE_VALIDATION_RULE, "specification.architecture"),
+        _make_model_option(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
-        _DataDependentModelOption(str, "NAME", "parallel or autoregressive."),
+        ArgumentRules(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
+        _make_data_dependent_option(str, "NAME", "parallel or autoregressive."),
     ] = "auto"
     patch: Annotated[
         int | str,
-        Argument(or_auto(integer_rule()), "specification.patch"),
-        _ModelOption(
+        ArgumentRules(or_auto(integer_rule()), "specification.patch"),
+        _make_model_option(
             int,
             "N",
             "Steps that the LSTMs read and write at once.",
@@ -207,13 +207,13 @@ class Arguments:
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
-        _DataDependentModelOption(int, "N", "Latent dimensions for ROCKET features."),
+        ArgumentRules(or_auto(integer_rule(0)), "specification.rocket_dim"),
+        _make_data_dependent_option(int, "N", "Latent dimensions for ROCKET features."),
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0, 1)), "specification.length_dim"),
-        _ModelOption(
+        ArgumentRules(or_auto(integer_rule(0, 1)), "specification.length_dim"),
+        _make_model_option(
             int,
             "N",
             "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
@@ -222,50 +222,54 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(BOOLEAN_RULE, "specification.nested"),
-        _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
+        ArgumentRules(BOOLEAN_RULE, "specification.nested"),
+        _make_model_option(
+            bool, None, "Train the first half of a code, quarter, ... to decode alone."
+        ),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
     # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
-        Argument(integer_rule(0), "specification.forecast_steps"),
-        _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
+        ArgumentRules(integer_rule(0), "specification.forecast_steps"),
+        _make_model_option(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     window: Annotated[
         int | None,
-        Argument(or_none(integer_rule()), "window"),
-        _WindowOption(help="Cut long series into windows of N steps, here and later."),
+        ArgumentRules(or_none(integer_rule()), "window"),
+        _make_window_option(help="Cut long series into windows of N steps, here and later."),
     ] = None
     step: Annotated[
         int | None,
-        Argument(or_none(integer_rule())),
-        _WindowOption(
+        ArgumentRules(or_none(integer_rule())),
+        _make_window_option(
             help="Steps from the start of a window to the next.",
             default_text="a quarter of --window",
         ),
     ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        Argument(one_of("features", "sequence", None), "scaler.mode"),
-        _ModelOption(
+        ArgumentRules(one_of("features", "sequence", None), "scaler.mode"),
+        _make_model_option(
             str,
             "SCALE",
             "Standardize by features, by sequence, or none.",
             convert=lambda value: None if value == "none" else value,
         ),
     ] = "features"
-    missing_values: Annotated[Any, Argument(or_none(_MISSING_VALUES_RULE), "schema.missing")] = None
-    warm_start: Annotated[bool, Argument(BOOLEAN_RULE)] = False
+    missing_values: Annotated[
+        Any, ArgumentRules(or_none(_MISSING_VALUES_VALIDATION_RULE), "schema.missing")
+    ] = None
+    warm_start: Annotated[bool, ArgumentRules(BOOLEAN_RULE)] = False
     max_epochs: Annotated[
         int | None,
-        Argument(or_none(integer_rule())),
-        Option(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
+        ArgumentRules(or_none(integer_rule())),
+        FitOption(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
-        Argument(or_none(integer_rule())),
-        Option(
+        ArgumentRules(or_none(integer_rule())),
+        FitOption(
             int,
             "N",
             "Sequences per training step.",
@@ -273,29 +277,29 @@ class Arguments:
         ),
     ] = None
     learning_rate: Annotated[
-        float, Argument(number_rule(above=0)), Option(float, "R", "Peak learning rate.")
+        float, ArgumentRules(number_rule(above=0)), FitOption(float, "R", "Peak learning rate.")
     ] = 0.003
     optimizer: Annotated[
         Any,
-        Argument(or_none(_OPTIMIZER_RULE)),
-        Option(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
+        ArgumentRules(or_none(_OPTIMIZER_VALIDATION_RULE)),
+        FitOption(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
-        Argument(_FRACTION_RULE),
-        Option(float, "R", "Fraction held out to stop early, and for the error."),
+        ArgumentRules(_FRACTION_VALIDATION_RULE),
+        FitOption(float, "R", "Fraction held out to stop early, and for the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
-        Argument(_FRACTION_RULE),
-        Option(
+        ArgumentRules(_FRACTION_VALIDATION_RULE),
+        FitOption(
             float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
         ),
     ] = 0.0
     patience: Annotated[
         int | None,
-        Argument(or_none(integer_rule())),
-        Option(
+        ArgumentRules(or_none(integer_rule())),
+        FitOption(
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
@@ -304,8 +308,8 @@ class Arguments:
     ] = None
     refit: Annotated[
         bool | str,
-        Argument(_REFIT_RULE),
-        Option(
+        ArgumentRules(_REFIT_VALIDATION_RULE),
+        FitOption(
             bool,
             None,
             "Retrain on all sequences at the end.",
@@ -315,18 +319,18 @@ class Arguments:
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), may_change_on_resume=True),
-        _DataDependentModelOption(int, "N", "Steps of latent optimization per code."),
+        ArgumentRules(or_auto(integer_rule(0)), may_change_on_resume=True),
+        _make_data_dependent_option(int, "N", "Steps of latent optimization per code."),
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        Argument(or_none(number_rule(above=0)), may_change_on_resume=True),
-        Option(float, "SECONDS", "Time limit for training.", default_text="none"),
+        ArgumentRules(or_none(number_rule(above=0)), may_change_on_resume=True),
+        FitOption(float, "SECONDS", "Time limit for training.", default_text="none"),
     ] = None
     time_warp: Annotated[
         float | str,
-        Argument(or_auto(number_rule(minimum=0))),
-        Option(
+        ArgumentRules(or_auto(number_rule(minimum=0))),
+        FitOption(
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
@@ -335,8 +339,8 @@ class Arguments:
     ] = "auto"
     denoise: Annotated[
         float | str,
-        Argument(_DENOISE_RULE),
-        Option(
+        ArgumentRules(_DENOISE_VALIDATION_RULE),
+        FitOption(
             str,
             "HOW",
             "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
@@ -344,23 +348,23 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(BOOLEAN_RULE, "specification.variational"),
-        _ModelOption(
+        ArgumentRules(BOOLEAN_RULE, "specification.variational"),
+        _make_model_option(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, Argument(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
-    verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change_on_resume=True)] = 0
+    random_state: Annotated[Any, ArgumentRules(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
+    verbose: Annotated[int, ArgumentRules(_VERBOSE_VALIDATION_RULE, may_change_on_resume=True)] = 0
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
-        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENTS})
+        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENT_RULES})
 
     @property
     def chooses_latent_dim(self) -> bool:
         """Whether `latent_dim` is a share of the variance, so training chooses the number."""
-        return _VARIANCE_SHARE_RULE.allows(self.latent_dim)
+        return _VARIANCE_SHARE_VALIDATION_RULE.allows(self.latent_dim)
 
     @property
     def corruption(self) -> Corruption:
@@ -369,7 +373,7 @@ class Arguments:
 
     def check(self) -> None:
         """Raise a ParameterError for an argument that breaks its rule."""
-        for name, declared in ARGUMENTS.items():
+        for name, declared in ARGUMENT_RULES.items():
             check(name, getattr(self, name), declared.rule)
         # a second rule of `step`: it needs a window, and cannot be larger than the window
         if self.step is not None and self.window is None:
@@ -381,7 +385,7 @@ class Arguments:
 
     def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
-        values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENTS}
+        values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENT_RULES}
         # a random generator has no JSON value, and "custom" would be no valid `random_state`
         if values["random_state"] == "custom":
             values["random_state"] = None
@@ -403,13 +407,13 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# The metadata of an annotation is an `Argument`, followed by an `Option` if the argument has one.
+# The metadata of an annotation are `ArgumentRules`, followed by a `FitOption` if there is one.
 _ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
-ARGUMENTS: dict[str, Argument] = {
+ARGUMENT_RULES: dict[str, ArgumentRules] = {
     name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()
 }
 """The declaration of each argument, by name."""
-OPTIONS: dict[str, Option] = {
+FIT_OPTIONS: dict[str, FitOption] = {
     name: option
     for name, annotation in _ANNOTATIONS.items()
     for option in annotation.__metadata__[1:]

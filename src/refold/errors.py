@@ -6,8 +6,7 @@ command line prints the message and exits with code 2.
 
 A message names arguments as Python spells them, ``latent_dim=8``. The command line prints the same
 message with its own options, ``--latent-dim 8``. For this, `argument` and `python_or_cli` put
-invisible marks around the arguments in a text, and `Message` keeps the marked text beside the text
-to show.
+invisible marks around the arguments in a text, and `Message` keeps the text with the marks, too.
 """
 
 import re
@@ -31,16 +30,16 @@ __all__ = [
 
 
 # The mark before an argument. All marks are control characters, which texts of users do not have.
-_START_MARK = "\x02"
+_ARGUMENT_START = "\x02"
 # The mark between the spelling in Python and the spelling on the command line, if both are given.
-_SEPARATOR_MARK = "\x1f"
+_SPELLING_SEPARATOR = "\x1f"
 # The mark after an argument.
-_END_MARK = "\x03"
+_ARGUMENT_END = "\x03"
 # Group 1 is the spelling in Python. Group 2 is the spelling on the command line, if `python_or_cli`
 # marked both.
 _ARGUMENT_PATTERN = re.compile(
-    f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
-    f"(?:{_SEPARATOR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
+    f"{_ARGUMENT_START}([^{_SPELLING_SEPARATOR}{_ARGUMENT_END}]*)"
+    f"(?:{_SPELLING_SEPARATOR}([^{_ARGUMENT_END}]*))?{_ARGUMENT_END}"
 )
 
 
@@ -62,7 +61,7 @@ class Message(str):
         return Message, (self.marked,)
 
     @property
-    def argument(self) -> str | None:
+    def argument_name(self) -> str | None:
         """Name of the first argument in the text, or None."""
         names = (match[1].partition("=")[0] for match in _ARGUMENT_PATTERN.finditer(self.marked))
         # the text in the marks may not begin with a name: `python_or_cli` may mark a call
@@ -79,12 +78,12 @@ def argument(name: str = "", /, **value: Any) -> str:
     # in the second form, `value` has one entry, which maps the name to the value: {"alpha": 0.1}
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
-    return f"{_START_MARK}{name}{_END_MARK}"
+    return f"{_ARGUMENT_START}{name}{_ARGUMENT_END}"
 
 
 def python_or_cli(python_text: str, command_line_text: str) -> str:
     """Return marked text for a message: one wording for Python, another for the command line."""
-    return f"{_START_MARK}{python_text}{_SEPARATOR_MARK}{command_line_text}{_END_MARK}"
+    return f"{_ARGUMENT_START}{python_text}{_SPELLING_SEPARATOR}{command_line_text}{_ARGUMENT_END}"
 
 
 class RefoldError(Exception):
@@ -94,7 +93,7 @@ class RefoldError(Exception):
     ----------
     message : str
         What ``str(error)`` returns.
-    argument : str or None
+    argument_name : str or None
         Name of the first argument in the message; None if the message names no argument.
     """
 
@@ -107,9 +106,9 @@ class RefoldError(Exception):
         return Message(self.args[0])
 
     @property
-    def argument(self) -> str | None:
+    def argument_name(self) -> str | None:
         """Name of the first argument in the message; None if there is none."""
-        return self.message.argument
+        return self.message.argument_name
 
 
 class DataError(RefoldError, ValueError):

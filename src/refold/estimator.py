@@ -64,9 +64,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         A parallel decoder computes each step from the code and the position. An autoregressive
         decoder also reads the previous step: the true one in training (teacher forcing), and its
         own output afterwards. It needs LSTMs. "auto" is autoregressive if no column is numeric,
-        ``patch`` is 1 or "auto", and one of two things is true: the mean length, weighted by
-        length, is at most 32 steps, or a linear layer from the code to all categories of all steps
-        would be too large.
+        ``patch`` is 1 or "auto", and either the mean length, weighted by length, is at most 32
+        steps, or a linear layer from the code to all categories of all steps would be too large.
     patch : int or "auto", default="auto"
         Number of steps that the LSTMs read and write at once, which makes long sequences shorter
         for them. "auto" is 1 if the mean length, weighted by length, is at most 100 steps.
@@ -134,8 +133,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
     calibration_fraction : float, default=0.0
         Share of the sequences that are set aside before anything else to calibrate ``detect`` and
-        the bounds of ``forecast``. The choice does not depend on ``random_state``. Not for data
-        from files.
+        the bounds of ``forecast``, independently of ``random_state``. Not for data from files.
     patience : int, optional
         Epochs without a better validation loss before training stops. The default is a quarter
         of the epochs, and at least 50.
@@ -153,8 +151,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         and GRUs. A change after ``fit`` takes effect at once.
     time_budget : float, optional
         Seconds for training, including initialization and refit. The learning rate decays within
-        this time. Measuring held-out sequences afterwards, with latent optimization and without,
-        takes extra time.
+        this time. Measuring the held-out sequences afterwards takes extra time.
     time_warp : float or "auto", default="auto"
         Standard deviation, in steps, of random time warps of the training sequences: in each epoch,
         three quarters of the sequences run slightly earlier or later. 0 is for no warps. "auto"
@@ -170,8 +167,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Train a variational autoencoder [1]_: codes follow about N(0, 1), so that random codes
         from N(0, 1) decode to new sequences. ``transform`` returns the mean of a code.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the weights, the split, the order of the data, and everything else that is random
-        in training.
+        Seed of all that is random in training: the weights, the split, the order of the data.
     verbose : {0, 1}, default=0
         1 shows a progress bar on standard error. At the end, it shows the held-out NMSE and
         accuracy next to those of PCA, and what would lower the error.
@@ -197,8 +193,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps as there were up to this epoch. 0 if the initial weights were kept; None without
-        validation.
+        steps as up to this epoch. 0 if the initial weights were kept; None without validation.
     initial_loss_ : float or None
         Validation loss before the first epoch: of the linear initialization or, with
         ``warm_start``, of the weights of the earlier fit. None if there was neither.
@@ -358,8 +353,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         The first call creates the model from its sequences: columns, categories, scaling, sizes and
         initialization. Later calls keep all of these. There is no validation, so the error can
-        rise. A ``fit`` with ``warm_start`` takes longer, but it validates and keeps the best
-        weights.
+        rise. A ``fit`` with ``warm_start`` takes longer, but keeps the best validated weights.
 
         Parameters
         ----------
@@ -393,7 +387,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         base_model = self.model_ if self.__sklearn_is_fitted__() else None
         return self._store_fit(fit(X, arguments, base_model=base_model))
 
-    def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
+    def _store_fit(self, new_fit: "Fit", checkpoint_in_message: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
         result = new_fit.result
         self.interrupted_ = result.interrupted
@@ -403,8 +397,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         # if Ctrl-C stopped the refit, the validated weights are complete
         if not result.interrupted or result.complete:
             return self
-        if checkpoint is not None:  # a path, or a `Checkpoint` with a path
-            path = str(getattr(checkpoint, "path", checkpoint))
+        if checkpoint_in_message is not None:  # a path, or a `Checkpoint` with a path
+            path = str(getattr(checkpoint_in_message, "path", checkpoint_in_message))
             raise KeyboardInterrupt(
                 Message(
                     f"Training was interrupted after epoch {len(result.history['epoch'])}. Its "
@@ -429,7 +423,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
         window_table = None if self.model_.window is None else windows.to_table().to_pandas()
-        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_table)
+        frame = _vectors_to_frame(self, codes, windows.sequences.ids, X, window_table)
         frame.attrs[MODEL_HASH_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
@@ -737,7 +731,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model = self.autoencoder_.model_
         series = read_user_data(X, model.schema, as_sequence=model.window is not None)
         features = self._compute_features(series)
-        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
+        return _vectors_to_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
@@ -775,19 +769,20 @@ def _wants_frame(transformer: Any) -> bool:
 
 # scikit-learn could make frames of the arrays of `transform`, but its frames would have neither the
 # ids as their index nor the hash of the model.
-def _to_pandas_frame(
-    transformer: Any, vectors: np.ndarray, ids: np.ndarray, X: Any, window_table: Any = None
+def _vectors_to_frame(
+    transformer: Any, vectors: np.ndarray, ids: np.ndarray, indexed_X: Any, window_table: Any = None
 ) -> Any:
-    """Return vectors (n, width) as a frame; its index is windows, ids, or the index of ``X``."""
+    """Return vectors (n, width) as a frame; its index is windows, ids, or that of the data."""
     # not at the top, because pandas is optional
     import pandas as pd
 
     index = pd.Index(ids) if window_table is None else pd.MultiIndex.from_frame(window_table)
-    # If the data have no ids, sequences are numbered from 0. The index of `X` names them better
-    # if `X` has one row for each sequence. A table of steps has more rows than sequences.
+    # Without ids, sequences are numbered from 0. The index of the data names them better
+    # if it has one entry for each sequence. A table of steps has more rows than sequences.
     is_numbered = window_table is None and np.array_equal(ids, np.arange(len(ids)))
-    if is_numbered and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
-        index = X.index
+    has_index = isinstance(indexed_X, pd.DataFrame | pd.Series)
+    if is_numbered and has_index and len(indexed_X) == len(ids):
+        index = indexed_X.index
     return pd.DataFrame(vectors, index=index, columns=transformer.get_feature_names_out())
 
 
@@ -814,14 +809,12 @@ def error_curve(
         Numbers of latent dimensions to fit.
     estimator : SequenceAutoencoder, optional
         Estimator with the settings, which is not fitted itself. ``time_budget`` holds for each
-        size. ``latent_dim``, ``refit`` and ``calibration_fraction`` are ignored. ``verbose=1``
-        shows progress.
+        size. ``latent_dim``, ``refit`` and ``calibration_fraction`` are ignored.
 
     Returns
     -------
     ErrorCurve
-        After Ctrl-C, it has the finished sizes. If no size is finished, the KeyboardInterrupt is
-        raised.
+        After Ctrl-C, it has the finished sizes; without any, the KeyboardInterrupt is raised.
 
     Examples
     --------

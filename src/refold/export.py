@@ -1,7 +1,6 @@
 """`to_onnx` writes the encoder, decoder or forecaster of a fitted model to an ONNX file.
 
-After the export, ONNX Runtime runs the graph on test sequences, and its results are compared with
-those of Refold.
+Then ONNX Runtime runs the graph on test sequences, and the results are compared with Refold's.
 """
 
 import json
@@ -31,9 +30,9 @@ _PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": 
 # supports them since its version 1.14.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Maximum number of sequences on which a graph is compared with Refold.
-_MAX_TEST_SEQUENCES = 64
+_MAX_GRAPH_TEST_SEQUENCES = 64
 # Fraction of the values of test sequences that are set to NaN, if the model reads missing values.
-_MISSING_TEST_FRACTION = 0.1
+_MISSING_FRACTION_IN_GRAPH_TEST = 0.1
 
 
 class Exported(NamedTuple):
@@ -150,7 +149,7 @@ def to_onnx(
     onnx.checker.check_model(proto, full_check=True)
     largest_difference = None
     if is_installed("onnxruntime"):
-        differences = _compare_graph(proto, model, columns, part)
+        differences = _compute_graph_differences(proto, model, columns, part)
         largest_difference = float(np.abs(differences).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
@@ -158,7 +157,9 @@ def to_onnx(
     return Exported(len(content), largest_difference)
 
 
-def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
+def _compute_graph_differences(
+    proto: Any, model: Model, graph_columns: GraphColumns, part: str
+) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
     For an encoder, the shape is (n, code size). For a decoder, the array has one axis, with the
@@ -167,20 +168,20 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
     # test sequences are decoded from codes of the training data; from random codes if the model has
     # stored none
     rng = np.random.default_rng(0)
-    codes = rng.standard_normal((_MAX_TEST_SEQUENCES, model.code_size)).astype(np.float32)
+    codes = rng.standard_normal((_MAX_GRAPH_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
-        codes = np.asarray(model.reference.codes[:_MAX_TEST_SEQUENCES], np.float32)
+        codes = np.asarray(model.reference.codes[:_MAX_GRAPH_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_training_length)
     lengths[:2] = [0, 1][: len(lengths)]  # the comparison includes the shortest lengths
     sequences = model.decode_to_sequences(codes, lengths)
     if model.specification.observed_flags:
-        is_missing = rng.random(sequences.values.shape) < _MISSING_TEST_FRACTION
+        is_missing = rng.random(sequences.values.shape) < _MISSING_FRACTION_IN_GRAPH_TEST
         sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
     # without latent optimization, which a graph does not have
     codes = model.with_latent_steps(0).encode_checked(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
-        difference = _run_graph(proto, _to_graph_inputs(columns, sequences))["codes"] - codes
+        difference = _run_graph(proto, _to_graph_inputs(graph_columns, sequences))["codes"] - codes
         return difference / np.where(std == 0, 1, std)  # a constant dimension is not divided
     inputs = {"codes": codes}
     if part == "decoder":
@@ -191,44 +192,45 @@ def _compare_graph(proto: Any, model: Model, columns: GraphColumns, part: str) -
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
             recent_sequences = Sequences(recent, offsets, schema=model.schema)
-            recent_inputs = _to_graph_inputs(columns, recent_sequences)
+            recent_inputs = _to_graph_inputs(graph_columns, recent_sequences)
             del recent_inputs["lengths"]  # the graph knows that all lengths are `recent_steps`
             inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
     # function makes the expected tensors from what Refold decodes.
-    results, expected = _run_graph(proto, inputs), _to_graph_inputs(columns, decoded)
+    results, expected = _run_graph(proto, inputs), _to_graph_inputs(graph_columns, decoded)
     differences = []
     # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if columns.value_columns:
+    if graph_columns.value_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[columns.value_columns]
+        scale = model.error_scaler.scale_[graph_columns.value_columns]
         differences.append((difference / scale).ravel())
-    if columns.categorical_columns:
+    if graph_columns.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
     return np.concatenate(differences)
 
 
-def _to_graph_inputs(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_graph_inputs(graph_columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
     inputs = {}
-    if columns.value_columns:
-        inputs["values"] = sequences.values[:, columns.value_columns].astype(columns.value_dtype)
-    if columns.categorical_columns:
-        indices = sequences.values[:, columns.categorical_columns]
-        indices = np.where(np.isnan(indices), -1, indices).astype(np.int64)
-        inputs["categories"] = indices
-        if not columns.categories_as_indices:
+    if graph_columns.value_columns:
+        values = sequences.values[:, graph_columns.value_columns]
+        inputs["values"] = values.astype(graph_columns.value_dtype)
+    if graph_columns.categorical_columns:
+        indices = sequences.values[:, graph_columns.categorical_columns]
+        indices = inputs["categories"] = np.where(np.isnan(indices), -1, indices).astype(np.int64)
+        if not graph_columns.categories_as_indices:
             encoded = []
-            for i, column in zip(columns.categorical_columns, indices.T, strict=True):
-                categories = columns.category_array(i)
+            missing = graph_columns.missing_category
+            for i, column in zip(graph_columns.categorical_columns, indices.T, strict=True):
+                categories = graph_columns.category_array(i)
                 # a missing category has the index -1, which is the last entry of this array
-                with_missing = np.array([*categories, columns.missing_category], categories.dtype)
+                with_missing = np.array([*categories, missing], categories.dtype)
                 encoded.append(with_missing[column])
             inputs["categories"] = np.stack(encoded, axis=1)
     longest = int(sequences.lengths.max(initial=1))  # a graph needs at least one step

@@ -38,7 +38,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     ----------
     autoencoder : SequenceAutoencoder, optional
         Estimator, of which a copy is fitted. The default is ``SequenceAutoencoder()``.
-    features : bool, default=False
+    as_features : bool, default=False
         Return `SequenceAutoencoder.features` of the codes instead of the codes. Features suit
         classifiers better, and ``inverse_transform`` cannot decode them. If the autoencoder has a
         ``window``, ``transform`` always returns `SequenceAutoencoder.pooled`.
@@ -82,10 +82,10 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     def __init__(
         self,
         autoencoder: SequenceAutoencoder | None = None,
-        features: bool = False,  # noqa: FBT001, FBT002  (aeon's convention)
+        as_features: bool = False,  # noqa: FBT001, FBT002  (aeon's convention)
     ) -> None:
         self.autoencoder = autoencoder
-        self.features = features
+        self.as_features = as_features
         super().__init__()
 
     def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
@@ -101,7 +101,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
             return self.autoencoder_.pooled(sequences).astype(np.float64)
         codes = self.autoencoder_.encode(sequences)
         # float64, as aeon's own transformers return
-        return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
+        return (self.autoencoder_.features(codes) if self.as_features else codes).astype(np.float64)
 
     def _inverse_transform(self, X: object, y: object = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
         """Return the cases, each (n_channels, n_timepoints), that are decoded from codes."""
@@ -110,10 +110,10 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
                 "inverse_transform decodes codes, and with a window transform returns one vector "
                 "for all codes of a case. Fit without a window for an inverse."
             )
-        if self.features:
+        if self.as_features:
             raise ParameterError(
                 "inverse_transform decodes codes, and transform returns their features. Use "
-                "features=False for an inverse."
+                "as_features=False for an inverse."
             )
         codes = np.asarray(X)
         # aeon passes a table (n_cases, width) as a collection (n_cases, n_channels=1, width)

@@ -17,7 +17,7 @@ from pyarrow import csv as arrow_csv
 import refold
 from refold.cli import _code_files, main
 from refold.cli._code_files import read_code_file
-from refold.cli._outputs import Output
+from refold.cli._outputs import OutputTarget
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
 from small_data import fit_without_training, fits_without_epochs
@@ -37,7 +37,7 @@ TEXTS = np.array(["0001", "b,", "1", "d é", "-0"])
 
 
 def write_codes(path, blocks, **options):
-    _code_files.write_codes(Output(path.name, path.suffix[1:], path), blocks, **options)
+    _code_files.write_codes(OutputTarget(path.name, path.suffix[1:], path), blocks, **options)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl", "npy"])

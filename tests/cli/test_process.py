@@ -12,12 +12,12 @@ import warnings
 import pytest
 
 from refold.cli import main
-from refold.cli._app import _COMMANDS, run_command
+from refold.cli._app import _COMMANDS_BY_HEADING, run_command
 from refold.datasets import noisy_sines
 from refold.sequences import write
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
-COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
+COMMANDS = [command.__name__ for commands in _COMMANDS_BY_HEADING.values() for command in commands]
 # Maximum size of a file that a process of a test can write.
 MAX_FILE_BYTES = 100_000
 # Bytes that still fit in the file, so that only a part of the output is written.
@@ -39,7 +39,7 @@ def test_help_shows_an_example_and_describes_every_argument(command, run):
 def test_general_help_lists_the_commands_under_headings(arguments, run):
     captured = run(*arguments)
     assert all(f"│ {command} " in captured.out for command in COMMANDS)
-    assert all(f"─ {heading} ─" in captured.out for heading in _COMMANDS)
+    assert all(f"─ {heading} ─" in captured.out for heading in _COMMANDS_BY_HEADING)
     assert captured.err == ""
 
 

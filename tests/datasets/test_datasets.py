@@ -8,11 +8,11 @@ import pytest
 from refold.datasets import (
     japanese_vowels,
     labels_of,
+    list_data_sets,
     load,
     moving_ones,
-    names,
     noisy_sines,
-    question_array,
+    padded_moving_ones,
     random_one_hot,
 )
 from refold.errors import ParameterError
@@ -23,7 +23,7 @@ def test_moving_ones_have_their_one_at_the_step():
     assert [column.type for column in ones.schema.columns] == ["binary"] * 8
     for length, sequence in zip(ones.lengths, ones, strict=True):
         np.testing.assert_array_equal(sequence, np.eye(length, 8))
-    x, lengths = question_array()
+    x, lengths = padded_moving_ones()
     assert (x.shape, x.dtype, set(lengths)) == ((1200, 10, 5), np.float32, set(range(11)))
     np.testing.assert_array_equal(x.sum(axis=(1, 2)), np.minimum(lengths, 5))
     np.testing.assert_array_equal(x[lengths == 10][0], np.eye(10, 5))
@@ -66,7 +66,7 @@ def test_japanese_vowels_are_those_of_the_archive():
 
 
 def test_names_seeds_and_labels():
-    for name in names():
+    for name in list_data_sets():
         assert len(load(name, n=3)) == 3
     lengths = load("moving-ones", n=30, seed=2).lengths
     np.testing.assert_array_equal(lengths, moving_ones(30, seed=2).lengths)

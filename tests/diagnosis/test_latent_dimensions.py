@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import refold
-from refold.diagnosis import DEVIATIONS, _latent_dimensions, latent_dimensions, sweep
+from refold.diagnosis import DEVIATIONS, _latent_dimensions, decode_sweep, measure_latent_effects
 from refold.errors import DataError, ParameterError
 from refold.evaluation import errors_by_feature
 from refold.sequences import Sequences
@@ -20,7 +20,7 @@ def fitted():
 
 def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
     model, codes = fitted
-    dimensions = latent_dimensions(model, codes[:2])  # few enough codes to change all of them
+    dimensions = measure_latent_effects(model, codes[:2])  # few enough codes to change all of them
     assert dimensions.names == ("0", "1", "2", "3")
     np.testing.assert_allclose(dimensions.deviation, codes[:2].std(axis=0), rtol=1e-6)
     start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
@@ -33,7 +33,7 @@ def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
             for sign in (1, -1)
         ]
         np.testing.assert_allclose(dimensions.effect[i], np.mean(changes, axis=0), rtol=1e-4)
-    assert (np.diff(dimensions.total[dimensions.order]) <= 0).all()
+    assert (np.diff(dimensions.mean_effect[dimensions.order_by_effect]) <= 0).all()
 
 
 def test_steps_that_are_added_or_lost_are_changes(fitted, monkeypatch):
@@ -44,21 +44,21 @@ def test_steps_that_are_added_or_lost_are_changes(fitted, monkeypatch):
         "_decode_without_warnings",
         lambda _, codes: [np.tile(step, (int(length), 1)) for length in codes[:, 0]],
     )
-    effect = latent_dimensions(model, np.array([[4, 0, 0, 0], [6, 0, 0, 0]])).effect
+    effect = measure_latent_effects(model, np.array([[4, 0, 0, 0], [6, 0, 0, 0]])).effect
     # sequences of 4 and 6 steps become sequences of 5 and 7 steps, or of 3 and 5 steps
     np.testing.assert_allclose(effect[:, 0], [(2 / 12 + 2 / 10) / 2, 0, 0, 0])
 
 
 def test_a_sweep_goes_through_the_mean_code(fitted):
     model, codes = fitted
-    decoded = sweep(model, codes, 1)
+    decoded = decode_sweep(model, codes, 1)
     assert len(decoded) == len(DEVIATIONS)
-    swept = sweep(model, codes, 1, (0.0,), base_code=codes[5])[0]
+    swept = decode_sweep(model, codes, 1, (0.0,), base_code=codes[5])[0]
     moved = np.stack([codes.mean(axis=0), codes[5]])
     moved[1, 1] = codes[:, 1].mean()
     for x, expected in zip((decoded[3], swept), model.inverse_transform(moved), strict=True):
         np.testing.assert_allclose(x.ravel(), expected, rtol=1e-4, atol=1e-6)
-    swept = [sweep(model, codes, 1, base_code=np.ones(4, dtype)) for dtype in (int, float)]
+    swept = [decode_sweep(model, codes, 1, base_code=np.ones(4, dtype)) for dtype in (int, float)]
     np.testing.assert_array_equal(swept[0].values, swept[1].values)
 
 
@@ -68,7 +68,7 @@ def test_statistics_of_scaling_have_the_names_of_their_columns():
         names=["height", "speed"],
     )
     model = fit_without_training(walks, latent_dim=2, scale="sequence")
-    dimensions = latent_dimensions(model, model.transform(walks))
+    dimensions = measure_latent_effects(model, model.transform(walks))
     names = ["level of height", "level of speed", "spread of height", "spread of speed"]
     assert dimensions.names == ("0", "1", *names)
 
@@ -76,10 +76,10 @@ def test_statistics_of_scaling_have_the_names_of_their_columns():
 def test_bad_arguments_are_refused(fitted):
     model, codes = fitted
     with pytest.raises(DataError, match="There is no code"):
-        latent_dimensions(model, codes[:0])
+        measure_latent_effects(model, codes[:0])
     with pytest.raises(DataError, match="4"):
-        latent_dimensions(model, codes[:, :2])
+        measure_latent_effects(model, codes[:, :2])
     with pytest.raises(ParameterError, match="dimension must be an integer from 0 to 3"):
-        sweep(model, codes, 4)
+        decode_sweep(model, codes, 4)
     with pytest.raises(DataError, match="base_code"):
-        sweep(model, codes, 1, base_code=codes[0, :3])
+        decode_sweep(model, codes, 1, base_code=codes[0, :3])

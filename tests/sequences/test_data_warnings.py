@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import refold
-from refold.datasets import question_array
+from refold.datasets import padded_moving_ones
 from refold.sequences import Sequences, as_sequences, data_warnings, mark_missing, write
 from small_data import fit_without_training, read_as_mapped
 
@@ -97,7 +97,7 @@ def test_padded_categories_and_zeros_in_the_middle():
     assert "end with steps of zeros" in line
     assert data_warnings(Sequences.from_array(labels + 1, column_types="categorical")) == []
     assert data_warnings(Sequences.from_array(rng().poisson(0.7, size=(50, 20)))) == []
-    x, lengths = question_array(200)
+    x, lengths = padded_moving_ones(200)
     assert data_warnings(Sequences.from_array(x, lengths)) == []
 
 

@@ -1,7 +1,6 @@
 """The commands in the order of ``refold --help``, and how a command runs in a process.
 
-``main`` parses the arguments and calls a command. ``run_command`` turns errors and signals into
-exit codes.
+``main`` parses arguments and calls a command. ``run_command`` turns errors into exit codes.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from cyclopts.exceptions import UnknownOptionError
 import refold
 from refold._support.messages import LONGER_THAN_TRAINING_WORDS, argument_speller
 from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
-from refold.cli._outputs import log, spell_as_options
+from refold.cli._outputs import log_line, spell_as_options
 from refold.cli.codes import decode, encode, probe, reconstruct
 from refold.cli.models import adapt, export, info, serve
 from refold.cli.pages import data, demo, explore, report
@@ -31,7 +30,7 @@ from refold.errors import ParameterError, RefoldError
 
 # Headings of the help, each with its commands and an example of each command. The commands under
 # the heading Training are in training.py, and so on; those under Examples are in pages.py.
-_COMMANDS = {
+_COMMANDS_BY_HEADING = {
     "Training": {
         fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
         curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
@@ -101,7 +100,7 @@ def _make_cyclopts_app() -> App:
             show_default=lambda default: None if default in (None, False) else str(default),
         ),
     )
-    for heading, commands in _COMMANDS.items():
+    for heading, commands in _COMMANDS_BY_HEADING.items():
         group = Group.create_ordered(heading)
         for position, (command, example) in enumerate(commands.items()):
             # the help is the docstring without the section Args, with each paragraph on one line
@@ -141,10 +140,10 @@ def main(arguments: list[str] | None = None) -> int:
         # takes a quarter of the time of a short command.
         sys.meta_path.insert(0, HiddenPackageFinder("pandas"))
         arguments = sys.argv[1:]
-    return run_command(lambda: _parse_and_run(arguments))
+    return run_command(lambda: _parse_and_call_command(arguments))
 
 
-def _parse_and_run(arguments: list[str]) -> None:
+def _parse_and_call_command(arguments: list[str]) -> None:
     """Parse the arguments, and call the command that the first argument names."""
     try:
         command, bound_arguments, _ = _make_cyclopts_app().parse_args(
@@ -189,15 +188,16 @@ def run_command(command: Callable[[], None]) -> int:
             message = "Stopped by Ctrl-C. Unfinished output was not written."
             message = spell_as_options(interruption.args[0] if interruption.args else message)
             if sigterms:
-                log(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
+                message = message.replace("Ctrl-C", "SIGTERM")
+                log_line(message, label="Terminated", label_color="yellow")
                 return exit_terminated
-            log(message, label="Interrupted", color="yellow")
+            log_line(message, label="Interrupted", label_color="yellow")
             return exit_interrupted
         except BrokenPipeError:
             _redirect_stdout_to_nowhere()
             return 1  # the reader of standard output has closed it, as in `refold ... | head`
         except RefoldError as error:
-            log(spell_as_options(error.message), label="Error", color="red")
+            log_line(spell_as_options(error.message), label="Error", label_color="red")
             return _USER_ERROR_EXIT_CODE
         except OSError as error:
             problem = (
@@ -206,7 +206,7 @@ def run_command(command: Callable[[], None]) -> int:
             if error.filename is None:  # the error is about standard output, such as a full disk
                 _redirect_stdout_to_nowhere()
                 problem = f"{error.strerror or error}. The output is incomplete."
-            log(problem, label="Error", color="red")
+            log_line(problem, label="Error", label_color="red")
             return _USER_ERROR_EXIT_CODE
     # A command that catches the interruption returns normally. It has said what is incomplete.
     return exit_terminated if sigterms else 0
@@ -233,7 +233,7 @@ def _log_each_warning_once() -> Iterator[None]:
         # lengths that they name, and one of them is enough.
         key = LONGER_THAN_TRAINING_WORDS if LONGER_THAN_TRAINING_WORDS in text else text
         if key not in logged_keys:
-            log(text, label=label, color="yellow")
+            log_line(text, label=label, label_color="yellow")
         logged_keys.add(key)
 
     with warnings.catch_warnings():
@@ -258,13 +258,13 @@ def _treat_sigterm_as_ctrl_c() -> Iterator[list[int]]:
         yield sigterms
         return
 
-    def call_ctrl_c_handler(signal_number: int, frame: Any) -> None:
-        sigterms.append(signal_number)
+    def call_ctrl_c_handler(sigterm_number: int, frame: Any) -> None:
+        sigterms.append(sigterm_number)
         # in training, this handler lets the current chunk of batches finish
         ctrl_c_handler = signal.getsignal(signal.SIGINT)
         if not callable(ctrl_c_handler):  # a script ignores SIGINT for its background jobs
             raise KeyboardInterrupt
-        ctrl_c_handler(signal_number, frame)
+        ctrl_c_handler(sigterm_number, frame)
 
     signal.signal(signal.SIGTERM, call_ctrl_c_handler)
     try:

@@ -9,8 +9,7 @@
 
 The column of ids may have another name, as in the data. If a model cuts series into windows, a
 row has the id of the series, and the steps of its window in the columns ``start`` and ``end``. If
-the data have times, a row also has ``start_time`` and ``time_gap``, and the row of a window has
-``end_time``, too.
+the data have times, a row also has ``start_time`` and ``time_gap``; a window also ``end_time``.
 """
 
 import csv
@@ -31,7 +30,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, find_format_name_or_none, write_tables
+from refold.cli._outputs import CODE_FORMATS, OutputTarget, append_tables, find_format_name_or_none
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
@@ -50,16 +49,16 @@ from refold.sequences import (
 )
 
 # Key of the version of Refold that wrote a Parquet file, in the metadata of the file.
-_REFOLD_VERSION_KEY = "refold.version"
+_VERSION_METADATA_KEY = "refold.version"
 # Key of the number of calibration sequences of the model, in the metadata of Parquet files.
-_NUM_CALIBRATED_KEY = "refold.calibration_sequences"
+_NUM_CALIBRATED_METADATA_KEY = "refold.calibration_sequences"
 # Columns with the index of the first step of a window, and of the step after its last step.
-_WINDOW_COLUMNS = ("start", "end")
+_WINDOW_START_END_COLUMNS = ("start", "end")
 # Columns with the time of the first step of a sequence or window, and the median time between its
 # steps. This gap is in seconds, or in the unit of the times if they are numbers.
-_TIME_COLUMNS = ("start_time", "time_gap")
+_START_AND_GAP_COLUMNS = ("start_time", "time_gap")
 # All columns that say where a code lies in a series. A column of ids cannot have such a name.
-POSITION_COLUMNS = (*_WINDOW_COLUMNS, *_TIME_COLUMNS, "end_time")
+SPAN_COLUMNS = (*_WINDOW_START_END_COLUMNS, *_START_AND_GAP_COLUMNS, "end_time")
 # Formats of code files that can hold float16.
 FLOAT16_FORMATS = ("parquet", "npy")
 # Exceptions of libraries for a damaged file, or for values that are not numbers.
@@ -86,11 +85,11 @@ def read_code_file(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
         )
     with _name_file_in_errors(file_name, format_name):
-        table = _read_code_table(path, format_name)
-        id_column = _find_id_column(table.column_names, expected_id_column)
-        if {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
+        table = _read_code_file_as_table(path, format_name)
+        id_column = _guess_id_column_name(table.column_names, expected_id_column)
+        if {id_column, *_WINDOW_START_END_COLUMNS} <= {*table.column_names}:
             # a window gets an id such as a[0:100], but a single window gets the id of its series
-            columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
+            columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_START_END_COLUMNS))
             series_ids, starts, ends = columns
             num_windows = Counter(series_ids)
             is_single = [num_windows[series_id] == 1 for series_id in series_ids]
@@ -100,9 +99,9 @@ def read_code_file(
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
         codes, ids = codes_from_arrow(table, id_column)
         get_times = None
-        if {*_TIME_COLUMNS} <= {*table.column_names}:
-            start_times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
-            start_times = parse_times(start_times, _TIME_COLUMNS[0])
+        if {*_START_AND_GAP_COLUMNS} <= {*table.column_names}:
+            start_times, gaps = (table[name].combine_chunks() for name in _START_AND_GAP_COLUMNS)
+            start_times = parse_times(start_times, _START_AND_GAP_COLUMNS[0])
             gaps = np.asarray(gaps.cast(pa.float64()))
             get_times = partial(evenly_spaced_times, start_times, gaps)
     if model is not None:
@@ -121,13 +120,13 @@ def read_code_file_properties(path: Path) -> dict[str, Any]:
         schema = file_metadata.schema.to_arrow_schema()
         code_type = schema.field("code").type
         metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
-        calibration_text = metadata.get(_NUM_CALIBRATED_KEY)
+        calibration_text = metadata.get(_NUM_CALIBRATED_METADATA_KEY)
         return {
             "codes": file_metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
-            "id": _find_id_column(schema.names, None),
+            "id": _guess_id_column_name(schema.names, None),
             "model_hash": metadata.get(MODEL_HASH_KEY),
-            "refold_version": metadata.get(_REFOLD_VERSION_KEY),
+            "refold_version": metadata.get(_VERSION_METADATA_KEY),
             "calibration_sequences": None if calibration_text is None else int(calibration_text),
         }
 
@@ -150,7 +149,7 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
         raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
 
 
-def _read_code_table(path: Path, format_name: str) -> pa.Table:
+def _read_code_file_as_table(path: Path, format_name: str) -> pa.Table:
     """Read a file as a table with a column `code` of vectors, and the file's other columns."""
     if format_name == "jsonl":
         # row_name takes the index of a record and returns its place in the file, such as "line 2"
@@ -178,9 +177,9 @@ def _read_code_table(path: Path, format_name: str) -> pa.Table:
         return _read_code_csv(stream)
 
 
-def _read_code_csv(stream: IO[bytes]) -> pa.Table:
+def _read_code_csv(byte_stream: IO[bytes]) -> pa.Table:
     """Read a CSV file as a table in which the columns code0, code1 and so on are one column."""
-    header = stream.readline().decode("utf-8-sig", "replace")
+    header = byte_stream.readline().decode("utf-8-sig", "replace")
     names = next(csv.reader([header]), [])
     if not any(map(_is_code_column, names)) or len({*names}) < len(names):
         raise FileFormatError(
@@ -189,13 +188,13 @@ def _read_code_csv(stream: IO[bytes]) -> pa.Table:
         )
     # Ids are read as text, because 007 and 7 are different ids. They become integers if all of them
     # are integers in their shortest form.
-    numeric_names = {*filter(_is_code_column, names), *_TIME_COLUMNS}
+    numeric_names = {*filter(_is_code_column, names), *_START_AND_GAP_COLUMNS}
     text_types = {name: pa.string() for name in names if name not in numeric_names}
-    stream.seek(0)
+    byte_stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=text_types)
-    table = pyarrow.csv.read_csv(stream, convert_options=options)
+    table = pyarrow.csv.read_csv(byte_stream, convert_options=options)
     columns = {name: integers_from_text_if_exact(table.column(name)) for name in text_types}
-    columns |= {name: table.column(name) for name in _TIME_COLUMNS if name in names}
+    columns |= {name: table.column(name) for name in _START_AND_GAP_COLUMNS if name in names}
     # all other columns hold codes, in the order of the latent dimensions: code10 is after code9
     code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))
     values = [table.column(name).cast(pa.float32()).to_numpy() for name in code_columns]
@@ -208,16 +207,16 @@ def _is_code_column(name: str) -> bool:
     return name.startswith("code") and name.removeprefix("code").isdecimal()
 
 
-def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
+def _guess_id_column_name(column_names: list[str], expected_name: str | None) -> str:
     """Return the expected name if a file has this column, and else the most likely id column."""
-    other_names = [name for name in column_names if name not in ("code", *POSITION_COLUMNS)]
+    other_names = [name for name in column_names if name not in ("code", *SPAN_COLUMNS)]
     if expected_name in other_names:
         return str(expected_name)  # the type checker needs `str`: the name is not None here
     # without a column `id`, a single other column holds the ids
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
 
 
-def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) -> pa.Table | None:
+def make_span_table(windows: Windows, id_column: str, *, has_windows: bool) -> pa.Table | None:
     """Return a table with the id, window and times of each code; None if a code has only an id.
 
     If series are not cut, each of them is one window, and ``has_windows`` is False.
@@ -229,58 +228,61 @@ def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) 
     table = windows.to_table(id_column)
     # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
     gaps = [compute_median_gaps(block.times, block.offsets) for block in sequences.blocks()]
-    table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
-    return table if has_windows else table.select([id_column, *_TIME_COLUMNS])
+    gap_column = pa.array(np.concatenate(gaps), from_pandas=True)
+    table = table.append_column(_START_AND_GAP_COLUMNS[1], gap_column)
+    return table if has_windows else table.select([id_column, *_START_AND_GAP_COLUMNS])
 
 
 def write_codes(
-    output: Output,
+    target: OutputTarget,
     code_blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     id_column: str = "id",
     dtype: str = "float32",
-    model: "refold.Model | None" = None,
-    position_table: pa.Table | None = None,
+    encoding_model: "refold.Model | None" = None,
+    span_table: pa.Table | None = None,
 ) -> None:
     """Write blocks of codes (num_codes, code_size) with ids (num_codes,) as one file.
 
-    The table from ``make_position_table``, if any, has a row for each code of all blocks. The file
+    The table from ``make_span_table``, if any, has a row for each code of all blocks. The file
     then has the columns of this table instead of the ids.
     """
     # an id column cannot have the name of a column of codes
     id_column = "id" if id_column == "code" or _is_code_column(id_column) else id_column
-    code_tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in code_blocks)
-    with output.open_stream() as stream:
-        if output.format_name == "npy":
+    code_tables = (codes_to_arrow(codes, ids, dtype, encoding_model) for codes, ids in code_blocks)
+    with target.open_stream() as stream:
+        if target.format_name == "npy":
             # an array needs all codes in memory, but the other formats are written block by block
             np.save(stream, _codes_to_array(pa.concat_tables(code_tables)))
             return
-        tables = _format_tables(code_tables, output.format_name, id_column, model, position_table)
+        tables = _arrange_file_columns(
+            code_tables, target.format_name, id_column, encoding_model, span_table
+        )
         # a dictionary makes repeated ids smaller, but the floats of codes larger
         parquet_options = {"use_dictionary": [id_column], "compression": "zstd"}
-        write_tables(stream, output.format_name, tables, **parquet_options)
+        append_tables(stream, target.format_name, tables, **parquet_options)
 
 
-def _format_tables(
+def _arrange_file_columns(
     code_tables: Iterable[pa.Table],
     format_name: str,
     id_column: str,
-    model: "refold.Model | None",
-    position_table: pa.Table | None,
+    encoding_model: "refold.Model | None",
+    span_table: pa.Table | None,
 ) -> Iterator[pa.Table]:
     """Yield each table of ids and codes with the columns and the metadata of the file format."""
     num_written_rows = 0
     for table in code_tables:
         columns = {id_column: table["id"]}
-        if position_table is not None:
-            rows = position_table.slice(num_written_rows, len(table))
+        if span_table is not None:
+            rows = span_table.slice(num_written_rows, len(table))
             columns = dict(zip(rows.column_names, rows.columns, strict=True))
         num_written_rows += len(table)
         metadata = None
         if format_name == "parquet":
             columns["code"] = table["code"]
-            metadata = {**(table.schema.metadata or {}), _REFOLD_VERSION_KEY: refold.__version__}
-            if model is not None:
-                metadata[_NUM_CALIBRATED_KEY] = str(model.num_calibrated)
+            metadata = {**(table.schema.metadata or {}), _VERSION_METADATA_KEY: refold.__version__}
+            if encoding_model is not None:
+                metadata[_NUM_CALIBRATED_METADATA_KEY] = str(encoding_model.num_calibrated)
         elif format_name == "csv":
             codes = _codes_to_array(table)
             columns |= {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}

@@ -21,7 +21,7 @@ from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
 @contextmanager
-def open_input(
+def provide_input_path(
     file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
@@ -63,11 +63,11 @@ def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli._code_files import read_code_file
 
-    with open_input(file_name, format_name, outputs.CODE_FORMATS) as file_options:
+    with provide_input_path(file_name, format_name, outputs.CODE_FORMATS) as file_options:
         return read_code_file(**file_options, expected_id_column=model.schema.id_name, model=model)
 
 
-def require_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
+def check_not_mapped(sequences: "refold.Sequences", file_name: str) -> Any:
     """Return sequences in memory, or raise an error if they are in a memory-mapped file."""
     if sequences.is_mapped:
         raise ParameterError(
@@ -128,7 +128,7 @@ class ReadOptions:
         Sequences that are larger than memory stay in a memory-mapped file.
         """
         format_name = self._get_format_option(file_name, command_files)
-        with open_input(file_name, format_name, refold.sequences.FORMATS) as file_options:
+        with provide_input_path(file_name, format_name, refold.sequences.FORMATS) as file_options:
             # a model of any columns reads all columns, and a model of windows reads a file without
             # ids as one long series, which it cuts
             sequences = refold.sequences.read_for(
@@ -194,7 +194,7 @@ class ReadOptions:
     ) -> Any:
         """Return the sequences of a file, or raise an error if they are larger than memory."""
         with self.open_sequences(model, file_name, command_files) as sequences:
-            return require_in_memory(sequences, file_name)
+            return check_not_mapped(sequences, file_name)
 
     def calibrate_model(
         self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles
@@ -233,11 +233,11 @@ class RayOptions:
     num_workers: Annotated[options.OptionalPositiveInt, Parameter(name="--workers")] = None
 
     def __post_init__(self) -> None:
-        options.check_required_option("--workers", self.num_workers, "--on CLUSTER", self.address)
+        options.check_dependent_option("--workers", self.num_workers, "--on CLUSTER", self.address)
 
     def run(
         self,
-        operation: str,  # "encode", "reconstruct" or "detect"
+        operation_name: str,  # "encode", "reconstruct" or "detect"
         model: "refold.Model",
         data_file: str,
         output_folder: str,
@@ -248,16 +248,16 @@ class RayOptions:
         **settings: Any,
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
-        check_runs_on_ray(read_options, unsupported_options or {})
+        check_ray_supports(read_options, unsupported_options or {})
         outputs.check_no_streams("--on", data_file, output_folder)
         settings |= {"on": self.address, "num_workers": self.num_workers, "verbose": int(not quiet)}
         settings |= read_options.to_arguments()
         # Ray prints a line about a worker that died, but standard output is only for results
         with contextlib.redirect_stdout(sys.stderr):
-            run_on_cluster = getattr(refold.cluster, operation)
+            run_on_cluster = getattr(refold.cluster, operation_name)
             summary = run_on_cluster(model, data_file, output_folder, **settings)
         if not quiet:
-            outputs.log(str(summary))
+            outputs.log_line(str(summary))
         if summary.num_failed:
             failure, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(
@@ -266,7 +266,7 @@ class RayOptions:
             )
 
 
-def check_runs_on_ray(read_options: ReadOptions, unsupported_options: Mapping[str, Any]) -> None:
+def check_ray_supports(read_options: ReadOptions, unsupported_options: Mapping[str, Any]) -> None:
     """Refuse ``--on``, which names a Ray cluster, with options that work on one machine only."""
     values = {name: getattr(read_options, name) for name in ("text_unit", "layout", "sort")}
     values |= {**unsupported_options, "format": read_options.input_format}

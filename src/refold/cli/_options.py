@@ -7,6 +7,7 @@ Cyclopts makes options from these annotations. The classes are groups of options
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -15,7 +16,7 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.exceptions import UnknownOptionError
 from cyclopts.validators import Number
 
-from refold.arguments import OPTIONS, Arguments
+from refold.arguments import FIT_OPTIONS, Arguments
 from refold.errors import ParameterError, argument
 
 # Headings of the help of a command, in this order.
@@ -29,9 +30,9 @@ HELP_PANELS = {
 # the name of the option before the text of a ValueError.
 
 
-def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
+def _parse_list(annotated_list_type: Any, tokens: Any) -> list[Any]:
     """Return comma-separated names, integers or numbers as a list."""
-    (value_type,), text = get_args(list_type), ",".join(token.value for token in tokens)
+    (value_type,), text = get_args(annotated_list_type), ",".join(token.value for token in tokens)
     noun = {str: "names", int: "integers", float: "numbers"}[value_type]
     try:
         values = [value_type(text_value.strip()) for text_value in text.split(",")]
@@ -42,12 +43,12 @@ def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
     return values
 
 
-def _parse_lengths(list_type: Any, tokens: Any) -> list[int]:
+def _parse_lengths(annotated_list_type: Any, tokens: Any) -> list[int]:
     """Return lengths from one number, a comma-separated list, or a text file with one per line."""
     text = tokens[-1].value
     if os.path.isfile(text):  # noqa: PTH113 - Path.is_file fails on a list longer than a file name
         text = ",".join(Path(text).read_text("utf-8-sig", "replace").split())
-    return _parse_list(list_type, [tokens[-1].evolve(value=text)])
+    return _parse_list(annotated_list_type, [tokens[-1].evolve(value=text)])
 
 
 def _parse_column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]:
@@ -67,31 +68,31 @@ def _check_not_an_option(_: object, file_name: str | None) -> None:
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _make_file_argument(**kwargs: Any) -> Parameter:
-    """Return the annotation of a positional argument that is the name of a file."""
-    return Parameter(validator=_check_not_an_option, **kwargs)
-
-
 def _make_integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
     return Parameter(metavar="N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
-def _make_list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
-    return Parameter(metavar=metavar, converter=converter, n_tokens=1, **kwargs)
+def _make_list_option(metavar: str, list_converter: Any = _parse_list, **kwargs: Any) -> Parameter:
+    return Parameter(metavar=metavar, converter=list_converter, n_tokens=1, **kwargs)
 
+
+# Makes the annotation of a positional argument that is the name of a file.
+_make_file_annotation = partial(Parameter, validator=_check_not_an_option)
 
 # Types of positional arguments.
-FileArgument = Annotated[str, _make_file_argument()]
-OptionalFileArgument = Annotated[str | None, _make_file_argument()]
+FileArgument = Annotated[str, _make_file_annotation()]
+OptionalFileArgument = Annotated[str | None, _make_file_annotation()]
 _MODEL_HELP = "Model file from `refold fit`, or the word series for the pretrained model."
-ModelFile = Annotated[str, _make_file_argument(name="MODEL", help=_MODEL_HELP)]
-_SERIES_HELP = "The word series for the pretrained model, or series-16 for its first 16 numbers."
-PretrainedModel = Annotated[str, _make_file_argument(name="MODEL", help=_SERIES_HELP)]
-DataFile = Annotated[str, _make_file_argument(name="DATA", help="File of sequences, or -.")]
-OptionalModelFile = Annotated[str | None, _make_file_argument(name="MODEL")]
-OptionalDataFile = Annotated[str | None, _make_file_argument(name="DATA")]
-CodeFile = Annotated[str, _make_file_argument(name="CODES")]
-IndexFile = Annotated[str, _make_file_argument(name="INDEX")]
+ModelFile = Annotated[str, _make_file_annotation(name="MODEL", help=_MODEL_HELP)]
+_PRETRAINED_HELP = (
+    "The word series for the pretrained model, or series-16 for its first 16 numbers."
+)
+PretrainedModelName = Annotated[str, _make_file_annotation(name="MODEL", help=_PRETRAINED_HELP)]
+DataFile = Annotated[str, _make_file_annotation(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _make_file_annotation(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _make_file_annotation(name="DATA")]
+CodeFile = Annotated[str, _make_file_annotation(name="CODES")]
+IndexFile = Annotated[str, _make_file_annotation(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
 PositiveInt = Annotated[int, _make_integer_option(1)]
@@ -101,7 +102,7 @@ OptionalName = Annotated[str | None, Parameter(metavar="NAME")]
 NameList = Annotated[list[str] | None, _make_list_option("A,B,...")]
 IntegerList = Annotated[list[int] | None, _make_list_option("N,N,...")]
 NumberList = Annotated[list[float] | None, _make_list_option("X,...")]
-ColumnTypes = Annotated[Any, _make_list_option("TYPES", converter=_parse_column_types)]
+ColumnTypes = Annotated[Any, _make_list_option("TYPES", list_converter=_parse_column_types)]
 FileOption = Annotated[str | None, Parameter(metavar="FILE")]
 PictureFile = Annotated[str | None, Parameter(metavar="PICTURE", name="--picture")]
 TableOutput = Annotated[str, Parameter(metavar="TABLE", alias="-o")]
@@ -128,7 +129,7 @@ NumClusters = Annotated[
         1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"
     ),
 ]
-Lengths = Annotated[
+SequenceLengths = Annotated[
     list[int] | None,
     _make_list_option(
         "LENGTHS",
@@ -183,7 +184,7 @@ class EstimatorOptions:
     def to_arguments(self) -> dict[str, Any]:
         """Return the arguments of the estimator that the user has set, by name."""
         values = {name: value for name, value in vars(self).items() if value is not None}
-        return {name: OPTIONS[name].convert(value) for name, value in values.items()}
+        return {name: FIT_OPTIONS[name].convert(value) for name, value in values.items()}
 
 
 def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions]:
@@ -191,7 +192,7 @@ def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions
     fields = []
     for name in argument_names:
         # the help shows the default; the field is None to tell whether the user has set the option
-        option, default = OPTIONS[name], getattr(Arguments, name)
+        option, default = FIT_OPTIONS[name], getattr(Arguments, name)
         if option.default_text is not None:
             default = option.default_text
         parameter = Parameter(
@@ -209,12 +210,12 @@ def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions
 
 
 @Parameter(name="*")
-class FitOptions(_make_estimator_options_class(*OPTIONS)):
+class FitOptions(_make_estimator_options_class(*FIT_OPTIONS)):
     """All arguments of the estimator that are options."""
 
 
 @Parameter(name="*")
-class CurveOptions(
+class ErrorCurveFitOptions(
     _make_estimator_options_class(
         *("units", "max_epochs", "validation_fraction", "time_budget", "window", "step")
     )
@@ -241,11 +242,11 @@ class ClipOptions:
         return "positive" if self.clip_positive else self.clip
 
 
-def check_required_option(
-    option: str, value: object, required_option: str, required_value: object
+def check_dependent_option(
+    option: str, option_value: object, required_option: str, required_option_value: object
 ) -> None:
     """Refuse an option that is set if the option that it requires is not set."""
-    if is_set(value) and not is_set(required_value):
+    if is_set(option_value) and not is_set(required_option_value):
         # For "--on CLUSTER", the message ends in "needs --on. Add --on CLUSTER."
         raise ParameterError(f"{option} needs {required_option.split()[0]}. Add {required_option}.")
 

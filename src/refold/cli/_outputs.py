@@ -38,10 +38,10 @@ _IRREGULAR_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "-
 # Messages and tables
 
 
-def log(message: str, *, label: str = "", color: str = "") -> None:
+def log_line(message: str, *, label: str = "", label_color: str = "") -> None:
     """Write a message as one line to standard error; a label before the message is in color."""
     line = " ".join(message.split())
-    prefix = Text(label, style=f"bold {color}") + ": " if label else Text()
+    prefix = Text(label, style=f"bold {label_color}") + ": " if label else Text()
     Console(stderr=True, soft_wrap=True).print(prefix + line, highlight=False)
 
 
@@ -54,9 +54,9 @@ def spell_as_options(message: object) -> str:
     )
 
 
-def _spell_as_option(argument: str) -> str:
+def _spell_as_option(argument_text: str) -> str:
     """Return a Python argument as an option: max_steps is --max-steps, and n=[2, 4] is -n 2,4."""
-    name, _, literal = argument.partition("=")
+    name, _, literal = argument_text.partition("=")
     option = _IRREGULAR_OPTIONS.get(name, f"--{name.replace('_', '-')}")
     if literal in ("", "True"):  # an argument without a value, or a flag that is set
         return option
@@ -139,7 +139,7 @@ class CommandFiles:
 
     def add_output(
         self, file_name: str, formats: Sequence[str] | None = None, *, option: str | None = None
-    ) -> "Output":
+    ) -> "OutputTarget":
         """Return an output, after checks of its format and folder.
 
         By default, the formats are those in which sequences can be written. Errors about a standard
@@ -154,7 +154,7 @@ class CommandFiles:
                 raise ParameterError(f"{option or '-o'} cannot be standard output. Name a file.")
             if sys.stdout is None:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
-            return Output(file_name, "jsonl", None)
+            return OutputTarget(file_name, "jsonl", None)
 
         path, format_name = require_local_path(file_name), find_format_name_or_none(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
@@ -179,17 +179,17 @@ class CommandFiles:
                 "Name another file."
             )
         self._used_paths.add(os.path.realpath(path))
-        return Output(file_name, format_name, path)
+        return OutputTarget(file_name, format_name, path)
 
     def add_optional_output(
         self, option: str, file_name: str | None, formats: Sequence[str] | None = None
-    ) -> "Output | None":
+    ) -> "OutputTarget | None":
         """Return the checked output of an option; None if the option is not set."""
         return None if file_name is None else self.add_output(file_name, formats, option=option)
 
     def add_optional_picture(
         self, file_name: str | None, option: str = "--picture"
-    ) -> "Output | None":
+    ) -> "OutputTarget | None":
         """Return the checked image file of an option; None if the option is not set."""
         if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
@@ -197,7 +197,7 @@ class CommandFiles:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTarget:
     """A checked output: standard output, or a file that appears only when it is complete."""
 
     file_name: str  # as the user wrote it
@@ -216,7 +216,7 @@ class Output:
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
         with self.open_stream() as stream:
-            write_tables(stream, self.format_name, [table])
+            append_tables(stream, self.format_name, [table])
 
     def write_picture(self, figure: Any) -> None:
         """Write a matplotlib figure."""
@@ -240,7 +240,7 @@ class Output:
             sequences.times = get_times(sequences.lengths)
         # the columns of ids and times are named as in the training data, unless a feature has the
         # same name
-        id_column = choose_id_column(schema)
+        id_column = name_id_column(schema)
         time_column = schema.choose_time_name({id_column}, has_times=sequences.times is not None)
         destination = self.path or sys.stdout.buffer
         arguments: dict[str, Any] = {"id": id_column, "time": time_column}
@@ -249,12 +249,12 @@ class Output:
             arguments["layout"] = "long"
         refold.sequences.write(sequences, destination, format=self.format_name, **arguments)
         if not quiet and self.path is not None:
-            log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.file_name}")
+            log_line(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.file_name}")
         return sequences
 
 
-def write_tables(
-    stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
+def append_tables(
+    byte_stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
 ) -> None:
     """Write tables with the same columns to a binary stream, one below the other."""
     # not at the top, because `refold --help` does not need PyArrow
@@ -268,18 +268,19 @@ def write_tables(
             for i, column in enumerate(table.columns):
                 if pa.types.is_temporal(column.type):  # JSON has no type for times
                     table = table.set_column(i, table.column_names[i], column.cast(pa.string()))
-            write_all(stream, "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode())
+            lines = "".join(f"{json.dumps(row)}\n" for row in table.to_pylist())
+            write_all(byte_stream, lines.encode())
             continue
         if writer is None and format_name == "parquet":
-            writer = pq.ParquetWriter(stream, table.schema, **parquet_options)
+            writer = pq.ParquetWriter(byte_stream, table.schema, **parquet_options)
         elif writer is None:
-            writer = csv.CSVWriter(stream, table.schema)
+            writer = csv.CSVWriter(byte_stream, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
 
 
-def choose_id_column(schema: "refold.sequences.Schema", other_columns: Sequence[str] = ()) -> str:
+def name_id_column(schema: "refold.sequences.Schema", other_columns: Sequence[str] = ()) -> str:
     """Return the name of the id column as in the data, or "id" if another column has that name."""
     name = schema.id_name
     return "id" if name is None or name in {*other_columns, *schema.names} else name

@@ -12,7 +12,7 @@ from rich.progress import track
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import RayOptions, ReadOptions, load_model, read_codes, require_in_memory
+from refold.cli._inputs import RayOptions, ReadOptions, check_not_mapped, load_model, read_codes
 from refold.errors import ParameterError
 
 
@@ -58,7 +58,7 @@ def encode(
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)  # a pretrained model takes the columns of these data
-        id_column = outputs.choose_id_column(sequences.schema, code_files.POSITION_COLUMNS)
+        id_column = outputs.name_id_column(sequences.schema, code_files.SPAN_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
         has_blocks = sequences.is_mapped  # data larger than memory are encoded block by block
@@ -72,11 +72,11 @@ def encode(
             row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
         has_windows = model.window is not None
-        position_table = code_files.make_position_table(windows, id_column, has_windows=has_windows)
-        code_files.write_codes(target, blocks, id_column, dtype, model, position_table)
+        span_table = code_files.make_span_table(windows, id_column, has_windows=has_windows)
+        code_files.write_codes(target, blocks, id_column, dtype, model, span_table)
         if not quiet and target.path is not None:
             text = f"{len(sequences)} {noun} with {row_size} dimensions"
-            outputs.log(f"Wrote {text} to {target.file_name}")
+            outputs.log_line(f"Wrote {text} to {target.file_name}")
 
 
 def decode(
@@ -85,7 +85,7 @@ def decode(
     /,
     *,
     output: options.SequenceOutput = "-",
-    lengths: options.Lengths = None,
+    lengths: options.SequenceLengths = None,
     input_format: options.InputFormat = None,
     clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
@@ -170,7 +170,7 @@ def probe(
     model = load_model(model_file, latent_steps=latent_steps)
     context = read_options.open_with_labels(model, data_file, files, [label_column], label_file)
     with context as (opened_sequences, labels):
-        sequences = require_in_memory(opened_sequences, data_file)
+        sequences = check_not_mapped(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
     vectors = {}  # (num_sequences, dimensions) by method
@@ -204,7 +204,7 @@ def probe(
         outputs.print_table(headings, table)
     if not quiet:
         result = next(iter(results.values()))  # all methods have the same classes and folds
-        outputs.log(
+        outputs.log_line(
             f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
             f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "
             "these sequences."

@@ -116,7 +116,7 @@ def _get_model_properties(model: "refold.Model") -> dict[str, Any]:
 
 
 def adapt(
-    model_file: options.PretrainedModel,
+    model_file: options.PretrainedModelName,
     data_file: options.DataFile,
     /,
     *,
@@ -154,7 +154,7 @@ def adapt(
     model = read_options.calibrate_model(model, normal_file, files)
     model.save(str(target.path))
     if not quiet:
-        outputs.log(f"Wrote {output}: {model!r}.")
+        outputs.log_line(f"Wrote {output}: {model!r}.")
 
 
 def export(
@@ -181,14 +181,14 @@ def export(
     if quiet:
         return
     noun = "codes" if part == "encoder" else "values"
-    outputs.log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
+    outputs.log_line(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
     if exported.largest_difference is not None:
-        outputs.log(
+        outputs.log_line(
             f"In a check on decoded sequences, the {noun} from ONNX Runtime differ from those of "
             f"Refold by at most {exported.largest_difference:.1g} standard deviations."
         )
     if part == "encoder" and model.latent_steps:
-        outputs.log(
+        outputs.log_line(
             f"Refold encodes this model with {model.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )
@@ -210,7 +210,7 @@ def _make_setting_option(name: str, metavar: str = "N") -> Parameter:
 
 @Parameter(name="*", group=options.HELP_PANELS["Limits"])
 @dataclass(frozen=True)
-class LimitOptions:
+class ServiceLimitOptions:
     """Limits of the service.
 
     Args:
@@ -244,7 +244,7 @@ def serve(
     allowed_hosts: Annotated[
         list[str] | None, Parameter(name="--allowed-host", metavar="NAME")
     ] = None,
-    limit_options: LimitOptions = LimitOptions(),
+    limit_options: ServiceLimitOptions = ServiceLimitOptions(),
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 

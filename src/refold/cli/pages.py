@@ -14,15 +14,15 @@ from cyclopts.validators import Number
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import ReadOptions, load_model, read_codes, require_in_memory
+from refold.cli._inputs import ReadOptions, check_not_mapped, load_model, read_codes
 from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
 # Maximum number of sequences in an exported page, unless --max-sequences is set. With more, the
 # file is larger, and a browser opens it more slowly.
-_MAX_EXPORTED_SEQUENCES = 100_000
+_MAX_SEQUENCES_IN_EXPORTED_PAGE = 100_000
 # Names of the data sets, each with its line in the list of `refold data`.
-_DATA_SETS = {
+_DATA_SET_DESCRIPTIONS = {
     "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
     "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
     "random-one-hot": "random one-hot tokens: 5 binary features, 10 steps",
@@ -66,7 +66,7 @@ def report(
     from refold.report import report as write_report
 
     check_packages()
-    options.check_required_option("--labels", label_file, "--label NAME", label_column)
+    options.check_dependent_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
     # without a training file, the training sequences are None
     train_context: Any = contextlib.nullcontext()
@@ -100,7 +100,7 @@ def report(
         rows.append((score.meaning, score.format_number(score.value), pca_text))
     outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca_heading), rows)
     if not quiet:
-        outputs.log(f"Open {output} in a browser.")
+        outputs.log_line(f"Open {output} in a browser.")
 
 
 def explore(
@@ -115,7 +115,7 @@ def explore(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), metavar="N")] = 8000,
     page_file: Annotated[str | None, Parameter(name="--export", metavar="PAGE")] = None,
     max_sequences: options.OptionalPositiveInt = None,
-    umap: bool = False,
+    has_umap: Annotated[bool, Parameter(name="--umap")] = False,
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
@@ -133,7 +133,7 @@ def explore(
         port: Port of the page; 0 takes a free one.
         page_file: Write the page to this file, .html, instead. It works without a server.
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
-        umap: Put a UMAP map into the page of --export, too.
+        has_umap: Put a UMAP map into the page of --export, too.
     """
     files = outputs.CommandFiles(data_file, code_file, label_file)
     target = files.add_optional_output("--export", page_file, outputs.PAGE_FORMATS)
@@ -145,10 +145,10 @@ def explore(
     model = load_model(model_file, latent_steps=latent_steps)
     if target is not None:
         check_exportable(model)
-        max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
+        max_sequences = max_sequences or _MAX_SEQUENCES_IN_EXPORTED_PAGE
     context = read_options.open_with_labels(model, data_file, files, label_columns, label_file)
     with context as (opened_sequences, labels):
-        sequences = require_in_memory(opened_sequences, data_file)
+        sequences = check_not_mapped(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
     sequences = windows.sequences
@@ -168,15 +168,15 @@ def explore(
         sequences, codes = sequences[drawn], None if codes is None else codes[drawn]
         labels = {name: [values[i] for i in drawn] for name, values in labels.items()}
         if not quiet:
-            outputs.log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
+            outputs.log_line(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
     atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
     if target is not None:
-        num_bytes = export_page(atlas, str(target.path), name=Path(model_file).stem, umap=umap)
+        num_bytes = export_page(atlas, str(target.path), name=Path(model_file).stem, umap=has_umap)
         if not quiet:
-            outputs.log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
+            outputs.log_line(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
-        outputs.log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
+        outputs.log_line(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
     explore_atlas(model_file, atlas, port=port)
 
 
@@ -199,8 +199,9 @@ def data(
     """
     if name is None:
         if output != outputs.STANDARD_STREAM or num_sequences is not None or label_file is not None:
-            raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
-        rows = [(listed, _DATA_SETS.get(listed, "")) for listed in refold.datasets.names()]
+            raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SET_DESCRIPTIONS)}.")
+        names = refold.datasets.list_data_sets()
+        rows = [(listed, _DATA_SET_DESCRIPTIONS.get(listed, "")) for listed in names]
         outputs.print_table(("name", "description"), rows, num_text_columns=2)
         return
     files = outputs.CommandFiles()
@@ -215,7 +216,7 @@ def data(
         label_target.write_table(pa.table({"id": ids, label_column: label_values[: len(ids)]}))
     refold.sequences.write(sequences, target.path or sys.stdout.buffer, format=target.format_name)
     if not quiet and target.path is not None:
-        outputs.log(f"Wrote {len(sequences)} sequences to {output}")
+        outputs.log_line(f"Wrote {len(sequences)} sequences to {output}")
 
 
 def demo(
@@ -241,17 +242,17 @@ def demo(
     downloads: list[tuple[str, str]] = []  # files next to the page, with descriptions
     settings: dict[str, Any] = {"verbose": int(not quiet)}
 
-    def add_section(
+    def fit_and_add_section(
         file_stem: str,
         latent_dim: int,
         train_sequences: "refold.Sequences",
         test_sequences: "refold.Sequences",
-        **texts_and_labels: Any,  # further arguments of `section`
+        **section_arguments: Any,  # further arguments of `section`
     ) -> None:
         """Fit a model, write its files, and add its section to the page."""
-        title = texts_and_labels["title"]
+        title = section_arguments["title"]
         if not quiet:
-            outputs.log(f"{title}: {latent_dim} latent dimensions")
+            outputs.log_line(f"{title}: {latent_dim} latent dimensions")
         model = refold.SequenceAutoencoder(
             latent_dim, random_state=seed, max_epochs=max_epochs, **settings
         )
@@ -274,12 +275,12 @@ def demo(
             reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
         training: dict[str, Any] = {"train": train_sequences, "seed": seed, "fit_seconds": seconds}
-        training |= texts_and_labels | settings
+        training |= section_arguments | settings
         sections.append(make_model_section(model, test_sequences, **training))
 
     moving_ones = refold.datasets.moving_ones(5000, seed=seed)
     num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
-    add_section(
+    fit_and_add_section(
         file_stem="moving-ones",
         latent_dim=4,
         train_sequences=moving_ones[:num_train],
@@ -291,7 +292,7 @@ def demo(
         "lengths. Trained on 4,000 sequences, measured on 1,000 others.",
     )
     vowels = refold.datasets.japanese_vowels()
-    add_section(
+    fit_and_add_section(
         file_stem="japanese-vowels",
         latent_dim=16,
         train_sequences=vowels.train,
@@ -322,4 +323,4 @@ def demo(
     outputs.print_table(headings, rows)
     if not quiet:
         note = "The models, codes and sequences are in the same folder."
-        outputs.log(f"Open {page.file_name} in a browser. {note}")
+        outputs.log_line(f"Open {page.file_name} in a browser. {note}")

@@ -25,13 +25,13 @@ _DETECT_TABLE_COLUMNS = (
     *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
 # Minimum number of sequences for --compare: one for each of the 5 folds of its classifier.
-_MIN_SEQUENCES_TO_COMPARE = 5
+_MIN_GENERATED_TO_COMPARE = 5
 # Drift is logged only for at least this number of sequences. With fewer, its test has little power.
 _MIN_SEQUENCES_TO_LOG_DRIFT = 50
 # Drift is logged only up to this p-value, so that chance rarely causes the message.
 _MAX_P_VALUE_TO_LOG_DRIFT = 0.001
 # Delimiters of the cells in a line, by format. JSON lines have no delimiter.
-_CELL_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_FORMAT_DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Cells that stand for a missing value, in lower case.
 _MISSING_VALUE_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
@@ -77,7 +77,7 @@ def detect(
         check_not_empty(len(series), "sequence", "to draw with --picture")
     anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
-    id_column = outputs.choose_id_column(series.schema, _DETECT_TABLE_COLUMNS)
+    id_column = outputs.name_id_column(series.schema, _DETECT_TABLE_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
@@ -106,7 +106,7 @@ def detect(
     if model.num_calibrated < min_calibrated:
         summary += f": to find a single one, it needs {min_calibrated} normal {noun}, not "
         summary += str(model.num_calibrated)
-    outputs.log(f"{summary}.")
+    outputs.log_line(f"{summary}.")
     # the test for drift assumes independent sequences, but windows that overlap are similar
     drift = anomalies.drift if windows is None else None
     if (
@@ -114,7 +114,7 @@ def detect(
         and drift.num_sequences >= _MIN_SEQUENCES_TO_LOG_DRIFT
         and drift.p_value <= _MAX_P_VALUE_TO_LOG_DRIFT
     ):
-        outputs.log(
+        outputs.log_line(
             f"Drift: these sequences differ from the training data ({drift}). Check them; "
             "`refold fit DATA --from MODEL` trains the model further."
         )
@@ -151,8 +151,8 @@ def forecast(
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
     files = outputs.CommandFiles(data_file, normal_file)
-    options.check_required_option("--season", steps_per_season, "--evaluate", evaluate)
-    options.check_required_option("--json", as_json, "--evaluate", evaluate)
+    options.check_dependent_option("--season", steps_per_season, "--evaluate", evaluate)
+    options.check_dependent_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:  # it writes no forecasts and no intervals, so options about them are mistakes
         forecast_file = None if output == outputs.STANDARD_STREAM else output
         conflicting = {"output": forecast_file, "alpha": alpha, "picture": picture_file}
@@ -179,7 +179,7 @@ def forecast(
     predicted = model.forecast(
         series, num_steps, alpha=alpha, clip=clip_options.mode, verbose=int(not quiet)
     )
-    target.write_table(predicted.to_table(outputs.choose_id_column(series.schema, ("step",))))
+    target.write_table(predicted.to_table(outputs.name_id_column(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
@@ -189,7 +189,7 @@ def forecast(
         intervals = "without prediction intervals"
         if predicted.alpha is not None:
             intervals = f"with {100 * (1 - predicted.alpha):g} % prediction intervals"
-        outputs.log(f"Forecast {num_steps} steps of {num_sequences} sequences, {intervals}.")
+        outputs.log_line(f"Forecast {num_steps} steps of {num_sequences} sequences, {intervals}.")
 
 
 def generate(
@@ -199,8 +199,8 @@ def generate(
     output: options.SequenceOutput = "-",
     num_sequences: Annotated[options.PositiveInt, Parameter(name="-n")] = 10,
     temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
-    lengths: options.Lengths = None,
-    observed_file: Annotated[str | None, Parameter(name="--compare", metavar="DATA")] = None,
+    lengths: options.SequenceLengths = None,
+    compared_file: Annotated[str | None, Parameter(name="--compare", metavar="DATA")] = None,
     seed: options.OptionalSeed = None,
     read_options: ReadOptions = ReadOptions(),
     clip_options: options.ClipOptions = options.ClipOptions(clip=True),
@@ -211,18 +211,18 @@ def generate(
     Args:
         num_sequences: Number of sequences.
         temperature: Sampling temperature of categories; 0 takes the most likely.
-        observed_file: Real sequences to compare the new ones with.
+        compared_file: Real sequences to compare the new ones with.
     """
-    files = outputs.CommandFiles(observed_file)
+    files = outputs.CommandFiles(compared_file)
     target = files.add_output(output)
-    if observed_file is not None and num_sequences < _MIN_SEQUENCES_TO_COMPARE:
+    if compared_file is not None and num_sequences < _MIN_GENERATED_TO_COMPARE:
         raise ParameterError(
-            f"--compare needs at least -n {_MIN_SEQUENCES_TO_COMPARE}. Got {num_sequences}."
+            f"--compare needs at least -n {_MIN_GENERATED_TO_COMPARE}. Got {num_sequences}."
         )
     model, observed = load_model(model_file), None
-    if observed_file is not None:
+    if compared_file is not None:
         check_training_packages("refold generate with --compare")
-        observed = model.windows(read_options.read_sequences(model, observed_file, files)).sequences
+        observed = model.windows(read_options.read_sequences(model, compared_file, files)).sequences
     generated = model.generate(
         num_sequences,
         temperature=temperature,
@@ -234,7 +234,7 @@ def generate(
     if observed is not None:
         # without --seed, the classifier gets a fixed seed
         comparison = refold.evaluation.compare_generated(observed, sequences, seed=seed or 0)
-        outputs.log(
+        outputs.log_line(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
             f"{comparison.verdict}."
@@ -275,17 +275,17 @@ def stream(
     # Line numbers and raw steps. A raw step is a line of JSON as bytes, or a row of a table as a
     # dict of its cells by column name.
     raw_steps: Iterable[tuple[int, Any]] = enumerate(lines, start=1)
-    if format_name in _CELL_DELIMITERS:
+    if format_name in _FORMAT_DELIMITERS:
         csv_reader = csv.reader(
-            (line.decode("utf-8-sig") for line in lines), delimiter=_CELL_DELIMITERS[format_name]
+            (line.decode("utf-8-sig") for line in lines), delimiter=_FORMAT_DELIMITERS[format_name]
         )
-        raw_steps = _parse_csv_steps(csv_reader, model.schema, id_column)
+        raw_steps = _read_csv_rows_as_dicts(csv_reader, model.schema, id_column)
     try:
         for line_number, raw_step in raw_steps:
             if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue  # an empty line
             try:
-                id_value, step = _parse_step(raw_step, model.schema, id_column)
+                id_value, step = _parse_step_id_and_values(raw_step, model.schema, id_column)
                 if id_value not in streams:
                     streams[id_value] = model.stream(window, every_n_steps)
                 # `push` returns a state for every N-th step, and None for the others
@@ -298,7 +298,7 @@ def stream(
                 id_field = {} if id_column is None else {"id": id_value}
                 outputs.print_json(id_field | state.to_table().to_pylist()[0])
         if not quiet:
-            outputs.log(f"Read {num_steps} steps.")
+            outputs.log_line(f"Read {num_steps} steps.")
     except KeyboardInterrupt:  # the usual end of a stream
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {num_steps} steps.") from None
 
@@ -312,7 +312,7 @@ def _read_lines(file_name: str) -> Iterator[bytes]:
         yield from file
 
 
-def _parse_csv_steps(
+def _read_csv_rows_as_dicts(
     csv_reader: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the line number and the cells by column name of each row after the header."""
@@ -340,7 +340,7 @@ def _parse_csv_steps(
         ) from error
 
 
-def _parse_step(
+def _parse_step_id_and_values(
     raw_step: Any,  # a line of JSON as bytes, or the cells of a table row by column name
     schema: "refold.sequences.Schema",
     id_column: str | None,

@@ -12,7 +12,7 @@ from refold._support.messages import pluralize
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import TABLE_FORMATS, CommandFiles, choose_id_column, log
+from refold.cli._outputs import TABLE_FORMATS, CommandFiles, log_line, name_id_column
 
 # Number of hits that a picture shows under the first query. With more, the panels would be small.
 _NUM_HITS_IN_PICTURE = 6
@@ -25,7 +25,7 @@ def index(
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="INDEX")],
     add: bool = False,
-    replace: bool = False,
+    may_replace_rows: Annotated[bool, Parameter(name="--replace")] = False,
     removed_ids: Annotated[options.NameList, Parameter(name="--remove")] = None,
     remove_where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
     metadata_columns: Annotated[options.NameList, Parameter(name="--metadata")] = None,
@@ -41,7 +41,7 @@ def index(
         data_file: File of sequences to add, or -.
         output: File of the index.
         add: Add the rows to an existing index.
-        replace: Add the rows to an existing index, and replace those with their ids.
+        may_replace_rows: Add the rows to an existing index, and replace those with their ids.
         removed_ids: Ids of rows to remove from an existing index.
         remove_where: Condition on rows to remove from an existing index, as for `refold search`.
         metadata_columns: Columns to store with the codes, one value per sequence, for hits and
@@ -75,15 +75,15 @@ def index(
                     with contextlib.suppress(ValueError):
                         values = values.astype(float)
                 metadata[name] = values[windows.series]  # each window has the value of its series
-            if add or replace:
+            if add or may_replace_rows:
                 opened_index = refold.search.Index.open(output, model, verbose=verbose)
-                opened_index.add(sequences, metadata=metadata, replace=replace)
+                opened_index.add(sequences, metadata=metadata, replace=may_replace_rows)
             else:
                 settings = {"metadata": metadata, "vector_kind": vector_kind, "verbose": verbose}
                 opened_index = refold.search.Index.create(output, model, sequences, **settings)
         summary = f"Wrote {len(sequences)} rows to"
     if not quiet:
-        log(f"{summary} {output}. It has {len(opened_index)} rows.")
+        log_line(f"{summary} {output}. It has {len(opened_index)} rows.")
 
 
 def search(
@@ -135,7 +135,8 @@ def search(
         axes = refold.search.plot_hits(model, hits, sequences, max_hits=_NUM_HITS_IN_PICTURE)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
-        log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
+        counts = f"{hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows"
+        log_line(f"Found {counts}.")
 
 
 def cluster(
@@ -143,7 +144,7 @@ def cluster(
     data_file: options.OptionalDataFile = None,
     /,
     *,
-    index_file: Annotated[str | None, Parameter(name="--index", metavar="INDEX")] = None,
+    input_index_file: Annotated[str | None, Parameter(name="--index", metavar="INDEX")] = None,
     output: options.TableOutput = "-",
     cluster_table_file: Annotated[str | None, Parameter(name="--clusters", metavar="TABLE")] = None,
     center_file: Annotated[str | None, Parameter(name="--centers", metavar="DATA")] = None,
@@ -163,7 +164,7 @@ def cluster(
 
     Args:
         data_file: File of sequences, or -.
-        index_file: Index from `refold index`, instead of DATA.
+        input_index_file: Index from `refold index`, instead of DATA.
         output: File for one row per sequence, or -.
         cluster_table_file: File for one row per cluster: .jsonl, .csv or .parquet.
         center_file: File for the decoded centers, one per cluster.
@@ -172,7 +173,7 @@ def cluster(
         vector_kind: What distances are measured on: features of the sequences, or the code.
         picture_file: Image file for a map of the clusters: .png or .svg.
     """
-    check_exactly_one("DATA or --index", data_file, index_file)
+    check_exactly_one("DATA or --index", data_file, input_index_file)
     files = CommandFiles(data_file)
     target = files.add_output(output, TABLE_FORMATS)
     table_target = files.add_optional_output("--clusters", cluster_table_file, TABLE_FORMATS)
@@ -181,8 +182,8 @@ def cluster(
     model = load_model(model_file, latent_steps=latent_steps)
     settings = {"method": method, "num_clusters": num_clusters, "min_size": min_size}
     settings |= {"vector_kind": vector_kind, "random_state": seed or 0, "verbose": int(not quiet)}
-    if index_file is not None:
-        opened_index = refold.search.Index.open(index_file, model)
+    if input_index_file is not None:
+        opened_index = refold.search.Index.open(input_index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)
         # a pretrained model gets the number of columns from the codes, because there are no data
         model = model.with_columns_of_codes(clustering.centers)
@@ -191,7 +192,7 @@ def cluster(
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
     # the id column is called as in the data, unless this is the name of another column
-    id_column = choose_id_column(model.schema, ("cluster", "distance"))
+    id_column = name_id_column(model.schema, ("cluster", "distance"))
     target.write_table(clustering.to_assignment_table(id_column))
     if table_target is not None:
         table = clustering.to_table()
@@ -225,4 +226,4 @@ def cluster(
         summary += f"; the mean silhouette is {clustering.silhouette:.3f}"
     if not count:
         summary += ". A smaller --min-size may find some, and --method k-means always does"
-    log(f"{summary}.")
+    log_line(f"{summary}.")

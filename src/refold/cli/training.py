@@ -13,14 +13,14 @@ from refold._support.messages import format_rounded, pluralize
 from refold._support.rules import check, number_rule
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import TrainingReadOptions, check_runs_on_ray
+from refold.cli._inputs import TrainingReadOptions, check_ray_supports
 from refold.errors import ParameterError
 
 # Annotation that shows an option under the heading "Training" of the help.
-_TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
+_IN_TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
 # Names of the findings of the diagnosis that are logged before training. The fit itself warns of
 # suspicious values, so the findings about them are not logged.
-_LOGGED_FINDING_NAMES = {
+_FINDING_NAMES_LOGGED_BEFORE_FIT = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
     *("few-sequences", "id-like"),
 }
@@ -35,11 +35,11 @@ def fit(
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     fit_options: options.FitOptions = options.FitOptions(),
     base_file: Annotated[
-        str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL
+        str | None, Parameter(name="--from", metavar="MODEL"), _IN_TRAINING_PANEL
     ] = None,
     seed: options.OptionalSeed = None,
-    resume: Annotated[bool, _TRAINING_PANEL] = False,
-    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
+    resume: Annotated[bool, _IN_TRAINING_PANEL] = False,
+    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _IN_TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     ray_address: options.RayAddress = None,
     num_processes: Annotated[
@@ -61,7 +61,7 @@ def fit(
     files = outputs.CommandFiles(base_file, data_file)
     target = files.add_output(output, outputs.MODEL_FORMATS)
     checkpoint_path = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", num_processes, "--on CLUSTER", ray_address)
+    options.check_dependent_option("--processes", num_processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # The lock raises an error if another training run is using the checkpoint. It is released at
     # once, because the fit locks the checkpoint again.
@@ -73,7 +73,7 @@ def fit(
             "overwritten. Continue that run with --resume, or delete the file to start over."
         )
     if resume and not quiet and not checkpoint_path.exists():
-        outputs.log(
+        outputs.log_line(
             f"There is no checkpoint {str(checkpoint_path)!r}, so a new training run starts."
         )
     base_model, estimator = None, refold.SequenceAutoencoder()
@@ -92,7 +92,7 @@ def fit(
     data_text = data_file  # names the training data in the message at the end
     if ray_address is not None:
         # refuse options that do not work on a cluster
-        check_runs_on_ray(read_options, {"from": base_file, "window": estimator.window})
+        check_ray_supports(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
         settings: Any = {"on": ray_address, "processes": num_processes or 2}
         settings |= read_options.to_arguments()
@@ -114,9 +114,9 @@ def fit(
                     sequences, estimator=estimator, short_fit=False
                 )
                 for finding in diagnosis.findings:
-                    if finding.name in _LOGGED_FINDING_NAMES:
+                    if finding.name in _FINDING_NAMES_LOGGED_BEFORE_FIT:
                         text = outputs.spell_as_options(finding.message)
-                        outputs.log(text, label=finding.name, color="yellow")
+                        outputs.log_line(text, label=finding.name, label_color="yellow")
             estimator.fit(sequences, checkpoint=checkpoint, resume=resume)
             data_text = f"{len(sequences)} series, in windows of {estimator.window} steps,"
             if not has_windows:  # sequences that were set aside for calibration are not counted
@@ -128,7 +128,7 @@ def fit(
         checkpoint_path.unlink(missing_ok=True)
     if not quiet:
         shapes = pluralize(estimator.n_shapes_, "padded shape")
-        outputs.log(
+        outputs.log_line(
             f"Trained on {data_text} in {seconds:.1f} s, in batches of {shapes}. Model: {output}"
         )
     # the model is written, but the exit code must be that of an interruption
@@ -145,7 +145,7 @@ def curve(
     *,
     output: Annotated[options.PictureFile, Parameter(name="--output", alias="-o")] = None,
     latent_dims: Annotated[options.IntegerList, Parameter(name="--sizes")] = None,
-    fit_options: options.CurveOptions = options.CurveOptions(),
+    fit_options: options.ErrorCurveFitOptions = options.ErrorCurveFitOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -189,7 +189,7 @@ def curve(
     if target is not None:
         target.write_picture(refold.plots.error_by_size(result).figure)
         if not quiet:
-            outputs.log(f"Wrote the figure to {target.file_name}")
+            outputs.log_line(f"Wrote the figure to {target.file_name}")
     if not result.complete:
         progress = f"{len(result.sizes)} of {len(latent_dims)} sizes"
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {progress}.")
@@ -227,6 +227,6 @@ def doctor(
     for finding in findings:
         outputs.print_line(f"{finding.name}: {finding.message}")
     if not findings and not quiet:
-        outputs.log("Nothing looks wrong.")
+        outputs.log_line("Nothing looks wrong.")
     if not quiet and (errors := diagnosis.text()) is not None:
-        outputs.log(errors)
+        outputs.log_line(errors)

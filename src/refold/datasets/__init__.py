@@ -18,15 +18,14 @@ from refold.sequences import Column, Schema, Sequences, as_sequences
 
 # Number of steps to which sequences are padded in "the question": a question on Stack Overflow from
 # which several data sets come. `examples/question` links to it.
-_QUESTION_STEPS = 10
+_PADDED_LENGTH = 10
 
 
 def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     """Draw sequences in which a single one moves from feature to feature.
 
     Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t``. There are eight
-    features, so steps 8 and 9 are all zero, but they are real steps. The length alone determines a
-    sequence.
+    features, so steps 8 and 9 are real, but all zero. The length alone determines a sequence.
 
     Parameters
     ----------
@@ -39,13 +38,13 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_PADDED_LENGTH)
     # `np.eye` has a row for each step; its rows after the eighth are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
     return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(8))
 
 
-def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def padded_moving_ones(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw moving ones of 5 features, padded with zeros to 10 steps.
 
     The question in ``examples/question`` has such data, for a model without masking. Steps after
@@ -65,12 +64,12 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
     Examples
     --------
-    >>> x, lengths = question_array()
+    >>> x, lengths = padded_moving_ones()
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_QUESTION_STEPS)
-    x = np.zeros((n, _QUESTION_STEPS, 5), np.float32)
+    _, lengths = _make_rng_and_lengths(seed, n, min_steps=0, max_steps=_PADDED_LENGTH)
+    x = np.zeros((n, _PADDED_LENGTH, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
     return x, lengths
@@ -215,21 +214,20 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, labels[is_train], labels[is_test])
 
 
-def _draw_question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
-    """Return `question_array` as sequences, all of 10 steps: the padding is part of them."""
-    x, _ = question_array(n, seed=seed)
-    return Sequences.from_array(x, column_types="binary")
+def _draw_padded_moving_ones(n: int = 1200, seed: int = 0) -> Sequences:
+    """Return `padded_moving_ones` as sequences, all of 10 steps: the padding is part of them."""
+    return Sequences.from_array(padded_moving_ones(n, seed)[0], column_types="binary")
 
 
 # Functions that draw a data set; the caller chooses the number of sequences and the seed.
 _DATA_SET_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
-    "question": _draw_question_sequences,
+    "question": _draw_padded_moving_ones,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
 # Functions that return a data set that is always the same.
-_FIXED_DATA_SET_LOADERS: dict[str, Callable[[], Sequences]] = {
+_NONRANDOM_DATA_SET_LOADERS: dict[str, Callable[[], Sequences]] = {
     "ramps": ramps,
     "japanese-vowels": lambda: japanese_vowels().train,
     "japanese-vowels-test": lambda: japanese_vowels().test,
@@ -241,15 +239,15 @@ _LABEL_LOADERS: dict[str, Callable[[], np.ndarray]] = {
 }
 
 
-def names() -> list[str]:
+def list_data_sets() -> list[str]:
     """Return the names of all data sets.
 
     Examples
     --------
-    >>> names()[:4]
+    >>> list_data_sets()[:4]
     ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
-    return [*_DATA_SET_GENERATORS, *_FIXED_DATA_SET_LOADERS]
+    return [*_DATA_SET_GENERATORS, *_NONRANDOM_DATA_SET_LOADERS]
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
@@ -258,7 +256,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     Parameters
     ----------
     name : str
-        One of ``names()``. ``"japanese-vowels"`` is its training split.
+        One of ``list_data_sets()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
         Number of sequences. A generator draws this number, by default the number in its signature.
         Of a data set that is always the same, these are the first sequences, by default all.
@@ -275,9 +273,10 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     if name in _DATA_SET_GENERATORS:
         generator = _DATA_SET_GENERATORS[name]
         return generator(seed=seed) if n is None else generator(n, seed=seed)
-    if name not in _FIXED_DATA_SET_LOADERS:
-        raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
-    sequences = _FIXED_DATA_SET_LOADERS[name]()
+    if name not in _NONRANDOM_DATA_SET_LOADERS:
+        names = ", ".join(list_data_sets())
+        raise ParameterError(f"There is no data set {name!r}. Known: {names}.")
+    sequences = _NONRANDOM_DATA_SET_LOADERS[name]()
     if n is not None and n > len(sequences):
         raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
     return sequences[:n]
@@ -289,7 +288,7 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
     Parameters
     ----------
     name : str
-        One of ``names()``.
+        One of ``list_data_sets()``.
 
     Returns
     -------

@@ -6,5 +6,5 @@ from refold.diagnosis._diagnose import Diagnosis as Diagnosis
 from refold.diagnosis._diagnose import diagnose as diagnose
 from refold.diagnosis._latent_dimensions import DEVIATIONS as DEVIATIONS
 from refold.diagnosis._latent_dimensions import LatentDimensions as LatentDimensions
-from refold.diagnosis._latent_dimensions import latent_dimensions as latent_dimensions
-from refold.diagnosis._latent_dimensions import sweep as sweep
+from refold.diagnosis._latent_dimensions import decode_sweep as decode_sweep
+from refold.diagnosis._latent_dimensions import measure_latent_effects as measure_latent_effects

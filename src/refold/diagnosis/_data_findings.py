@@ -76,17 +76,17 @@ _MIN_REPEATED_END_STEPS = 3
 _MAX_STD_RATIO = 100.0
 # Sequences differ in level if the standard deviation of their means is more than this many times
 # the median of the standard deviations within the sequences.
-_MAX_LEVEL_RATIO = 10.0
+_MAX_LEVEL_TO_SPREAD_RATIO = 10.0
 # A column has heavy tails if its tail values cause at least this share of its variance.
 _TAIL_VARIANCE_SHARE = 0.5
 # This share of the values of a column, those farthest from the mean, are its tail values.
 _TAIL_VALUE_SHARE = 0.01
 # Columns with fewer values are not checked for heavy tails, because only one value is a tail value.
-_MIN_TAIL_VALUES = 200
+_MIN_VALUES_TO_CHECK_TAILS = 200
 # A column with this many categories or more is reported.
 _MIN_REPORTED_CATEGORIES = 1000
 # A column with more categories than this is reported if its categories are rare.
-_MAX_CATEGORIES_IF_RARE = 50
+_MAX_RARE_CATEGORIES = 50
 # Categories are rare if they occur less often than this on average.
 _MIN_MEAN_OCCURRENCES = 5.0
 # If most categories occur once, they look like ids. With fewer categories than this, it may be
@@ -162,17 +162,17 @@ def data_findings(
     if not len(sequences) or not sequences.lengths.any():
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
     warning_messages = data_warnings(sequences)
-    warning_text = " ".join(warning_messages)
+    joined_data_warnings = " ".join(warning_messages)
     sample = draw_sample(sequences)
     findings = [Finding("suspicious-values", message) for message in warning_messages]
     findings += _find_too_few_sequences(sequences, latent_dim)
     # a warning about padding already says what a repeated end would say
-    findings += () if "padded" in warning_text else _find_repeated_ends(sample)
+    findings += () if "padded" in joined_data_warnings else _find_repeated_ends(sample)
     findings += _find_duplicates(sample)
     findings += _find_overlapping_windows(sequences.ids[:_MAX_CHECKED_WINDOW_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
-    findings += _check_columns(sample, warning_text)
+    findings += _check_columns(sample, joined_data_warnings)
     return sort_by_importance(findings)
 
 
@@ -280,7 +280,7 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
             continue
         low_std, high_std = np.quantile(stds, [0.1, 0.9])
         differs_in_spread = high_std > _MAX_STD_RATIO * low_std
-        if differs_in_spread or np.std(means) > _MAX_LEVEL_RATIO * np.median(stds):
+        if differs_in_spread or np.std(means) > _MAX_LEVEL_TO_SPREAD_RATIO * np.median(stds):
             yield Finding(
                 "different-levels",
                 f"In column {column.name!r}, sequences differ much more in level or spread than "
@@ -290,8 +290,8 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
             return  # one column is enough, because the advice is the same
 
 
-def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
-    """Yield the findings about columns; ``warning_text`` has all warnings about the data."""
+def _check_columns(sample: Sequences, joined_data_warnings: str) -> Iterator[Finding]:
+    """Yield the findings about columns, but no heavy tails of columns that a warning names."""
     key_types = find_id_or_time_features(sample)  # by name of a column: "id" or "time"
     _, steps = sequence_and_step_indices(sample)
     # whether a step and the step before it are in the same sequence, (n_steps - 1,)
@@ -329,9 +329,9 @@ def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
             # a single column is the data, and cannot be left out
             if sample.schema.num_columns > 1:
                 is_time = key_types.get(name) == "time"
-                yield from _find_time_column(name, changes, is_ascending=is_time)
+                yield from _check_for_times(name, changes, is_sorted=is_time)
             # a warning that names the column is about its values, and one message is enough
-            if repr(name) not in warning_text:
+            if repr(name) not in joined_data_warnings:
                 yield from _find_heavy_tails(name, observed_values)
     if constant_names:
         listed_names = [repr(name) for name in constant_names[:_MAX_LISTED_COLUMNS]]
@@ -356,7 +356,7 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
             f"{argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
     elif num_categories >= _MIN_REPORTED_CATEGORIES or (
-        num_categories > _MAX_CATEGORIES_IF_RARE and mean_occurrences < _MIN_MEAN_OCCURRENCES
+        num_categories > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
     ):
         yield Finding(
             "many-categories",
@@ -366,12 +366,10 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
         )
 
 
-def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
-    """Find a numeric column of times in order, or one with the name of a time out of order.
-
-    ``changes`` are the differences (n,) of neighboring steps in a sequence. ``is_ascending`` says
-    whether the column ascends in every sequence.
-    """
+def _check_for_times(name: str, changes: np.ndarray, *, is_sorted: bool) -> Iterator[Finding]:
+    """Find a numeric column of times in order, or one with the name of a time out of order."""
+    # `changes` are differences (n,) of neighboring steps in a sequence. `is_sorted` says whether
+    # the column ascends in every sequence.
     if len(changes) < _MIN_CHANGES_OF_TIMES:
         return
     ascending_share = float((changes > 0).mean())
@@ -383,7 +381,7 @@ def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> 
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
             + python_or_cli(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
-    elif is_ascending:
+    elif is_sorted:
         yield Finding(
             "time-like",
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "
@@ -394,7 +392,7 @@ def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> 
 
 def _find_heavy_tails(name: str, observed_values: np.ndarray) -> Iterator[Finding]:
     """Find observed values (n,) whose variance comes from a small share of the values."""
-    if len(observed_values) < _MIN_TAIL_VALUES:
+    if len(observed_values) < _MIN_VALUES_TO_CHECK_TAILS:
         return
     squares = np.sort(np.square(observed_values - observed_values.mean()))
     num_tail = max(1, int(_TAIL_VALUE_SHARE * len(squares)))

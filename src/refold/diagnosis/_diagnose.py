@@ -1,8 +1,7 @@
 """`diagnose` checks data, and a short fit of a model to a sample of the data.
 
 The errors of the short fit are measured on training and on held-out sequences. They are compared
-with the errors of two baselines: a constant output, and PCA. `check_fit` turns these measurements
-into findings.
+with the errors of two baselines: a constant output, and PCA. `check_fit` makes findings of them.
 """
 
 import warnings
@@ -25,9 +24,9 @@ from refold.model import History, SequencesLike
 from refold.sequences import Sequences
 
 # The short fit gets a sample of this many sequences, so it needs little time and memory.
-_MAX_SAMPLE_SEQUENCES = 2000
+_MAX_FITTED_SEQUENCES = 2000
 # The sample has fewer sequences if they are long or have many columns: at most this many values.
-_MAX_SAMPLE_VALUES = 2_000_000
+_MAX_FITTED_VALUES = 2_000_000
 # Errors are measured on this many sequences, which is enough for a rough comparison.
 _MAX_MEASURED_SEQUENCES = 200
 # The short fit ends after this many seconds, unless the estimator has a time budget.
@@ -51,7 +50,7 @@ _OVERFIT_ERROR_GAP = 0.05
 # Decoded lengths are reported if more than this share of the sequences has a wrong length.
 _MAX_WRONG_LENGTH_SHARE = 0.1
 # A decoded length is wrong if it differs from the true length by more than this share of it.
-_LENGTH_TOLERANCE = 0.1
+_LENGTH_ERROR_RATIO = 0.1
 # A loss is stuck if it falls by a smaller share than this during the whole fit.
 _MIN_LOSS_FALL = 0.02
 # A fit is too short if the loss falls by more than this share in the last quarter of the epochs.
@@ -174,17 +173,17 @@ def diagnose(
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
         if not short_fit or len(sequences) < _MIN_SHORT_FIT_SEQUENCES:
             return Diagnosis(findings)
-        return _diagnose_short_fit(sequences, estimator, findings)
+        return _diagnose_by_short_fit(sequences, estimator, findings)
 
 
-def _diagnose_short_fit(
+def _diagnose_by_short_fit(
     sequences: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
 ) -> Diagnosis:
     """Fit a model to a sample of the sequences; add findings about the fit to those of the data."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
-    # with this many values, a sample has about `_MAX_SAMPLE_SEQUENCES` sequences or fewer
-    max_values = min(_MAX_SAMPLE_VALUES, int(num_values * _MAX_SAMPLE_SEQUENCES / len(sequences)))
+    # with this many values, a sample has about `_MAX_FITTED_SEQUENCES` sequences or fewer
+    max_values = min(_MAX_FITTED_VALUES, int(num_values * _MAX_FITTED_SEQUENCES / len(sequences)))
     sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
@@ -212,10 +211,10 @@ def _diagnose_short_fit(
     constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
 
     # PCA pads all sequences to a matrix in memory. To limit its size, long sequences may get fewer
-    # rows: at most 4 * _MAX_SAMPLE_VALUES values, but at least one row for each component.
+    # rows: at most 4 * _MAX_FITTED_VALUES values, but at least one row for each component.
     latent_dim = model.specification.latent_dim
     pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
-    pca_train = train[: max(latent_dim, 4 * _MAX_SAMPLE_VALUES // pca_columns)]
+    pca_train = train[: max(latent_dim, 4 * _MAX_FITTED_VALUES // pca_columns)]
     pca = PCABaseline(min(latent_dim, len(pca_train), pca_columns)).fit(pca_train)
 
     # the decoded sequences have the lengths that the model predicts
@@ -230,7 +229,7 @@ def _diagnose_short_fit(
         training_fidelity=fidelity(measured_train, decoded_train, model.error_scaler),
         constant_fidelity=fidelity(held_out, constant_output, model.error_scaler),
         pca_fidelity=fidelity(held_out, pca.reconstruct(held_out), model.error_scaler),
-        wrong_length_share=float(np.mean(length_errors > _LENGTH_TOLERANCE * held_out.lengths)),
+        wrong_length_share=float(np.mean(length_errors > _LENGTH_ERROR_RATIO * held_out.lengths)),
         history=model.history,
         num_training_sequences=len(train),
         latent_dim=latent_dim,

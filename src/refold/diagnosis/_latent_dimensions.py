@@ -1,4 +1,4 @@
-"""`latent_dimensions` measures the effect of each latent dimension. `sweep` decodes examples."""
+"""The effect of each latent dimension, and sequences that are decoded while a dimension changes."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
-"""Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
+"""Values of a latent dimension in a `decode_sweep`, in standard deviations from its mean."""
 
 # Effects are averaged over at most this many codes. Each code is decoded twice per dimension.
 _MAX_SAMPLE_CODES = 32
@@ -53,21 +53,23 @@ class LatentDimensions(NamedTuple):
 
     def to_table(self) -> pa.Table:
         """Return one row per dimension: ``dimension``, ``deviation`` and mean ``effect``."""
-        columns = {"deviation": self.deviation, "effect": self.total}
+        columns = {"deviation": self.deviation, "effect": self.mean_effect}
         return pa.table({"dimension": pa.array(self.names, pa.string()), **columns})
 
     @property
-    def total(self) -> np.ndarray:
+    def mean_effect(self) -> np.ndarray:
         """Mean effect over the columns, array of shape (width,)."""
         return self.effect.mean(axis=1)
 
     @property
-    def order(self) -> np.ndarray:
+    def order_by_effect(self) -> np.ndarray:
         """Indices of the dimensions, largest effect first."""
-        return np.argsort(-self.total, kind="stable")
+        return np.argsort(-self.mean_effect, kind="stable")
 
 
-def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
+def measure_latent_effects(
+    model: ModelLike, codes: np.ndarray, *, seed: int = 0
+) -> LatentDimensions:
     """Measure the effect of each latent dimension, by changing it alone and decoding.
 
     Parameters
@@ -85,7 +87,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> model = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
-    >>> latent_dimensions(model, model.transform(sines)).effect.shape
+    >>> measure_latent_effects(model, model.transform(sines)).effect.shape
     (4, 1)
     """
     model, codes = model_of(model), _check_codes_and_cast(codes)
@@ -119,7 +121,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     return LatentDimensions(tuple(names), stds, (effect[:width] + effect[width:]) / 2)
 
 
-def sweep(
+def decode_sweep(
     model: ModelLike,
     codes: np.ndarray,
     dimension: int,
@@ -152,7 +154,7 @@ def sweep(
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> model = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
-    >>> len(sweep(model, model.transform(sines), 0))
+    >>> len(decode_sweep(model, model.transform(sines), 0))
     7
     """
     model, codes = model_of(model), _check_codes_and_cast(codes)

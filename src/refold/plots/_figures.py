@@ -326,7 +326,7 @@ def latent_dimensions(
     Parameters
     ----------
     dimension_effects : LatentDimensions
-        Output of `refold.diagnosis.latent_dimensions`.
+        Output of `refold.diagnosis.measure_latent_effects`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     rocket_dim, length_dim, latent_dim : int
@@ -340,8 +340,8 @@ def latent_dimensions(
     >>> [text.get_text() for text in latent_dimensions(dimension_effects).get_xticklabels()]
     ['1', '0']
     """
-    expected = "the output of refold.diagnosis.latent_dimensions"
-    check_has_attribute("dimension_effects", dimension_effects, expected, attribute="total")
+    expected = "the output of refold.diagnosis.measure_latent_effects"
+    check_has_attribute("dimension_effects", dimension_effects, expected, attribute="mean_effect")
     chart = charts.latent_effect_bars(
         dimension_effects, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
@@ -358,7 +358,7 @@ def sweep(
     Parameters
     ----------
     decoded : Sequences of shape (n_values,)
-        Output of `refold.diagnosis.sweep`.
+        Output of `refold.diagnosis.decode_sweep`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     standard_deviations : sequence of float

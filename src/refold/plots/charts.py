@@ -276,7 +276,7 @@ def latent_effect_bars(
     is_inactive: np.ndarray | None = None,  # (num_dimensions,): which ones to draw in gray
 ) -> Chart:
     """Return bars of the effect of each latent dimension, largest first, with a color by type."""
-    order = dimensions.order[:MAX_DIMENSION_BARS]
+    order = dimensions.order_by_effect[:MAX_DIMENSION_BARS]
     # a code has learned dimensions, then the length, then ROCKET features
     first_rocket = latent_dim - rocket_dim
     is_rocket = (order >= first_rocket) & (order < latent_dim)
@@ -293,7 +293,7 @@ def latent_effect_bars(
         for i in order[mask].tolist():
             lines = [
                 describe_dimension(dimensions, i),
-                f"change {format_rounded(float(dimensions.total[i]))}",
+                f"change {format_rounded(float(dimensions.mean_effect[i]))}",
                 f"variance {format_rounded(float(dimensions.deviation[i]) ** 2)}",
             ]
             effects = dimensions.effect[i]  # (num_columns,)
@@ -303,8 +303,8 @@ def latent_effect_bars(
                 lines.append(f"change of {column_names[column]} {effect_text}")
             texts.append("\n".join(lines))
         if texts:
-            positions, totals = np.flatnonzero(mask), dimensions.total[order[mask]]
-            marks.append(Marks("bars", positions, totals, type_name, color, hover_texts=texts))
+            positions, heights = np.flatnonzero(mask), dimensions.mean_effect[order[mask]]
+            marks.append(Marks("bars", positions, heights, type_name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
     y = Axis("change per standard deviation", starts_at_zero=True)
     return Chart(marks, Axis("latent dimension", tick_names=ticks), y)

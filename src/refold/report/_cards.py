@@ -17,7 +17,7 @@ from refold._support.messages import (
     pluralize,
 )
 from refold._support.optional_imports import is_installed
-from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
+from refold.diagnosis import DEVIATIONS, LatentDimensions, decode_sweep, measure_latent_effects
 from refold.evaluation import (
     SequenceErrors,
     errors_by_feature,
@@ -505,7 +505,7 @@ def _choose_color_values(report_data: ReportData, rows: np.ndarray) -> tuple[np.
 def make_latent_dimension_cards(report_data: ReportData) -> list[Card]:
     """Return cards with the effects of latent dimensions, and with sweeps along the strongest."""
     model, specification = report_data.model, report_data.model.specification
-    dimensions = latent_dimensions(model, report_data.codes, seed=report_data.seed)
+    dimensions = measure_latent_effects(model, report_data.codes, seed=report_data.seed)
     num_dimensions = len(dimensions.names)
     measure = "the mean squared change, in units of the variance of the training data"
     if not model.schema.numeric.any():
@@ -541,7 +541,7 @@ def make_latent_dimension_cards(report_data: ReportData) -> list[Card]:
         is_inactive=is_inactive,
     )
     cards = [Card("Latent dimensions", caption, [make_plot(chart, 300)])]
-    if dimensions.total.max() > 0:  # any dimension changes the decoded sequence
+    if dimensions.mean_effect.max() > 0:  # any dimension changes the decoded sequence
         cards.append(_draw_sweeps(report_data, dimensions))
     return cards
 
@@ -560,9 +560,9 @@ def _draw_sweeps(report_data: ReportData, dimension_effects: LatentDimensions) -
         f"{base_name} is decoded while one dimension goes from two standard deviations below its "
         "mean to two above. The others do not change."
     )
-    strongest = dimension_effects.order[:MAX_SWEPT_DIMENSIONS].tolist()
-    swept = [dimension for dimension in strongest if dimension_effects.total[dimension] > 0]
-    decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
+    strongest = dimension_effects.order_by_effect[:MAX_SWEPT_DIMENSIONS].tolist()
+    swept = [dimension for dimension in strongest if dimension_effects.mean_effect[dimension] > 0]
+    decoded = {i: decode_sweep(model, codes, i, base_code=base_code) for i in swept}
     # the title of a dimension: its name, and what it holds if it is not learned
     titles, specification = {}, model.specification
     first_rocket = specification.latent_dim - specification.rocket_dim
