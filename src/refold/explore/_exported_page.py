@@ -112,9 +112,7 @@ def make_data_blocks(
     """Yield name, type (a dtype, or "json") and compressed content of each block of data."""
     sequences = atlas.sequences
     network: Any = atlas.model.network  # a PackedNetwork: `check_exportable` refuses others
-    weights = {
-        key: array for key, array in network.weights.items() if _DECODER_WEIGHT_PATTERN.match(key)
-    }
+    weights = {key: x for key, x in network.weights.items() if _DECODER_WEIGHT_PATTERN.match(key)}
     # the linear path, a linear map from the code to each step, has three arrays; the page reads one
     if "linear_steps/start" in weights:
         weights["linear_steps/map"] = linear_map(weights, "linear_steps")

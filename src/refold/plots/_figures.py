@@ -372,9 +372,8 @@ def sweep(
     """
     decoded = as_sequences(decoded)
     check_not_empty(len(decoded), "sequence", "to draw")
-    check_counts_match(
-        len(decoded), "sequences", len(standard_deviations), "values of the dimension"
-    )
+    num_values = len(standard_deviations)
+    check_counts_match(len(decoded), "sequences", num_values, "values of the dimension")
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
     # the column whose values at the same step differ most, relative to all of its values
