@@ -26,7 +26,7 @@ def ae():
 
 
 # Functions of sequences and their reconstructions.
-PAIR_FUNCTIONS = ["exact", "entry_errors", "compare", "copies"]
+PAIR_FUNCTIONS = ["exact", "entry_errors", "compare_generated", "copied_share"]
 PAIR_FUNCTIONS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
 MODEL = object()  # stands for the fixture
 # functions by name, each with valid arguments
