@@ -36,7 +36,7 @@ from benchmarks._sets import (
 )
 from benchmarks.probe import OTHERS, Codes, Method, accuracies
 from refold._support.arrays import offsets_from_lengths
-from refold.network.packed.resampling import interpolate_missing_values, resample_columns
+from refold.network.packed.resampling import interpolate_missing_values, resample_columns_by_cosines
 
 SIZES = (16, 32, 64)
 PCA_DIM = 64
@@ -55,7 +55,7 @@ def curves(sequences: Any) -> np.ndarray:
     """Return the standardized columns of sequences as curves (n, columns, 128)."""
     model = refold.load("series").adapt(sequences)
     aligned = sequences.align_columns(model.schema)
-    return resample_columns(
+    return resample_columns_by_cosines(
         model.scaler.transform(interpolate_missing_values(aligned)), model.specification.grid
     )
 

@@ -87,7 +87,7 @@ def question_with_refold(epochs: int, seed: int) -> tuple[list[float], list[floa
 
     def architecture(*, steps: int, features: int, latent_dim: int, outputs: int) -> object:
         del outputs
-        models = classic.reshape(
+        models = classic.make_reshape_models(
             steps=steps, features=features, latent_dim=latent_dim, output_activation="sigmoid"
         )
         models.autoencoder.compile(loss="binary_crossentropy")
@@ -211,12 +211,12 @@ def ragged_with_keras(num_sequences: int) -> tuple[float, int]:
 
     data = log_normal(num_sequences)
     longest = int(data.lengths.max())
-    parts = models.default(["numeric"] * FEATURES, latent_dim=16, max_steps=longest)
+    parts = models.make_default_models(["numeric"] * FEATURES, latent_dim=16, max_steps=longest)
     encoder, decoder = (
         keras.models.clone_model(part, clone_function=with_keras_lstm)
         for part in (parts.encoder, parts.decoder)
     )
-    model = models.autoencoder(encoder, decoder)
+    model = models.join_encoder_and_decoder(encoder, decoder)
     x, y = pad(data, np.arange(len(data)), longest)
     model.autoencoder.compile(optimizer="adamw")
     _, seconds = _fit_by_keras(model.autoencoder, x, y, 3, BATCH)

@@ -35,10 +35,10 @@ import refold
 from refold.model import PretrainedModel, ReferenceStatistics, fit_mixture
 from refold.network.packed.network import PackedNetwork
 from refold.network.packed.resampling import (
-    CurveNetwork,
+    ColumnCurveNetwork,
     interpolate_missing_values,
-    resample,
-    resample_columns,
+    resample_by_cosines,
+    resample_columns_by_cosines,
 )
 from refold.sequences import Column, Scaler, Schema, Sequences
 
@@ -200,7 +200,7 @@ def set_linear_path(model: refold.Model, curves: np.ndarray) -> refold.Model:
     """Return a model whose linear path has the principal components of curves (n, GRID)."""
     # The components lie among the first cosines: resampled series with as many steps as there are
     # dimensions contain only these.
-    cosines = np.linalg.qr(resample(np.eye(CURVE_DIM), GRID).T)[0].T
+    cosines = np.linalg.qr(resample_by_cosines(np.eye(CURVE_DIM), GRID).T)[0].T
     cosine_coefficients = curves @ cosines.T
     components = np.linalg.eigh(cosine_coefficients.T @ cosine_coefficients)[1][:, ::-1].T @ cosines
     residual_rms = np.sqrt(np.mean((curves - curves @ components.T @ components) ** 2))
@@ -251,7 +251,7 @@ def make_series_model(model: refold.Model, curves: np.ndarray, seed: int) -> ref
         length_mean=GRID - 1.0,
         length_deviation=float(GRID),
     )
-    network = CurveNetwork(specification, model.network.arrays())
+    network = ColumnCurveNetwork(specification, model.network.arrays())
     rng, width = np.random.default_rng(seed), CURVE_DIM
     codes = np.empty((NUM_REFERENCE_CODES, width + 3), np.float32)
     codes[:, :width] = model.encode(curves[:NUM_REFERENCE_CODES, :, None])
@@ -283,7 +283,7 @@ def main() -> None:
     series = interpolate_missing_values(
         Sequences.from_list(draw_series(arguments.series, arguments.seed))
     )
-    curves = resample_columns(make_scaler("sequence").transform(series), GRID)[:, 0]
+    curves = resample_columns_by_cosines(make_scaler("sequence").transform(series), GRID)[:, 0]
     model = train_model(curves, series.lengths > GRID // 2, arguments.epochs, arguments.seed)
     make_series_model(model, curves, arguments.seed).save(arguments.output)
 

@@ -52,7 +52,7 @@ def test_keras_models_agree_with_the_estimator(fitted):
     assert (fitted.max_steps_, fitted.n_features_in_) == (6, 2)
     models = [fitted.encoder_, fitted.decoder_]
     variables = [*models[0].trainable_variables, *models[1].trainable_variables]
-    variables += keras_models(fitted.model_.network).length.trainable_variables
+    variables += keras_models(fitted.model_.network).length_predictor.trainable_variables
     assert fitted.n_parameters_ == sum(variable.value.size for variable in variables)
 
 

@@ -94,10 +94,10 @@ print('KERAS_BACKEND' in os.environ)
 
 
 def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
-    from refold.models import default
+    from refold.models import make_default_models
 
     path = tmp_path / "autoencoder.keras"
-    default(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
+    make_default_models(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
     (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
     jax = {"KERAS_BACKEND": "jax"}
     programs = [

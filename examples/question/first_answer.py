@@ -21,10 +21,10 @@ from refold.sequences import Sequences
 
 # Models of the answer, by the name in the figure: how to build one, and its output activation.
 VARIANTS = {
-    "reshape, unchanged": (classic.reshape, "tanh"),
-    "dense, unchanged": (classic.dense, "tanh"),
-    "reshape, sigmoid": (classic.reshape, "sigmoid"),
-    "dense, sigmoid": (classic.dense, "sigmoid"),
+    "reshape, unchanged": (classic.make_reshape_models, "tanh"),
+    "dense, unchanged": (classic.make_dense_models, "tanh"),
+    "reshape, sigmoid": (classic.make_reshape_models, "sigmoid"),
+    "dense, sigmoid": (classic.make_dense_models, "sigmoid"),
 }
 
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from refold.datasets import padded_moving_ones, ramps
-from refold.models import Models, classic, default
+from refold.models import Models, classic, make_default_models
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         share = (is_exact.all(axis=-1) | ~is_real_step).all(axis=1).mean()
         print(f"  reshape, loss with {loss_name}: {share:.0%}")
 
-    masking = default(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
+    masking = make_default_models(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
     masking.autoencoder.compile("adam", "binary_crossentropy")
     masking.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
     print("\nChange of a code by ten more padded steps, in standard deviations")
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     is_real_step = ~np.isnan(y)
     for loss_name, targets in (("real steps only", y), ("padding counted", x)):
         keras.utils.set_random_seed(1)
-        models = classic.repeat()
+        models = classic.make_repeat_models()
         models.autoencoder.compile(optimizer="adam", loss="mse")
         models.autoencoder.fit(x, targets, epochs=options.ramp_epochs, verbose=0)
         error = (models.autoencoder.predict(x, verbose=0) - x)[is_real_step]
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
 def fit_reshape(x: np.ndarray, targets: np.ndarray, *, num_epochs: int) -> Models:
     """Fit the first answer's model with sigmoid outputs, always from the same initialization."""
     keras.utils.set_random_seed(0)
-    models = classic.reshape(output_activation="sigmoid")
+    models = classic.make_reshape_models(output_activation="sigmoid")
     models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
     models.autoencoder.fit(x, targets, batch_size=100, epochs=num_epochs, verbose=0)
     return models
@@ -72,7 +72,7 @@ def fit_reshape(x: np.ndarray, targets: np.ndarray, *, num_epochs: int) -> Model
 
 def lengthen_encoder(models: Models, num_steps: int) -> keras.Model:
     """Return the same encoder with the same weights, for inputs with more steps."""
-    encoder = classic.reshape(steps=num_steps).encoder
+    encoder = classic.make_reshape_models(steps=num_steps).encoder
     encoder.set_weights(models.encoder.get_weights())
     return encoder
 

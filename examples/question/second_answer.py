@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"refold {refold.__version__} on {keras.backend.backend()}: data of shape {x.shape}\n")
 
     keras.utils.set_random_seed(options.seed)
-    models = classic.repeat(steps=9, features=1, latent_dim=2)
+    models = classic.make_repeat_models(steps=9, features=1, latent_dim=2)
     models.encoder.summary()
     models.decoder.summary()
     models.autoencoder.compile(optimizer="adam", loss="mse")
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("  All codes are equal: both relu units are dead. Try another --seed.")
 
     keras.utils.set_random_seed(options.seed)
-    composite = classic.next_element(steps=9, features=1, latent_dim=2)
+    composite = classic.make_next_element_models(steps=9, features=1, latent_dim=2)
     composite.autoencoder.compile(optimizer="adam", loss="mse")
     combined = composite.autoencoder.fit(x, [x, x[:, 1:]], epochs=options.epochs, verbose=0).history
     predicted = composite.autoencoder.predict(x, verbose=0)[1]

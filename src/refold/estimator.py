@@ -558,7 +558,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the file is not a model, is truncated or changed, or comes from a newer version.
         """
         model = Model.load(path)
-        if model.specification.reads_curves:
+        if model.specification.is_curve_network:
             raise ParameterError(
                 "The pretrained model is no estimator: it cannot be trained. Use refold.load, and "
                 "its methods."
@@ -606,7 +606,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             check_integer("num_steps", num_steps),
             has_flags=model.network.specification.observed_flags,
         )
-        return x if model.network.reads_padding else np.nan_to_num(x, nan=0.0)
+        return x if model.network.has_padding_mask else np.nan_to_num(x, nan=0.0)
 
     @property
     def encoder_(self) -> Any:

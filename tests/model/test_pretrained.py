@@ -17,7 +17,7 @@ from refold.cli import main
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import nmse
 from refold.explore import Atlas, check_exportable
-from refold.network.packed.resampling import resample, resample_columns
+from refold.network.packed.resampling import resample_by_cosines, resample_columns_by_cosines
 from refold.report import report
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
 from serve.server_helpers import post, started
@@ -57,16 +57,16 @@ def test_resampling_is_a_cosine_transform_with_more_or_fewer_cosines(steps):
     num_kept = min(steps, 40)
     expected[..., :num_kept] = scipy.fft.dct(values, norm="ortho")[..., :num_kept]
     expected_curve = scipy.fft.idct(expected * np.sqrt(40 / steps), norm="ortho")
-    np.testing.assert_allclose(resample(values, 40), expected_curve, atol=1e-5)
+    np.testing.assert_allclose(resample_by_cosines(values, 40), expected_curve, atol=1e-5)
 
 
 def test_gaps_are_bridged_and_a_series_without_values_is_zero():
     two_columns = as_sequences([[[0.0, 4.0], [np.nan, np.nan], [2.0, 8.0]]])
-    np.testing.assert_allclose(resample_columns(two_columns, 3)[0], [[0, 1, 2], [4, 6, 8]])
+    resampled = resample_columns_by_cosines(two_columns, 3)[0]
+    np.testing.assert_allclose(resampled, [[0, 1, 2], [4, 6, 8]])
     sequences = as_sequences([[0.0, np.nan, 2.0, np.nan], [np.nan, np.nan]])
-    curves, expected = (
-        resample_columns(x, 16)[:, 0] for x in (sequences, as_sequences([[0.0, 1, 2, 2]]))
-    )
+    curves = resample_columns_by_cosines(sequences, 16)[:, 0]
+    expected = resample_columns_by_cosines(as_sequences([[0.0, 1, 2, 2]]), 16)[:, 0]
     np.testing.assert_array_equal(curves[0], expected[0])
     assert not curves[1].any()
 

@@ -11,7 +11,7 @@ import keras
 import pytest
 
 from refold.errors import ParameterError
-from refold.models import Models, classic, decode_autoregressively, default
+from refold.models import Models, classic, decode_autoregressively, make_default_models
 
 STEPS = 6
 
@@ -68,7 +68,7 @@ def check_lite_model(model: Any, x: np.ndarray) -> None:
 def main(weights: str, expected: str) -> None:
     backend, x = keras.backend.backend(), draw_ragged_sequences()
     sizes: dict[str, Any] = {"latent_dim": 4, "max_steps": STEPS, "units": 8}
-    models = default(["numeric"] * 3, **sizes, depth=2)
+    models = make_default_models(["numeric"] * 3, **sizes, depth=2)
     models.encoder.load_weights(f"{weights}/encoder.weights.h5")
     models.decoder.load_weights(f"{weights}/decoder.weights.h5")
     reference = np.load(expected)
@@ -76,7 +76,7 @@ def main(weights: str, expected: str) -> None:
     assert np.allclose(codes, reference["codes"], atol=1e-5)
     assert np.allclose(models.decoder.predict(codes, verbose=0), reference["decoded"], atol=1e-5)
     check_training(models, x, x, "mse")
-    patches = default(["numeric"] * 3, **sizes, patch=4, rocket_dim=2)
+    patches = make_default_models(["numeric"] * 3, **sizes, patch=4, rocket_dim=2)
     fixed = patches.encoder.get_layer("rocket_dim")
     fixed.kernel.assign(0.01 * np.random.default_rng(0).normal(size=fixed.kernel.shape))
     check_training(patches, x, x, None)
@@ -85,11 +85,13 @@ def main(weights: str, expected: str) -> None:
     y[..., 1] = np.where(np.isnan(x[..., 1]), np.nan, x[..., 1] > 0)
     y[..., 2] = np.where(np.isnan(x[..., 2]), np.nan, np.clip(np.rint(x[..., 2] + 1), 0, 3))
     types = ["numeric", "binary", "categorical"]
-    autoregressive = default(types, num_categories=[0, 0, 4], **sizes, decoder="autoregressive")
+    sizes["num_categories"] = [0, 0, 4]
+    autoregressive = make_default_models(types, **sizes, decoder="autoregressive")
     check_training(autoregressive, y, y, None)
     check_autoregressive_decoding(autoregressive, y)
     full = np.nan_to_num(x)
-    check_training(classic.repeat(steps=STEPS, features=3, latent_dim=12), full, full, "mse")
+    repeat = classic.make_repeat_models(steps=STEPS, features=3, latent_dim=12)
+    check_training(repeat, full, full, "mse")
 
     if backend == "tensorflow":
         check_lite_model(models.encoder, x)

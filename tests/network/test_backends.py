@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from network.script import STEPS, draw_ragged_sequences
-from refold.models import default
+from refold.models import make_default_models
 
 PACKAGES = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
@@ -22,7 +22,7 @@ def test_models_run_on(backend, tmp_path):
     if importlib.util.find_spec(PACKAGES[backend]) is None:
         pytest.fail(f"{PACKAGES[backend]} is not installed; `make test-slow` installs it")
     keras.utils.set_random_seed(0)
-    models = default(["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, depth=2)
+    models = make_default_models(["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, depth=2)
     models.encoder.save_weights(tmp_path / "encoder.weights.h5")
     models.decoder.save_weights(tmp_path / "decoder.weights.h5")
     codes = models.encoder.predict(draw_ragged_sequences(), verbose=0)

@@ -130,9 +130,9 @@ def test_models_with_a_share_or_a_custom_architecture_can_be_trained_further(fit
     assert same_weights(again.partial_fit(new), dense.partial_fit(new))
 
 
-def _dense(*, steps, features, outputs, latent_dim):
-    models = refold.models.classic.dense(steps=steps, features=features, latent_dim=latent_dim)
-    assert outputs == features
+def _dense(*, outputs, **sizes):
+    models = refold.models.classic.make_dense_models(**sizes)
+    assert outputs == sizes["features"]
     return models.encoder, models.decoder
 
 

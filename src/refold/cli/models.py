@@ -60,7 +60,7 @@ def _get_installation_properties() -> dict[str, Any]:
     libraries = ("keras", "jax", "numpy")
     # a small installation lacks Keras and JAX, so it has only the LSTM kernel
     has_training_packages = is_installed("keras") and is_installed("jax")
-    runtime = refold.layers.runtime() if has_training_packages else None
+    runtime = refold.layers.get_lstm_runtime() if has_training_packages else None
     return {
         "refold": refold.__version__,
         **{name: version(name) if is_installed(name) else None for name in libraries},
@@ -82,7 +82,7 @@ def _get_model_properties(model: "refold.Model") -> dict[str, Any]:
     specification = model.specification
     is_default = specification.architecture == "default"
     # only pretrained models read curves: series that are resampled to a fixed number of points
-    pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.reads_curves else {}
+    pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.is_curve_network else {}
     return {
         "architecture": specification.architecture,
         **pretrained_notes,

@@ -22,7 +22,7 @@ from refold.explore._atlas import MAP_NAMES, Atlas
 from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import length_std, linear_map
+from refold.network.specification import clip_length_std, get_linear_path_map
 from refold.sequences.types import output_slices
 from refold.serve import to_json
 
@@ -93,7 +93,7 @@ def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bo
 def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if an exported page cannot decode with a model."""
     # only the pretrained model reads curves: series resampled to a fixed number of points
-    if model_of(model).specification.reads_curves:
+    if model_of(model).specification.is_curve_network:
         raise ParameterError(
             "A page cannot compute with the pretrained model, whose curves it does not know. Open "
             f"it {python_or_cli('with refold.explore.explore', 'without --export')}, or fit a "
@@ -115,7 +115,7 @@ def make_data_blocks(
     weights = {key: x for key, x in network.weights.items() if _DECODER_WEIGHT_PATTERN.match(key)}
     # the linear path, a linear map from the code to each step, has three arrays; the page reads one
     if "linear_steps/start" in weights:
-        weights["linear_steps/map"] = linear_map(weights, "linear_steps")
+        weights["linear_steps/map"] = get_linear_path_map(weights, "linear_steps")
         for last_part in ("start", "unit", "change"):
             del weights[f"linear_steps/{last_part}"]
     for key, array in weights.items():
@@ -178,9 +178,9 @@ def _describe_page(
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         # mean and standard deviation of log(1 + length), for a code that holds the length
-        "log_length_moments": specification.length_moments,
+        "log_length_moments": specification.log_length_moments,
         # standard deviation of the lengths in steps, for a model that predicts the length
-        "length_std": length_std(specification.length_deviation),
+        "length_std": clip_length_std(specification.length_deviation),
         "max_log_length": specification.max_log_length,
         "outputs": [
             {

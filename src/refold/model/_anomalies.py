@@ -92,7 +92,7 @@ def _compute_codes_and_features(
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
-    features = np.concatenate([codes, model.network.rocket_features(scaled)], axis=1)
+    features = np.concatenate([codes, model.network.compute_rocket_features(scaled)], axis=1)
     return codes, features.astype(float)
 
 

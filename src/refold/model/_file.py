@@ -32,7 +32,7 @@ from refold.model._training_statistics import (
     ReferenceStatistics,
 )
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.packed.resampling import CurveNetwork
+from refold.network.packed.resampling import ColumnCurveNetwork
 from refold.network.specification import Specification, is_default_lstm, list_weights
 from refold.sequences import Scaler, Schema, has_default_names
 
@@ -243,7 +243,7 @@ def hash_model(model: "refold.Model") -> str:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last digits depend on the names of the columns. The default
         # names x0, x1 and so on count as no names.
-        config = {"specification": asdict(model.specification.of_curve)}
+        config = {"specification": asdict(model.specification.for_single_curve)}
         names = None if has_default_names(model.schema) else list(model.schema.names)
         weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_HASH_DIGITS]
         name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_HASH_DIGITS:]
@@ -294,7 +294,7 @@ def _restore_network(specification: Specification, weights: dict[str, np.ndarray
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    network_type = CurveNetwork if specification.reads_curves else PackedNetwork
+    network_type = ColumnCurveNetwork if specification.is_curve_network else PackedNetwork
     return network_type(specification, {weight.name: weights[weight.name] for weight in expected})
 
 

@@ -22,7 +22,7 @@ from refold.evaluation import (
     min_calibration_sequences,
 )
 from refold.model._inputs import SequencesLike, describe_overlap_with_training
-from refold.network.packed.batches import one_hot
+from refold.network.packed.batches import one_hot_encode_columns
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded_finite, split_at
@@ -290,7 +290,7 @@ def recent_values(scaled_sequences: Sequences, specification: Specification) -> 
     for step, neighbor in pairs:
         is_missing = np.isnan(values[:, step])
         values[:, step][is_missing] = values[:, neighbor][is_missing]
-    encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
+    encoded = one_hot_encode_columns(values.reshape(-1, num_columns), specification.num_categories)
     shape = len(scaled_sequences), num_steps, specification.num_outputs
     encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]  # the last step first
     encoded[:, 1:] -= encoded[:, :1]

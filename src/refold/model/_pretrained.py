@@ -19,8 +19,8 @@ from refold._support.arrays import linspace_indices
 from refold.errors import DataError, ParameterError, argument
 from refold.model._training_statistics import Mixture, ReferenceStatistics
 from refold.network.packed.network import PackedNetwork
-from refold.network.packed.resampling import CurveNetwork
-from refold.network.specification import dropped_dim_indices, truncate_latent_dim
+from refold.network.packed.resampling import ColumnCurveNetwork
+from refold.network.specification import list_truncated_dims, truncate_latent_dim
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
@@ -72,7 +72,7 @@ def adapt_to_columns(
         column_types=[NUMERIC.name] * num_columns,
         num_categories=[0] * num_columns,
         # besides the learned dimensions, the code of a column has one for the length
-        latent_dim=num_columns * (model.specification.curve_dim + 1),
+        latent_dim=num_columns * (model.specification.num_curve_dims + 1),
     )
     schema = replace(schema, columns=columns)
     # the scalers of the pretrained model have arrays for one column, which are repeated
@@ -114,7 +114,7 @@ def adapt_to_columns(
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     attributes |= {
-        "network": CurveNetwork(specification, model.network.arrays()),
+        "network": ColumnCurveNetwork(specification, model.network.arrays()),
         "schema": schema,
         "scaler": scaler,
         "error_scaler": Scaler.from_dict(error_scaler_state),
@@ -125,7 +125,7 @@ def adapt_to_columns(
 
 def keep_first_dims(model: "refold.Model", num_dims: int) -> "refold.Model":
     """Return a nested model whose codes have only the first learned dimensions."""
-    specification, limit = model.specification, model.specification.of_curve.learned_dim
+    specification, limit = model.specification, model.specification.for_single_curve.learned_dim
     if not specification.nested:
         raise ParameterError(
             f"{argument(dims=num_dims)} needs nested codes. Fit with {argument(nested=True)}."
@@ -137,10 +137,11 @@ def keep_first_dims(model: "refold.Model", num_dims: int) -> "refold.Model":
             f"The number of dimensions must be from 1 to {limit}, the learned ones. Got {num_dims}."
         )
     smaller, weights = truncate_latent_dim(specification, model.network.arrays(), num_dims)
-    network = (CurveNetwork if specification.reads_curves else PackedNetwork)(smaller, weights)
+    network_type = ColumnCurveNetwork if specification.is_curve_network else PackedNetwork
+    network = network_type(smaller, weights)
     return without_calibration(
         replace(model, network=network),
-        dropped_dims=dropped_dim_indices(specification, num_dims),
+        dropped_dims=list_truncated_dims(specification, num_dims),
         dropped_column_dims=np.arange(num_dims, limit),
     )
 

@@ -19,11 +19,11 @@ from refold.sequences.types import make_quantity_mask
 # Minimum standard deviation of the training lengths, in steps. If all lengths are equal, it would
 # be 0, and numbers are divided by it.
 _MIN_LENGTH_STD = 0.1
-MIN_LENGTH_SCALE = 0.05
+MIN_PREDICTED_LENGTH_SCALE = 0.05
 """Minimum scale of the logistic distribution of a predicted length, in steps."""
 LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
-MAX_CONVOLUTION_STRIDE = 4
+MAX_ROCKET_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
 # The code of the default model is the sum of two paths: LSTMs, and a linear map of all values,
 # which is called the linear path. A decoded sequence is the sum of two such paths, too. Maximum
@@ -128,26 +128,26 @@ class Specification:
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
-    def reads_curves(self) -> bool:
+    def is_curve_network(self) -> bool:
         """Whether each column is resampled to a curve, as only pretrained models do."""
         return self.grid > 0
 
     @property
-    def curve_dim(self) -> int:
+    def num_curve_dims(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
         # all columns have the same number of latent dimensions, and the last of them is the length
-        return self.latent_dim // len(self.column_types) - 1 if self.reads_curves else 0
+        return self.latent_dim // len(self.column_types) - 1 if self.is_curve_network else 0
 
     @functools.cached_property
-    def of_curve(self) -> "Specification":
+    def for_single_curve(self) -> "Specification":
         """Specification of the network of one curve; without curves, this specification."""
-        if not self.reads_curves:
+        if not self.is_curve_network:
             return self
         return replace(
             self,
             column_types=["numeric"],
             num_categories=[0],
-            latent_dim=self.curve_dim,
+            latent_dim=self.num_curve_dims,
             max_steps=self.grid,
             length_mean=float(self.grid),
             length_deviation=0.0,
@@ -161,11 +161,11 @@ class Specification:
         return self.learned_dim if self.length_dim else None
 
     @property
-    def length_moments(self) -> tuple[float, float]:
+    def log_length_moments(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
         # The delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
-        return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
+        return math.log(mean_plus_one), clip_length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
@@ -195,31 +195,31 @@ class Specification:
         return self.recent_steps * self.num_outputs
 
     @functools.cached_property
-    def linear_steps(self) -> int | None:
+    def num_linear_path_steps(self) -> int | None:
         """Number of steps that the linear path has weights for; None without a linear path."""
         linear_path = self.linear_path
         if linear_path is None:
             linear_path = bool(make_quantity_mask(self.column_types).any())
-        limit = max_linear_steps(self.input_width, self.latent_dim)
+        limit = compute_max_linear_path_steps(self.input_width, self.latent_dim)
         return min(self.max_steps, limit) if linear_path else None
 
     @property
-    def convolution_stride(self) -> int:
+    def rocket_stride(self) -> int:
         """Stride of the ROCKET features."""
         # Convolutions at each step would be slower than LSTMs that read patches. A longer stride
         # than the maximum would miss short patterns.
-        return min(self.patch, MAX_CONVOLUTION_STRIDE)
+        return min(self.patch, MAX_ROCKET_STRIDE)
 
-    def decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
+    def make_decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
         """Return the settings of the decoder, or of the forecast decoder."""
         if not is_forecast:
-            sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
+            sizes = self.latent_dim, self.max_steps, self.patch, self.num_linear_path_steps
             return DecoderSettings("", *sizes, reads_previous_step=self.decoder == "autoregressive")
         num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` does not apply here. The forecast decoder has a linear path if
         # it reads recent values or if a column is numeric or a count.
         if self.recent_steps or make_quantity_mask(self.column_types).any():
-            limit = max_linear_steps(self.num_outputs, num_inputs)
+            limit = compute_max_linear_path_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
         sizes = num_inputs, self.forecast_steps, 1, linear_steps  # without patches
         return DecoderSettings("_ahead", *sizes, has_step_scales=self.recent_steps > 0)
@@ -232,7 +232,7 @@ class DecoderSettings(NamedTuple):
     num_inputs: int  # width of the code, and for a forecast also of the recent values
     max_steps: int
     patch: int
-    linear_steps: int | None  # steps with weights of a linear path; None without a linear path
+    num_linear_path_steps: int | None  # steps that have weights; None without a linear path
     # whether each step has its own factors for the outputs of the LSTMs; else all have the same
     has_step_scales: bool = False
     reads_previous_step: bool = False  # whether each step reads the outputs of the previous step
@@ -249,17 +249,18 @@ class DecoderSettings(NamedTuple):
         return 2 + 2 * len(position_periods(self.max_patches))
 
 
-def length_std(training_std: float) -> float:
+def clip_length_std(training_length_std: float) -> float:
     """Return the standard deviation of the training lengths, in steps, with a minimum above 0."""
-    return max(training_std, _MIN_LENGTH_STD)
+    return max(training_length_std, _MIN_LENGTH_STD)
 
 
-def log_length_scales(training_std: float) -> tuple[float, float, float]:
+def get_length_log_scale_limits(training_length_std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
     # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
     # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation
-    # ``training_std``.
-    return math.log(0.55 * training_std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * training_std)
+    # ``training_length_std``.
+    limits = math.log(MIN_PREDICTED_LENGTH_SCALE), math.log(2.0 * training_length_std)
+    return math.log(0.55 * training_length_std), *limits
 
 
 def position_periods(max_steps: int) -> list[float]:
@@ -268,30 +269,30 @@ def position_periods(max_steps: int) -> list[float]:
     return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
-def max_linear_steps(num_channels: int, latent_dim: int) -> int:
+def compute_max_linear_path_steps(num_channels: int, latent_dim: int) -> int:
     """Return for how many steps the memory limit allows weights of a linear path."""
     return max(1, _MAX_LINEAR_PATH_WEIGHTS // (num_channels * latent_dim))
 
 
-def dropped_dim_indices(specification: Specification, num_dims: int) -> np.ndarray:
-    """Return the indices, in a code, of all learned dimensions but the first ``num_dims``."""
-    if not specification.reads_curves:
-        return np.arange(num_dims, specification.learned_dim)
+def list_truncated_dims(specification: Specification, num_kept_dims: int) -> np.ndarray:
+    """Return the indices, in a code, of all learned dimensions but the first ``num_kept_dims``."""
+    if not specification.is_curve_network:
+        return np.arange(num_kept_dims, specification.learned_dim)
     # The code has a part for each column: the learned dimensions of its curve, and then the length.
-    # The first ``num_dims`` dimensions of each part stay.
-    num_columns, learned_dim = len(specification.column_types), specification.curve_dim
-    indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(num_dims, learned_dim)
-    return indices.ravel()
+    # The first ``num_kept_dims`` dimensions of each part stay.
+    num_columns, learned_dim = len(specification.column_types), specification.num_curve_dims
+    dropped = np.arange(num_kept_dims, learned_dim)
+    return (np.arange(num_columns)[:, None] * (learned_dim + 1) + dropped).ravel()
 
 
 def truncate_latent_dim(
-    specification: Specification, weights: Mapping[str, np.ndarray], num_dims: int
+    specification: Specification, weights: Mapping[str, np.ndarray], num_kept_dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
-    """Reduce a nested network to its first ``num_dims`` learned dimensions (of each column)."""
+    """Keep the first ``num_kept_dims`` learned dimensions (of each column) of a nested network."""
     # the smaller network computes what the nested network does if the other dimensions are zero
-    latent_dim = specification.latent_dim - len(dropped_dim_indices(specification, num_dims))
+    latent_dim = specification.latent_dim - len(list_truncated_dims(specification, num_kept_dims))
     new_specification = replace(specification, latent_dim=latent_dim)
-    dropped = np.arange(num_dims, specification.of_curve.learned_dim)
+    dropped = np.arange(num_kept_dims, specification.for_single_curve.learned_dim)
     new_weights = {}
     for old, new in zip(list_weights(specification), list_weights(new_specification), strict=True):
         array = weights[old.name]
@@ -322,7 +323,7 @@ class WeightSpec(NamedTuple):
 # A file of a model has its specification, and these weights by name.
 def list_weights(specification: Specification) -> list[WeightSpec]:
     """List the weights of the default model, in the order in which Keras creates them."""
-    specification = specification.of_curve
+    specification = specification.for_single_curve
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned_dim, width = specification.learned_dim, specification.input_width
     # the last, the mean and the maximum state in two directions, and three features of the length
@@ -332,12 +333,12 @@ def list_weights(specification: Specification) -> list[WeightSpec]:
     num_inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
         for direction in ("forward", "backward"):
-            weights += _lstm_weights(f"encoder_{i}/{direction}_lstm_{i}", num_inputs, units)
+            weights += _list_lstm_weights(f"encoder_{i}/{direction}_lstm_{i}", num_inputs, units)
         num_inputs = 2 * units
-    weights += _dense_weights("code", num_pooled, learned_dim)
-    if (linear_steps := specification.linear_steps) is not None:
+    weights += _list_dense_weights("code", num_pooled, learned_dim)
+    if (linear_steps := specification.num_linear_path_steps) is not None:
         shape = (linear_steps, width, learned_dim)
-        weights += _linear_weights("linear_code", shape, (learned_dim,))
+        weights += _list_linear_weights("linear_code", shape, (learned_dim,))
         weights.append(WeightSpec("linear_code/scale", (), is_trained=False))
         if specification.by_length:  # a matrix and an offset for each length from 0
             shape = (linear_steps + 1, learned_dim, learned_dim)
@@ -352,42 +353,47 @@ def list_weights(specification: Specification) -> list[WeightSpec]:
         weights.append(WeightSpec("rocket_dim/center", (num_features,), is_trained=False))
         shape = (num_features, specification.rocket_dim)
         weights.append(WeightSpec("rocket_dim/kernel", shape, is_trained=False))
-    weights += _decoder_weights(specification, specification.decoder_settings())
+    weights += _list_decoder_weights(specification, specification.make_decoder_settings())
     if not specification.length_dim:
-        weights += _dense_weights("hidden", latent_dim, LENGTH_HIDDEN_WIDTH)
-        weights += _dense_weights("length/dense", LENGTH_HIDDEN_WIDTH, 2)
+        weights += _list_dense_weights("hidden", latent_dim, LENGTH_HIDDEN_WIDTH)
+        weights += _list_dense_weights("length/dense", LENGTH_HIDDEN_WIDTH, 2)
     if specification.variational:
-        weights += _dense_weights("log_variance", num_pooled, latent_dim)
+        weights += _list_dense_weights("log_variance", num_pooled, latent_dim)
     if specification.forecast_steps:
-        weights += _decoder_weights(specification, specification.decoder_settings(is_forecast=True))
+        settings = specification.make_decoder_settings(is_forecast=True)
+        weights += _list_decoder_weights(specification, settings)
     return weights
 
 
-def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[WeightSpec]:
+def _list_decoder_weights(
+    specification: Specification, settings: DecoderSettings
+) -> list[WeightSpec]:
     """List the weights of a decoder in the order in which Keras creates them."""
     units, num_outputs, suffix = specification.units, specification.num_outputs, settings.suffix
     weights: list[WeightSpec] = []
     for i in range(1, specification.depth + 1):
-        weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
+        weights += _list_dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
     num_inputs = settings.num_inputs + settings.num_position_features
     if settings.reads_previous_step:  # the outputs of the previous step, and a flag that it exists
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
-        weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
-    if settings.linear_steps is not None:
-        shape = (settings.linear_steps, num_outputs)
-        weights += _linear_weights(f"linear_steps{suffix}", (settings.num_inputs, *shape), shape)
+        weights += _list_lstm_weights(f"decoder{suffix}_{i}", num_inputs, units)
+        num_inputs = units  # of the next layer
+    if settings.num_linear_path_steps is not None:
+        shape = (settings.num_linear_path_steps, num_outputs)
+        map_shape = (settings.num_inputs, *shape)
+        weights += _list_linear_weights(f"linear_steps{suffix}", map_shape, shape)
         shape = (settings.max_steps, num_outputs) if settings.has_step_scales else (num_outputs,)
         weights.append(WeightSpec(f"head{suffix}/scale", shape, is_trained=False))
-    return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
+    return weights + _list_dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
 
 
-def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[WeightSpec]:
+def _list_dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[WeightSpec]:
     kernel = WeightSpec(f"{layer_name}/kernel", (num_inputs, num_outputs))
     return [kernel, WeightSpec(f"{layer_name}/bias", (num_outputs,))]
 
 
-def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[WeightSpec]:
+def _list_lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[WeightSpec]:
     """List the weights of an LSTM, with four gates for each unit."""
     cell = f"{layer_name}/lstm_cell"
     return [
@@ -397,10 +403,10 @@ def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[WeightSp
     ]
 
 
-def _linear_weights(
+def _list_linear_weights(
     layer_name: str, shape: tuple[int, ...], bias_shape: tuple[int, ...]
 ) -> list[WeightSpec]:
-    """List the weights of a linear path; see `linear_map`."""
+    """List the weights of a linear path; see `get_linear_path_map`."""
     return [
         WeightSpec(f"{layer_name}/change", shape),
         WeightSpec(f"{layer_name}/bias", bias_shape),
@@ -409,7 +415,7 @@ def _linear_weights(
     ]
 
 
-def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
+def get_linear_path_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
     """Return the matrices of a linear path: initial values plus a factor times their change."""
     # A factor below 1 makes the updates of training smaller. The initial values may have errors of
     # only a thousandth, and full updates would ruin them.

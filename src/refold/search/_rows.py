@@ -116,7 +116,8 @@ class RowSource:
         channel_counts += [1] * (fit_input.step_values.shape[1] - sum(channel_counts))
         # A model that reads curves resamples each sequence to a grid of `max_steps` steps. The grid
         # can be much longer than the sequences here, so their maximum length is used.
-        max_steps = int(lengths.max()) if specification.reads_curves else specification.max_steps
+        is_curve_network = specification.is_curve_network
+        max_steps = int(lengths.max()) if is_curve_network else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
     def encode(self, fitted_features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from refold.errors import DataError, ParameterError, argument
 from refold.model import check_encodable_lengths, check_latent_steps
 from refold.network.keras.build import Network, build, build_trainable_copy, to_inference_network
 from refold.network.keras.layer import seeded
-from refold.network.specification import Specification, max_linear_steps
+from refold.network.specification import Specification, compute_max_linear_path_steps
 from refold.sequences import BucketedBatches, Scaler, Schema, Sequences
 from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
 from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
@@ -165,7 +165,7 @@ def make_specification(
     # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
     # wrong token, an autoregressive decoder would shift all later ones.
     is_token_model = architecture == "default" and not schema.numeric.any()
-    max_linear_length = max_linear_steps(schema.output_width, latent_dim)
+    max_linear_length = compute_max_linear_path_steps(schema.output_width, latent_dim)
     # long, but not too long for a linear path
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
     decoder = _pick_decoder(arguments, prefer_autoregressive=is_token_model and not is_long)

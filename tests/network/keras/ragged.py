@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from refold.layers import LSTM, PaddingMask
-from refold.models import Models, autoencoder, default
+from refold.models import Models, join_encoder_and_decoder, make_default_models
 
 STEPS = 7
 
@@ -42,7 +42,8 @@ def _default(column_types: list[str], num_categories: list[int], **options: Any)
     def build() -> Models:
         keras.utils.set_random_seed(1)
         sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8}
-        models = default(column_types, num_categories=num_categories, **sizes, **options)
+        columns: Any = {"column_types": column_types, "num_categories": num_categories}
+        models = make_default_models(**columns, **sizes, **options)
         # weights that are zero would hide errors
         rng = np.random.default_rng(1)
         for variable in models.encoder.weights + models.decoder.weights:
@@ -61,7 +62,8 @@ def _custom() -> Models:
     code = keras.Input((4,))
     encoder = keras.Model(x, LSTM(4)(PaddingMask()(x)))
     repeated = keras.layers.RepeatVector(STEPS + 2)(code)
-    return autoencoder(encoder, keras.Model(code, LSTM(2, return_sequences=True)(repeated)))
+    decoder = keras.Model(code, LSTM(2, return_sequences=True)(repeated))
+    return join_encoder_and_decoder(encoder, decoder)
 
 
 TWO = ["numeric", "numeric"], [0, 0]

@@ -38,9 +38,9 @@ def _seed():
 @pytest.mark.parametrize(
     ("build", "build_keras", "shape", "num_parameters"),
     [
-        (classic.reshape, keras_reshape, (10, 5), 2080 + 160),
-        (classic.dense, keras_dense, (10, 5), 2080 + 10600),
-        (classic.repeat, keras_repeat, (9, 1), 32 + 41200 + 101),
+        (classic.make_reshape_models, keras_reshape, (10, 5), 2080 + 160),
+        (classic.make_dense_models, keras_dense, (10, 5), 2080 + 10600),
+        (classic.make_repeat_models, keras_repeat, (9, 1), 32 + 41200 + 101),
     ],
 )
 def test_weights_and_results_agree_with_plain_keras(build, build_keras, shape, num_parameters):
@@ -54,7 +54,7 @@ def test_weights_and_results_agree_with_plain_keras(build, build_keras, shape, n
 
 
 def test_next_element_has_two_decoders(tmp_path):
-    models = classic.next_element()
+    models = classic.make_next_element_models()
     assert models.autoencoder.count_params() == 32 + 2 * 41301
     ramp = np.arange(1, 10, dtype="float32") / 10
     lengths = np.array([[9], [7], [5], [3]])  # of ramps that are padded with zeros
@@ -75,9 +75,9 @@ def test_next_element_has_two_decoders(tmp_path):
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
-        (classic.reshape, {"latent_dim": 21}, "latent_dim must be a multiple .* 10, .* Got 21"),
-        (classic.dense, {"steps": -1}, "steps must be a positive integer. Got -1"),
-        (classic.next_element, {"steps": 1}, "steps must be an integer of at least 2. Got 1"),
+        (classic.make_reshape_models, {"latent_dim": 21}, "latent_dim must be .* 10, .* Got 21"),
+        (classic.make_dense_models, {"steps": -1}, "steps must be a positive integer. Got -1"),
+        (classic.make_next_element_models, {"steps": 1}, "steps must be .* at least 2. Got 1"),
     ],
 )
 def test_bad_arguments_are_named(build, arguments, message):

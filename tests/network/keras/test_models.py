@@ -9,7 +9,7 @@ from network.keras.ragged import CASES, STEPS
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.layers import LSTM
-from refold.models import autoencoder, decode_autoregressively, default
+from refold.models import decode_autoregressively, join_encoder_and_decoder, make_default_models
 
 TOLERANCE = 1e-5
 # The number of rows, and a batch size that leaves one row over. All tests use the same sizes,
@@ -150,7 +150,7 @@ def encoder_and_decoder(code=4, decoder_in=4, shape=(STEPS, 2), activation="tanh
 def test_a_saved_model_still_knows_its_columns(tmp_path):
     _, y = CASES["mixed"].data()
     parts = encoder_and_decoder(shape=(None, 3), activation="sigmoid", outputs=5)
-    model = autoencoder(*parts).autoencoder
+    model = join_encoder_and_decoder(*parts).autoencoder
     model.columns = ("numeric", "categorical", "binary"), (0, 3, 0)
     model.compile("adam")
     expected = model.evaluate(np.nan_to_num(y), y, batch_size=len(y), verbose=0)
@@ -179,7 +179,7 @@ def with_two_outputs():
 )
 def test_models_that_do_not_fit_together_are_refused(make, message):
     with pytest.raises(ParameterError, match=message):
-        autoencoder(*make())
+        join_encoder_and_decoder(*make())
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -250,7 +250,7 @@ def test_decoded_steps_are_the_predictions_from_the_decoded_steps():
     keras.utils.set_random_seed(1)
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
     types = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
-    decoder = default(**types, **sizes, depth=2).decoder
+    decoder = make_default_models(**types, **sizes, depth=2).decoder
     rng = np.random.default_rng(1)
     for weight in decoder.trainable_weights:  # so that previous steps have a large effect
         weight.assign(weight + 0.5 * rng.normal(size=weight.shape))
@@ -267,10 +267,11 @@ def test_decoded_steps_are_the_predictions_from_the_decoded_steps():
 
 
 def test_other_decoders_are_refused():
-    parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
+    parallel = make_default_models(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
     with pytest.raises(ParameterError, match="needs an autoregressive decoder"):
         decode_autoregressively(parallel.decoder, CODES, STEPS)
     with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
-        default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
+        make_default_models(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
+    options = {"decoder": "autoregressive", "cell": "gru"}
     with pytest.raises(ParameterError, match=r"an autoregressive decoder needs .*cell='lstm'"):
-        default(["binary"], latent_dim=4, max_steps=STEPS, decoder="autoregressive", cell="gru")
+        make_default_models(["binary"], latent_dim=4, max_steps=STEPS, **options)

@@ -1,7 +1,7 @@
 """Join an encoder and a decoder into an autoencoder, whose loss leaves out missing values.
 
-`autoencoder` joins a user's own models. `join_models` joins models that are known to fit. Both
-return `Models`.
+`join_encoder_and_decoder` joins a user's own models. `join_models` joins models that are known to
+fit. Both return `Models`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ class Autoencoder(keras.Model):
     Examples
     --------
     >>> import numpy as np
-    >>> from refold.models import default
-    >>> model = default(["numeric"], latent_dim=2, max_steps=4, units=8).autoencoder
+    >>> from refold.models import make_default_models
+    >>> model = make_default_models(["numeric"], latent_dim=2, max_steps=4, units=8).autoencoder
     >>> x, y = np.array([[[1.0], [np.nan]]], "float32"), np.array([[[3.0], [9.0]]], "float32")
     >>> float(model.error(x, y))
     4.0
@@ -150,7 +150,9 @@ class Models(NamedTuple):
     posterior: keras.Model | None = None
 
 
-def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "autoencoder") -> Models:
+def join_encoder_and_decoder(
+    encoder: keras.Model, decoder: keras.Model, *, name: str = "autoencoder"
+) -> Models:
     """Join any two Keras models into an autoencoder that shares their weights.
 
     Parameters
@@ -169,7 +171,7 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     >>> from refold.layers import LSTM
     >>> x, code = keras.Input((10, 5)), keras.Input((20,))
     >>> steps = LSTM(5, return_sequences=True)(keras.layers.RepeatVector(10)(code))
-    >>> models = autoencoder(keras.Model(x, LSTM(20)(x)), keras.Model(code, steps))
+    >>> models = join_encoder_and_decoder(keras.Model(x, LSTM(20)(x)), keras.Model(code, steps))
     >>> models.autoencoder.output_shape
     (None, 10, 5)
     """
@@ -228,15 +230,15 @@ class FitSteps(BaseLayer):
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
-    unroll: keras.Model,
-    posterior: keras.Model | None = None,
+    variable_length_decoder: keras.Model,
+    posterior_model: keras.Model | None = None,
     *,
     name: str = "autoencoder",
 ) -> Models:
-    """Join an encoder with a decoder and with ``unroll``, which shares the decoder's layers."""
+    """Join an encoder with a decoder, and with a model of its layers that becomes ``unroll``."""
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
-    outputs = unroll([encoder(x), x])
-    return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
+    model = Autoencoder(x, variable_length_decoder([encoder(x), x]), name=name)
+    return Models(encoder, decoder, model, variable_length_decoder, posterior_model)
 
 
 def _mask_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:

@@ -14,9 +14,9 @@ import numpy as np
 from refold._support.rules import check, integer_rule, one_of
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
-from refold.network.keras.autoencoder import Models, autoencoder, join_models
-from refold.network.keras.decoder import Decoder, build_forecaster
-from refold.network.keras.encoder import make_encoders
+from refold.network.keras.autoencoder import Models, join_encoder_and_decoder, join_models
+from refold.network.keras.decoder import DecoderLayers, build_forecaster
+from refold.network.keras.encoder import build_encoder_models
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded, summarize_keras_error
 from refold.network.keras.lstm import CELLS
@@ -46,14 +46,14 @@ _OPTIONS_WITHOUT_DEFAULT_MODEL = {
 }
 
 
-def build(specification: Specification, architecture: Architecture | None = None) -> Network:
+def build(specification: Specification, make_custom_models: Architecture | None = None) -> Network:
     """Build a network with fresh weights.
 
     Parameters
     ----------
     specification : Specification
         Sizes and options of the models.
-    architecture : callable, optional
+    make_custom_models : callable, optional
         Function that makes the user's own models.  It is called with ``steps``, ``features``,
         ``outputs`` and ``latent_dim``, and returns an encoder and a decoder, or ``Models``.
 
@@ -79,14 +79,14 @@ def build(specification: Specification, architecture: Architecture | None = None
                     f"{argument(architecture=specification.architecture)}; leave out one of the "
                     "two."
                 )
-    if callable(architecture):
-        models = _build_custom_models(architecture, specification)
+    if callable(make_custom_models):
+        models = _build_custom_models(make_custom_models, specification)
         roles = ("encoder", models.encoder), ("decoder", models.decoder)
-        config = [_to_loadable_json(role, model) for role, model in roles]
+        config = [_model_to_loadable_json(role, model) for role, model in roles]
         specification = replace(specification, architecture="custom", custom=config)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
-        models = autoencoder(encoder, decoder)
+        models = join_encoder_and_decoder(encoder, decoder)
     elif specification.architecture == "default":
         models = _build_default_models(specification)
     else:
@@ -96,13 +96,12 @@ def build(specification: Specification, architecture: Architecture | None = None
     return Network(specification, models, length_predictor, forecaster)
 
 
-def default(
+def make_default_models(
     column_types: Sequence[str],
     *,
     latent_dim: int,
     max_steps: int,
     num_categories: Sequence[int] | None = None,
-    observed_flags: bool = False,
     **options: Any,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
@@ -119,17 +118,17 @@ def default(
         Type of each column, as in `refold.sequences.Column`.
     num_categories : sequence of int, optional
         Number of categories of each column, 0 for columns that are not categorical.
-    latent_dim, max_steps, observed_flags, **options
-        Attributes of the `Specification`, such as ``units``, ``patch`` and ``decoder``.
+    latent_dim, max_steps, **options
+        Attributes of the `Specification`, such as ``units``.  ``observed_flags`` defaults to False.
 
     Examples
     --------
-    >>> models = default(["numeric", "numeric"], latent_dim=4, max_steps=7, units=8)
+    >>> models = make_default_models(["numeric", "numeric"], latent_dim=4, max_steps=7, units=8)
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 4), (None, 7, 2))
     """
     columns = list(column_types), list(num_categories or [0] * len(column_types))
-    options |= {"observed_flags": observed_flags, "latent_dim": latent_dim, "max_steps": max_steps}
+    options = {"observed_flags": False, **options, "latent_dim": latent_dim, "max_steps": max_steps}
     return _build_default_models(Specification("default", *columns, **options))
 
 
@@ -155,8 +154,8 @@ def _build_default_models(specification: Specification) -> Models:
             f"dimension must be left to learn, and with {argument(variational=True)} all are "
             f"learned. Got {argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
-    encoder, posterior = make_encoders(specification)
-    return join_models(encoder, *Decoder(specification).build_models(), posterior)
+    encoder, posterior = build_encoder_models(specification)
+    return join_models(encoder, *DecoderLayers(specification).build_models(), posterior)
 
 
 def _build_classic_models(specification: Specification) -> Models:
@@ -171,7 +170,11 @@ def _build_classic_models(specification: Specification) -> Models:
             f"{argument(architecture='default')}, or make the columns numeric and fill the values."
         )
     is_binary = links == {"sigmoid"}  # all columns are binary
-    make_models = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}
+    make_models = {
+        "repeat": classic.make_repeat_models,
+        "reshape": classic.make_reshape_models,
+        "dense": classic.make_dense_models,
+    }
     models = make_models[name](
         steps=specification.max_steps,
         features=len(specification.column_types),
@@ -193,11 +196,11 @@ def _build_custom_models(make_models: Callable[..., Any], specification: Specifi
     if isinstance(result, Models):
         # A file stores only the encoder and the decoder, and `build` joins them when the file is
         # loaded. They are joined in the same way here, so that the loaded model computes the same.
-        models = autoencoder(result.encoder, result.decoder)
+        models = join_encoder_and_decoder(result.encoder, result.decoder)
         if result.autoencoder.compiled:
             models.autoencoder.compile(loss=result.autoencoder.loss)
     elif isinstance(result, tuple) and len(result) == 2:
-        models = autoencoder(*result)
+        models = join_encoder_and_decoder(*result)
     else:
         raise ParameterError(
             "architecture must return an encoder and a decoder, both keras.Model. Got "
@@ -219,7 +222,7 @@ def _build_custom_models(make_models: Callable[..., Any], specification: Specifi
     return models
 
 
-def _to_loadable_json(model_role: str, model: keras.Model) -> str:
+def _model_to_loadable_json(model_role: str, model: keras.Model) -> str:
     """Return a model as Keras JSON; raise a ParameterError if it cannot be loaded again."""
     cause, reason = None, "its copy has other weights."
     try:
@@ -244,7 +247,7 @@ def to_inference_network(network: Network) -> FittedNetwork:
     if not is_default_lstm(network.specification):
         return network
     packed_network = PackedNetwork(network.specification, {})
-    packed_network.share_weights(network)
+    packed_network.share_keras_weights(network)
     return packed_network
 
 
@@ -262,10 +265,10 @@ def build_trainable_copy(network: Any) -> Network:
     # Only weights are copied. The random generators, such as those of dropout, start anew.
     trainable = build(network.specification)
     if isinstance(network, Network):
-        values = [variable.value for variable in network.weights]
+        values = [variable.value for variable in network.weight_variables]
     else:
-        values = [network.weights[variable.path] for variable in trainable.weights]
-    for variable, value in zip(trainable.weights, values, strict=True):
+        values = [network.weights[variable.path] for variable in trainable.weight_variables]
+    for variable, value in zip(trainable.weight_variables, values, strict=True):
         variable.assign(np.array(value))
     return trainable
 
@@ -274,11 +277,11 @@ def keras_models(network: Any) -> Network:
     """Return the Keras models of a network; from then on, both share their weights."""
     if isinstance(network, Network):
         return network
-    # a `CurveNetwork` (a pretrained model) has no Keras models, but its network of one column has
+    # a `ColumnCurveNetwork` (a pretrained model) has no Keras models, but its `curve_network` has
     packed_network: Any = getattr(network, "curve_network", network)
     if packed_network.keras_network is None:
         with seeded(None):  # initializers need not draw numbers, because the weights are copied
             keras_network = build_trainable_copy(packed_network)
-        packed_network.share_weights(keras_network)
+        packed_network.share_keras_weights(keras_network)
         return keras_network
     return packed_network.keras_network

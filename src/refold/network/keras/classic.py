@@ -1,11 +1,11 @@
 """Exact implementations of the models in a popular question, "LSTM Autoencoder", and its answers.
 
 The question [1]_ asks how to turn a sequence into a fixed-size vector and back with Keras.
-`reshape` and `dense` are the two decoders of the first answer, `repeat` and `next_element` those of
-the second.  The default arguments are the numbers in the answers.
+The first answer has the decoders of `make_reshape_models` and `make_dense_models`, and the second
+those of `make_repeat_models` and `make_next_element_models`, with the default arguments.
 
 These models read full arrays only: every sequence has ``steps`` steps and no NaN.  Shorter
-sequences must be padded, and the padding affects the code.  `refold.models.default` masks padding.
+sequences must be padded, and the padding affects the code.  The default model masks padding.
 
 References
 ----------
@@ -19,16 +19,22 @@ from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
 
 from refold._support.rules import check_integer
 from refold.errors import ParameterError, argument
-from refold.network.keras.autoencoder import Models, autoencoder
+from refold.network.keras.autoencoder import Models, join_encoder_and_decoder
 from refold.network.keras.lstm import LSTM
 
-__all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
+__all__ = [
+    "NextElementModels",
+    "make_dense_models",
+    "make_next_element_models",
+    "make_repeat_models",
+    "make_reshape_models",
+]
 
 # An activation is a name, a function or None, but the annotations of Keras allow only names.
 Activation = Any
 
 
-class NextElement(NamedTuple):
+class NextElementModels(NamedTuple):
     """An encoder with two decoders, which write the sequence and the next element of each step.
 
     Attributes
@@ -49,7 +55,7 @@ class NextElement(NamedTuple):
     autoencoder: keras.Model
 
 
-def reshape(
+def make_reshape_models(
     *,
     steps: int = 10,
     features: int = 5,
@@ -71,7 +77,7 @@ def reshape(
     Examples
     --------
     >>> import numpy as np
-    >>> models = reshape(steps=10, features=5, latent_dim=20, output_activation="sigmoid")
+    >>> models = make_reshape_models(steps=10, features=5, output_activation="sigmoid")
     >>> models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
     >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
     (3, 20)
@@ -81,10 +87,10 @@ def reshape(
     # the states of the LSTM are the reconstructed steps, so it has a unit for each feature
     x = LSTM(features, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
-    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+    return join_encoder_and_decoder(encoder, keras.Model(code, x, name="decoder"))
 
 
-def dense(
+def make_dense_models(
     *,
     steps: int = 10,
     features: int = 5,
@@ -95,11 +101,11 @@ def dense(
     """Alternative in the first answer: the last state of the decoder's LSTM is cut into steps.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.  The
-    arguments are those of `reshape`.
+    arguments are those of `make_reshape_models`.
 
     Examples
     --------
-    >>> dense().decoder.output_shape
+    >>> make_dense_models().decoder.output_shape
     (None, 10, 5)
     """
     _check_positive_integers(steps=steps, features=features, latent_dim=latent_dim)
@@ -108,10 +114,10 @@ def dense(
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
-    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+    return join_encoder_and_decoder(encoder, keras.Model(code, x, name="decoder"))
 
 
-def repeat(
+def make_repeat_models(
     *,
     steps: int = 9,
     features: int = 1,
@@ -139,7 +145,7 @@ def repeat(
 
     Examples
     --------
-    >>> models = repeat(steps=9, features=1)
+    >>> models = make_repeat_models(steps=9, features=1)
     >>> models.autoencoder.compile(optimizer="adam", loss="mse")
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 2), (None, 9, 1))
@@ -148,10 +154,10 @@ def repeat(
     encoder = _make_encoder(steps, features, latent_dim, activation)
     code = keras.Input((latent_dim,), name="code")
     x = _decode_repeated(code, steps, features, units, activation, output_activation)
-    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+    return join_encoder_and_decoder(encoder, keras.Model(code, x, name="decoder"))
 
 
-def next_element(
+def make_next_element_models(
     *,
     steps: int = 9,
     features: int = 1,
@@ -159,16 +165,16 @@ def next_element(
     units: int = 100,
     activation: Activation = "relu",
     output_activation: Activation = None,
-) -> NextElement:
+) -> NextElementModels:
     """Composite model of the second answer: it decodes the sequence and each next element.
 
-    It is the `repeat` model, with its arguments and at least 2 steps, and with a second, similar
-    decoder that writes one step less.
+    It is the model of `make_repeat_models`, with the same arguments and at least 2 steps, and with
+    a second, similar decoder that writes one step less.
 
     Examples
     --------
     >>> import numpy as np
-    >>> models = next_element(steps=9, features=1)
+    >>> models = make_next_element_models(steps=9, features=1)
     >>> x = np.linspace(0.1, 0.9, 9).reshape(1, 9, 1)
     >>> models.autoencoder.compile(optimizer="adam", loss="mse")
     >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
@@ -182,11 +188,10 @@ def next_element(
         code = keras.Input((latent_dim,), name="code")
         x = _decode_repeated(code, num_steps, features, units, activation, output_activation)
         decoders.append(keras.Model(code, x, name=name))
-    decoder, predictor = decoders
-    code = encoder(encoder.inputs[0])
+    code, (decoder, predictor) = encoder(encoder.inputs[0]), decoders
     outputs = [decoder(code), predictor(code)]
     model = keras.Model(encoder.inputs[0], outputs, name="autoencoder")
-    return NextElement(encoder, decoder, predictor, model)
+    return NextElementModels(encoder, decoder, predictor, model)
 
 
 def _check_positive_integers(**arguments: Any) -> None:

@@ -1,7 +1,7 @@
 """Decode codes with Keras: the decoder of the default model, and the forecast decoder.
 
-`Decoder` makes Keras models of the layers of this module. Their logits are the sum of two paths:
-LSTMs with a dense layer, and a linear map of the code, which is called the linear path.
+`DecoderLayers` makes Keras models of the layers of this module. Their logits are the sum of two
+paths: LSTMs with a dense layer, and a linear map of the code, which is called the linear path.
 """
 
 import math
@@ -13,7 +13,7 @@ from keras import ops
 
 from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
-from refold.network.keras.heads import ColumnHead, one_hot
+from refold.network.keras.heads import ColumnHead, one_hot_encode_columns
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification, position_periods
@@ -41,13 +41,9 @@ class RepeatCode(BaseLayer):
             [step / self.max_steps, 1.0 / (1.0 + step), ops.sin(angles), ops.cos(angles)], axis=-1
         )
         batch = ops.shape(code)[0]
-        return ops.concatenate(
-            [
-                ops.broadcast_to(code[:, None, :], (batch, num_steps, code.shape[-1])),
-                ops.broadcast_to(position[None], (batch, num_steps, position.shape[-1])),
-            ],
-            axis=-1,
-        )
+        codes = ops.broadcast_to(code[:, None, :], (batch, num_steps, code.shape[-1]))
+        positions = ops.broadcast_to(position[None], (batch, num_steps, position.shape[-1]))
+        return ops.concatenate([codes, positions], axis=-1)
 
     def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Return the shape (batch, steps, latent_dim + position features)."""
@@ -71,17 +67,17 @@ class TeacherForcing(BaseLayer):
 
     def call(self, steps: Tensor) -> Any:
         """Encode steps (batch, steps, columns or more) as (batch, steps, width), one step later."""
-        encoded = self.encode(steps)
+        encoded = self.one_hot_encode_steps(steps)
         zeros = ops.zeros_like(encoded[:, :1])  # there is no step before the first one
         return ops.concatenate([zeros, encoded[:, :-1]], axis=1)
 
-    def encode(self, steps: Tensor) -> Any:
+    def one_hot_encode_steps(self, steps: Tensor) -> Any:
         """Encode steps (batch, steps, columns or more) as (batch, steps, width), not shifted."""
         values = steps[..., : len(self.num_categories)]  # the columns; other channels are not read
         missing = ops.isnan(values)
         is_step = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
         # the one-hot block of NaN is zeros already; in other columns, NaN becomes 0, the mean
-        blocks = one_hot(values, self.num_categories)
+        blocks = one_hot_encode_columns(values, self.num_categories)
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
         return ops.concatenate([blocks, is_step], axis=-1)
 
@@ -125,11 +121,11 @@ class LinearDecoding(LinearMap):
         return (code_shape[0], num_steps, self.num_outputs)
 
 
-class Decoder:
+class DecoderLayers:
     """Layers of the decoder or of the forecast decoder; a call decodes codes."""
 
     def __init__(self, specification: Specification, *, is_forecast: bool = False) -> None:
-        self.settings = settings = specification.decoder_settings(is_forecast=is_forecast)
+        self.settings = settings = specification.make_decoder_settings(is_forecast=is_forecast)
         suffix, max_steps, dropout = settings.suffix, settings.max_steps, specification.dropout
         cell, units = CELLS[specification.cell], specification.units
         # With patches, which are groups of steps, the LSTMs write a patch at each of their steps.
@@ -149,8 +145,8 @@ class Decoder:
         columns = specification.column_types, specification.num_categories
         options = {"scale_by_step": settings.has_step_scales, "name": f"head{suffix}"}
         self.head = ColumnHead(*columns, settings.patch, max_steps, **options)
-        if settings.linear_steps is not None:
-            sizes = specification.num_outputs, settings.linear_steps, max_steps
+        if settings.num_linear_path_steps is not None:
+            sizes = specification.num_outputs, settings.num_linear_path_steps, max_steps
             self.linear_path = LinearDecoding(*sizes, name=f"linear_steps{suffix}")
         if settings.reads_previous_step:
             num_categories = specification.num_categories
@@ -223,7 +219,7 @@ def build_forecaster(specification: Specification) -> keras.Model:
     if specification.num_recent_values:
         inputs.append(keras.Input((specification.num_recent_values,), name="recent"))
     code = ops.concatenate(inputs, axis=-1) if len(inputs) > 1 else inputs[0]
-    decoder = Decoder(specification, is_forecast=True)
+    decoder = DecoderLayers(specification, is_forecast=True)
     return keras.Model(inputs, decoder(code), name="forecaster")
 
 
@@ -232,13 +228,12 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
 
     The next step gets the likeliest category of a categorical column, the likelier of 0 and 1 of a
     binary column, and the mean of a numeric column.  Therefore the sequence depends on its code
-    alone, and teacher forcing with that sequence gives the same outputs.  All steps run in one
-    compiled loop.
+    alone, and teacher forcing with that sequence gives the same outputs.
 
     Parameters
     ----------
     decoder : keras.Model
-        The decoder of `default` with ``decoder="autoregressive"``.
+        The decoder of `make_default_models` with ``decoder="autoregressive"``.
     codes : array of shape (batch, latent_dim)
         Codes to decode.
     num_steps : int
@@ -251,9 +246,9 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
 
     Examples
     --------
-    >>> from refold.models import default
+    >>> from refold.models import make_default_models
     >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
-    >>> models = default(["categorical"], num_categories=[5], **options)
+    >>> models = make_default_models(["categorical"], num_categories=[5], **options)
     >>> decode_autoregressively(models.decoder, np.zeros((2, 3)), num_steps=4).shape
     (2, 4, 5)
     """
@@ -269,8 +264,8 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
     if compiled is None:
         import jax  # not at the top, because other backends do not need JAX
 
-        def decode(values: Tensor, codes: Tensor, num_steps: int) -> Any:
-            weights = list(zip(decoder.variables, values, strict=True))
+        def decode(weight_values: Tensor, codes: Tensor, num_steps: int) -> Any:
+            weights = list(zip(decoder.variables, weight_values, strict=True))
             return decode_in_trace(decoder, weights, codes, num_steps)
 
         compiled = decoder.refold_autoregressive = jax.jit(decode, static_argnums=2)
@@ -287,7 +282,7 @@ def decode_in_trace(
 
 def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     """Decode codes step by step with the operations of the backend."""
-    layers = Decoder.from_model(decoder)
+    layers = DecoderLayers.from_model(decoder)
     head = layers.head
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
@@ -301,18 +296,18 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
         """Return one step (batch, 1, width) of an array (batch, steps, width)."""
         return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
-    def decode_step(step: Any, loop_state: Any) -> Any:
+    def decode_step(index: Any, loop_state: Any) -> Any:
         """Decode one step, and replace the state of the loop by that of the next step."""
         previous_values, states, outputs = loop_state
-        encoded = layers.teacher_forcing.encode(previous_values)
-        hidden = ops.concatenate([slice_step(inputs, step), encoded], axis=-1)
+        encoded = layers.teacher_forcing.one_hot_encode_steps(previous_values)
+        hidden = ops.concatenate([slice_step(inputs, index), encoded], axis=-1)
         next_states = []
         for (_, layer), layer_states in zip(layers.stack, states, strict=True):
             # the results are the last output, all outputs (here of one step), and the next states
             _, hidden, next_layer_states = layer.inner_loop(hidden, list(layer_states), mask=None)
             next_states.append(list(next_layer_states))
-        step_outputs = head(hidden) if linear is None else head(hidden, slice_step(linear, step))
-        outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
+        step_outputs = head(hidden) if linear is None else head(hidden, slice_step(linear, index))
+        outputs = ops.slice_update(outputs, (0, index, 0), step_outputs)
         return head.likeliest(step_outputs), next_states, outputs
 
     # NaN says that the first step has no previous step

@@ -24,7 +24,7 @@ _INITIAL_LOG_VARIANCE = -4.0
 _MAX_LOG_VARIANCE = 2.0
 
 
-def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
+def build_encoder_models(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
     """Build the encoder and, if it is variational, the model of means and log-variances."""
     cell, patch = specification.cell, specification.patch
     num_categories = specification.num_categories
@@ -47,16 +47,16 @@ def make_encoders(specification: Specification) -> tuple[keras.Model, keras.Mode
     if specification.dropout:
         pooled = keras.layers.Dropout(specification.dropout, name="dropout")(pooled)
     code = make_dense(learned_dim, name="code")(pooled)
-    if (num_steps := specification.linear_steps) is not None:
+    if (num_steps := specification.num_linear_path_steps) is not None:
         options = {"by_length": specification.by_length, "name": "linear_code"}
         code = LinearEncoding(learned_dim, num_steps, **options)(steps, code)
     if specification.length_dim:
-        encoding = LengthEncoding(*specification.length_moments, name="length_code")
+        encoding = LengthEncoding(*specification.log_length_moments, name="length_code")
         length = encoding(RealSteps(name="steps")(x))
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
         # the decoder reads these dimensions like others, but latent optimization keeps them fixed
-        stride = specification.convolution_stride
+        stride = specification.rocket_stride
         features = PooledConvolutions(stride=stride, name="convolutions")(steps)
         rocket_map = FixedMap(specification.rocket_dim, name="rocket_dim")
         code = ops.concatenate([code, rocket_map(features)], axis=-1)
@@ -210,10 +210,8 @@ class StatePooling(BaseLayer):
     patch: int = 1  # number of steps in a patch; above 1, ``call`` needs ``real_steps``
 
     def call(self, inputs: Tensor, mask: Tensor = None, real_steps: Tensor = None) -> Any:
-        """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3).
-
-        With patches, the mask is computed from ``real_steps``, of shape (batch, steps).
-        """
+        """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3)."""
+        # with patches, the mask is computed from ``real_steps``, of shape (batch, steps)
         if real_steps is not None:
             mask = real_steps[:, :: self.patch]
         if mask is None:
@@ -353,7 +351,7 @@ class PooledConvolutions(BaseLayer):
         convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, positions, kernels)
         is_real = is_real[:, :: self.stride]  # whether a kernel is centered at a real step
         count = ops.sum(is_real, axis=1)
-        positive_sums = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
+        positive_sums = _sum_as_integers(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
         maxima = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         maxima = ops.where(count > 0, maxima, ops.zeros_like(maxima))
         return ops.concatenate([positive_sums / ops.maximum(count, 1.0), maxima], axis=-1)
@@ -363,7 +361,7 @@ class PooledConvolutions(BaseLayer):
         return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
 
-def _exact_sum(fractions: Tensor) -> Any:
+def _sum_as_integers(fractions: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
     # Padding and batch size change the order of summation, and the rounding of a sum of floats
     # depends on this order. So the numbers are summed as integers of 24 bits. The upper and the

@@ -14,15 +14,15 @@ from keras import ops
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, make_dense
 from refold.network.specification import (
     LENGTH_HIDDEN_WIDTH,
-    MIN_LENGTH_SCALE,
+    MIN_PREDICTED_LENGTH_SCALE,
     Specification,
-    length_std,
-    log_length_scales,
+    clip_length_std,
+    get_length_log_scale_limits,
 )
 from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, OutputSlice, output_slices
 
 
-class KerasLink(NamedTuple):
+class KerasLinkFunction(NamedTuple):
     """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     activate: Callable[[Any], Any]  # from logits (..., width) to means or probabilities
@@ -33,12 +33,12 @@ class KerasLink(NamedTuple):
 # Links by the name that a column type gives to its link function. The likeliest value of a binary
 # column is 0 or 1, and that of a categorical column is the index of a category.
 LINKS = {
-    "identity": KerasLink(lambda mean: mean, lambda mean: mean),
-    "sigmoid": KerasLink(ops.sigmoid, lambda p: ops.cast(p > 0.5, p.dtype)),
-    "exponential": KerasLink(
+    "identity": KerasLinkFunction(lambda mean: mean, lambda mean: mean),
+    "sigmoid": KerasLinkFunction(ops.sigmoid, lambda p: ops.cast(p > 0.5, p.dtype)),
+    "exponential": KerasLinkFunction(
         lambda logarithm: ops.exp(ops.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean
     ),
-    "softmax": KerasLink(
+    "softmax": KerasLinkFunction(
         lambda logits: ops.softmax(logits, axis=-1),
         lambda p: ops.cast(ops.argmax(p, axis=-1, keepdims=True), p.dtype),
         is_elementwise=False,
@@ -61,9 +61,7 @@ def activate_logits(logits: Tensor, columns: Iterable[OutputSlice]) -> Any:
                 has_link = ops.convert_to_tensor([column.type.link == link for column in columns])
                 activated = ops.where(has_link, LINKS[link].activate(logits), activated)
         return activated
-    blocks = [
-        LINKS[column.type.link].activate(logits[..., column.output_slice]) for column in columns
-    ]
+    blocks = [LINKS[type_.link].activate(logits[..., block]) for _, type_, block in columns]
     return ops.concatenate(blocks, axis=-1)
 
 
@@ -86,7 +84,7 @@ def all_losses_squared(column_types: Iterable[str]) -> bool:
     return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
 
-def one_hot(inputs: Tensor, num_categories: list[int]) -> Any:
+def one_hot_encode_columns(inputs: Tensor, num_categories: list[int]) -> Any:
     """Encode the categorical columns of inputs (..., columns) as one-hot, (..., width)."""
     # `num_categories` has a number for each column, 0 if it is not categorical. Such columns, and
     # the observed flags after the columns, stay as they are.
@@ -129,7 +127,7 @@ class ColumnEncoding(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Encode inputs (batch, steps, channels): the columns, and then any observed flags."""
-        return one_hot(inputs, self.num_categories)
+        return one_hot_encode_columns(inputs, self.num_categories)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output: a categorical column becomes one channel for each category."""
@@ -246,22 +244,22 @@ class LengthHead(BaseLayer):
         # the initial kernel is zero, so that the initial distribution is the same for all codes
         self.dense = make_dense(2, kernel_initializer=Constant(), name="dense")
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, hidden_shape: Shape) -> None:
         """Create the weights."""
-        self.dense.build(input_shape)
+        self.dense.build(hidden_shape)
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, hidden: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
-        std = length_std(self.deviation)  # above 0
-        initial, minimum, maximum = log_length_scales(std)
-        halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
+        std = clip_length_std(self.deviation)  # above 0
+        initial, minimum, maximum = get_length_log_scale_limits(std)
+        halves: Any = ops.split(self.dense(hidden), 2, axis=-1)
         location, log_scale = halves
         log_scale = ops.clip(log_scale + initial, minimum, maximum)
         return ops.concatenate([self.mean + std * location, log_scale], axis=-1)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, hidden_shape: Shape) -> Any:
         """Shape (batch, 2)."""
-        return (*input_shape[:-1], 2)
+        return (*hidden_shape[:-1], 2)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -275,14 +273,14 @@ class LengthEncoding(BaseLayer):
     center: float  # approximate mean of the logarithm of one plus the length
     scale: float  # approximate standard deviation of this logarithm
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, real_step_mask: Tensor) -> Any:
         """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
-        steps = ops.sum(ops.cast(inputs, "float32"), axis=1, keepdims=True)
+        steps = ops.sum(ops.cast(real_step_mask, "float32"), axis=1, keepdims=True)
         return (ops.log1p(steps) - self.center) / self.scale
 
-    def compute_output_spec(self, inputs: Tensor) -> Any:
+    def compute_output_spec(self, real_step_mask: Tensor) -> Any:
         """Shape (batch, 1)."""
-        return keras.KerasTensor((inputs.shape[0], 1))
+        return keras.KerasTensor((real_step_mask.shape[0], 1))
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -293,23 +291,23 @@ class LengthDecoding(BaseLayer):
     scale: float  # as in `LengthEncoding`
     index: int  # index of the latent dimension
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, codes: Tensor) -> Any:
         """Compute the location, and the minimum log-scale, (batch, 2): the length is exact."""
-        logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
+        logarithm = self.center + self.scale * codes[:, self.index : self.index + 1]
         location = ops.expm1(ops.maximum(logarithm, 0.0))  # no length is below 0
-        log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
+        log_scale = ops.full_like(location, math.log(MIN_PREDICTED_LENGTH_SCALE))
         return ops.concatenate([location, log_scale], axis=-1)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, codes_shape: Shape) -> Any:
         """Shape (batch, 2)."""
-        return (*input_shape[:-1], 2)
+        return (*codes_shape[:-1], 2)
 
 
 def build_length_predictor(specification: Specification) -> keras.Model:
     """Build the model from codes to location and log-scale (batch, 2) of the length."""
     code = keras.Input((specification.latent_dim,), name="code")
     if (index := specification.length_index) is not None:
-        center, scale = specification.length_moments
+        center, scale = specification.log_length_moments
         decoding = LengthDecoding(center, scale, index, name="length")
         return keras.Model(code, decoding(code), name="length")
     hidden = make_dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)

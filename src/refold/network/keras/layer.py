@@ -24,9 +24,9 @@ Shape = Any
 """The shape of a tensor: a tuple of integers, with None for a dimension that is not known yet."""
 
 # Name of the seed in Keras's global state. Keras has no public functions to save and restore it.
-_KERAS_SEED_ATTRIBUTE = "global_random_seed"
+_KERAS_GLOBAL_SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
-_KERAS_GENERATOR_ATTRIBUTE = "global_seed_generator"
+_KERAS_GLOBAL_GENERATOR_ATTRIBUTE = "global_seed_generator"
 # Whether initializers draw weights. If False, they return zeros, which take less time, because the
 # caller assigns other values right afterwards.
 _draws_weights = ContextVar("draws_weights", default=True)
@@ -105,10 +105,9 @@ class GlorotUniform(keras.initializers.GlorotUniform):
 
 @keras.saving.register_keras_serializable(package="refold")
 class Orthogonal(keras.initializers.Orthogonal):
-    """Initializer of matrices with orthonormal rows or columns, whichever are fewer.
+    """Initializer of matrices with orthonormal rows or columns, whichever are fewer."""
 
-    A. M. Saxe et al., 2014.
-    """
+    # A. M. Saxe et al., 2014
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws."""
@@ -141,9 +140,9 @@ def seeded(seed: int | None) -> Iterator[None]:
     # generator. With the seed None, initializers return zeros. This is for models that get other
     # weights right afterwards.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    names = _KERAS_SEED_ATTRIBUTE, _KERAS_GENERATOR_ATTRIBUTE
+    names = _KERAS_GLOBAL_SEED_ATTRIBUTE, _KERAS_GLOBAL_GENERATOR_ATTRIBUTE
     keras_states = {name: global_state.get_global_attribute(name) for name in names}
-    global_state.set_global_attribute(_KERAS_GENERATOR_ATTRIBUTE, None)
+    global_state.set_global_attribute(_KERAS_GLOBAL_GENERATOR_ATTRIBUTE, None)
     token = _draws_weights.set(seed is not None)
     if seed is not None:
         keras.utils.set_random_seed(seed)

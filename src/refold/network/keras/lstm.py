@@ -1,4 +1,4 @@
-"""`LSTM` runs on the fused kernel, and `convert` replaces the LSTM layers of Keras models.
+"""`LSTM` runs on the fused kernel, and `replace_lstm_layers` puts it into finished Keras models.
 
 The fused kernel is compiled code that runs all steps of an LSTM in one call. `CELLS` has the
 recurrent cells of the default model. To add a cell, add an entry.
@@ -27,7 +27,7 @@ from refold.network.keras.layer import (
 _ENGINE_RULE = one_of("auto", "fused", "scan")
 
 
-class Runtime(NamedTuple):
+class LstmRuntime(NamedTuple):
     """Backend, device and kernel that LSTM layers run on.
 
     Attributes
@@ -48,12 +48,12 @@ class Runtime(NamedTuple):
     why_not: str | None
 
 
-def runtime() -> Runtime:
-    """Return the `Runtime` of this process.
+def get_lstm_runtime() -> LstmRuntime:
+    """Return the `LstmRuntime` of this process.
 
     Examples
     --------
-    >>> runtime().backend
+    >>> get_lstm_runtime().backend
     'jax'
     """
     # Nearly all computing time of a model is spent in its LSTMs. One call of the kernel for all
@@ -66,7 +66,7 @@ def runtime() -> Runtime:
         device, reason = keras.distribution.list_devices()[0], why_not()
         if not device.startswith("cpu"):
             reason = f"JAX runs on {device}, and the kernel is for CPUs"
-    return Runtime(backend, device, variant() if reason is None else None, reason)
+    return LstmRuntime(backend, device, variant() if reason is None else None, reason)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -198,7 +198,7 @@ class LSTM(keras.layers.LSTM):
         for dtype in dtypes:
             if dtype != "float32":
                 return f"its dtype is {dtype}, and the kernel is for float32"
-        if (reason := runtime().why_not) is not None:
+        if (reason := get_lstm_runtime().why_not) is not None:
             # Only a missing kernel is logged. A backend or device without the kernel is the user's
             # choice.
             if reason == why_not() and self.engine == "auto":
@@ -228,7 +228,7 @@ def _activation_name(activation: Any) -> str:
 # Conversion of Keras models
 
 
-def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
+def replace_lstm_layers(model: keras.Model, engine: str = "auto") -> keras.Model:
     """Copy a Sequential or Functional Keras model, and replace its LSTM layers with Refold's.
 
     LSTM layers inside ``Bidirectional``, ``TimeDistributed`` and nested models are replaced too.
@@ -253,13 +253,13 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     --------
     >>> import keras
     >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
-    >>> convert(model, "scan").layers[0].engine
+    >>> replace_lstm_layers(model, "scan").layers[0].engine
     'scan'
     """
     check("engine", engine, _ENGINE_RULE)
     if not isinstance(model, keras.Model):
         raise ParameterError(
-            f"convert takes a keras.Model. Got {type(model).__name__}; "
+            f"replace_lstm_layers takes a keras.Model. Got {type(model).__name__}; "
             "put a single layer into keras.Sequential."
         )
     layers = model._flatten_layers()
@@ -268,9 +268,9 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     reason: str | None = "it has no keras.layers.LSTM."  # replaced if the model has one
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
-            config = _replace_lstm_layers(keras.saving.serialize_keras_object(model), engine)
+            config = _replace_lstm_configs(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _find_difference_or_none(model, copy)  # None if there is none
+            reason = _find_copy_mismatch_or_none(model, copy)  # None if there is none
         except Exception as error:  # a custom layer may raise any error
             reason = summarize_keras_error(error)
     if copy is None or reason is not None:
@@ -296,20 +296,20 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     return copy
 
 
-def _find_difference_or_none(model: keras.Model, copy: keras.Model) -> str | None:
+def _find_copy_mismatch_or_none(original: keras.Model, copy: keras.Model) -> str | None:
     """Return the reason why a copy does not compute what the model does, or None."""
     for layer in copy._flatten_layers():
         if type(layer) is keras.layers.LSTM:
             return f"its LSTM {layer.name!r} is created in the code of another layer or model."
-    if model.built and [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
+    if original.built and [w.shape for w in copy.weights] != [w.shape for w in original.weights]:
         return "it shares a layer that Keras would copy as several layers with separate weights."
     return None
 
 
-def _replace_lstm_layers(config: Any, engine: str) -> Any:
+def _replace_lstm_configs(config: Any, engine: str) -> Any:
     """Return the configuration of a model, or a part of it, with Refold's LSTM layers."""
     if isinstance(config, list | tuple):
-        return type(config)(_replace_lstm_layers(entry, engine) for entry in config)
+        return type(config)(_replace_lstm_configs(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
     arguments = config.get("config")
@@ -319,13 +319,13 @@ def _replace_lstm_layers(config: Any, engine: str) -> Any:
         if config.get("module") == "keras.layers" or is_refold:
             new_class = {"module": LSTM.__module__, "registered_name": registered_name}
             return {**config, **new_class, "config": {**arguments, "engine": engine}}
-    return {key: _replace_lstm_layers(entry, engine) for key, entry in config.items()}
+    return {key: _replace_lstm_configs(entry, engine) for key, entry in config.items()}
 
 
 # Recurrent cells of the default model
 
 
-class RecurrentCell(NamedTuple):
+class RecurrentLayerType(NamedTuple):
     """A type of recurrent layer of the default model."""
 
     layer_class: type[keras.layers.RNN]
@@ -348,7 +348,7 @@ class RecurrentCell(NamedTuple):
 
 
 CELLS = {
-    "lstm": RecurrentCell(
+    "lstm": RecurrentLayerType(
         layer_class=LSTM,
         bias_options={"bias_initializer": ForgetBias(), "unit_forget_bias": False},
         num_states=2,  # the output, and the cell state, whose initial value tanh bounds
@@ -357,7 +357,7 @@ CELLS = {
             ops.tanh(projected[:, units:]),
         ],
     ),
-    "gru": RecurrentCell(
+    "gru": RecurrentLayerType(
         layer_class=keras.layers.GRU,
         bias_options={"bias_initializer": Constant()},
         num_states=1,  # the output; tanh bounds it, as it bounds all outputs of a GRU

@@ -15,7 +15,7 @@ from refold._support.progress_bars import progress_bar
 from refold.network.keras.autoencoder import Models, iterate_layers
 from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
-from refold.network.packed.heads import PackedHead, Sampling, round_lengths
+from refold.network.packed.heads import PackedHead, SamplingSpec, round_lengths
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
@@ -43,7 +43,7 @@ class Network:
         Sizes and options of the models.
     models : Models
         Encoder, decoder and autoencoder.
-    length : keras.Model
+    length_predictor : keras.Model
         Model from codes to the location and the log-scale of the length.
     forecaster : keras.Model, optional
         Model from codes and recent values to the steps after the sequences.
@@ -64,15 +64,15 @@ class Network:
         self,
         specification: Specification,
         models: Models,
-        length: keras.Model,
+        length_predictor: keras.Model,
         forecaster: keras.Model | None = None,
     ) -> None:
         self.specification, self.models = specification, models
-        self.length, self.forecaster = length, forecaster
+        self.length_predictor, self.forecaster = length_predictor, forecaster
         self.head = PackedHead(specification.column_types, specification.num_categories)
 
     @property
-    def reads_padding(self) -> bool:
+    def has_padding_mask(self) -> bool:
         """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
         return any(isinstance(layer, PaddingMask) for layer in iterate_layers(self.models.encoder))
 
@@ -82,7 +82,8 @@ class Network:
         # Padding changes the codes of an encoder that does not mask it. So such an encoder needs
         # all sequences padded to the same number of steps, even if it could read any number.
         steps = self.models.encoder.inputs[0].shape[1]
-        return self.specification.max_steps if steps is None and not self.reads_padding else steps
+        is_padded = steps is None and not self.has_padding_mask
+        return self.specification.max_steps if is_padded else steps
 
     @property
     def max_decodable_steps(self) -> int | None:
@@ -102,13 +103,13 @@ class Network:
         variables: dict[int, keras.Variable] = {}
         # the weights of the other two models are those of the encoder and the decoder
         encoder, decoder, _, _, posterior = self.models
-        for model in (encoder, decoder, self.length, posterior, self.forecaster):
+        for model in (encoder, decoder, self.length_predictor, posterior, self.forecaster):
             for variable in [] if model is None else model.variables:
                 variables.setdefault(id(variable), variable)
         return list(variables.values())
 
     @property
-    def weights(self) -> list[keras.Variable]:
+    def weight_variables(self) -> list[keras.Variable]:
         """All variables except the states of random generators."""
         return [v for v in self.variables if "seed_generator" not in v.path]
 
@@ -132,22 +133,22 @@ class Network:
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
         for batch in self._split_into_batches(scaled_sequences.lengths, "encode", **options):
             x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, has_flags=flags)
-            if not self.reads_padding:
+            if not self.has_padding_mask:
                 x = np.nan_to_num(x, nan=0.0)
             codes[batch.indices] = batch.predict(self.models.encoder, x)
         check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
         return codes
 
-    def rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
+    def compute_rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return RocketFeatures(self.specification).compute(scaled_sequences)
+        return RocketFeatures(self.specification).compute_in_batches(scaled_sequences)
 
     def decode(
         self,
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: Sampling | None = None,
+        sampling: SamplingSpec | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -185,11 +186,11 @@ class Network:
         locations = np.empty(len(codes), np.float32)
         for batch in self._split_into_batches(np.ones(len(codes), np.int64), "lengths"):
             # the second output is a log-scale
-            locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
+            predicted = batch.predict(self.length_predictor, codes[batch.indices])
+            locations[batch.indices] = predicted[:, 0]
         # the default model could decode any length, so its bound is twice the longest of training
-        return round_lengths(
-            locations, self.max_decodable_steps or 2 * self.specification.max_steps
-        )
+        max_length = self.max_decodable_steps or 2 * self.specification.max_steps
+        return round_lengths(locations, max_length)
 
     def _split_into_batches(
         self,
@@ -198,7 +199,7 @@ class Network:
         *,
         fixed_length: int | None = None,
         verbose: int = 0,
-    ) -> Iterator["_PaddedBatch"]:
+    ) -> Iterator["_PaddedBatchPlan"]:
         """Split sequences into batches of similar length, with few different shapes."""
         # JAX compiles the models for each shape of a batch, so there are few shapes. Padded lengths
         # are the longest training length multiplied by powers of two, and batch sizes are powers of
@@ -225,7 +226,7 @@ class Network:
             for start in range(0, len(indices), max_size):
                 batch_indices = indices[start : start + max_size]
                 sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
-                batches.append(_PaddedBatch(batch_indices, num_steps, next(sizes, max_size)))
+                batches.append(_PaddedBatchPlan(batch_indices, num_steps, next(sizes, max_size)))
         has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
@@ -253,7 +254,7 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     return np.asarray(run(trainable, non_trainable, batch))
 
 
-class _PaddedBatch(NamedTuple):
+class _PaddedBatchPlan(NamedTuple):
     """Indices of sequences that are computed together, padded to the same length."""
 
     indices: np.ndarray  # indices of the sequences in a larger set

@@ -14,7 +14,12 @@ from refold.network.onnx.encoder import (
     trained_network_mask,
 )
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, max_length_or_one
-from refold.network.specification import Specification, length_std, linear_map, position_periods
+from refold.network.specification import (
+    Specification,
+    clip_length_std,
+    get_linear_path_map,
+    position_periods,
+)
 from refold.sequences.types import output_slices
 
 
@@ -27,7 +32,7 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     predicted = _predict_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     num_steps = max_length_or_one(graph, lengths)
-    if specification.reads_curves:
+    if specification.is_curve_network:
         logits = _decode_curves(graph, specification, codes, predicted, lengths, num_steps)
     else:
         logits = _DecoderGraph(graph, specification)(codes, num_steps)
@@ -43,14 +48,14 @@ def _decode_curves(
     num_steps: Value,
 ) -> Any:
     """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
-    # A curve is a column that is resampled to a fixed number of points, see `CurveNetwork`.
-    curve_dim, num_points = specification.curve_dim, specification.grid
+    # A curve is a column that is resampled to a fixed number of points, see `ColumnCurveNetwork`.
+    curve_dim, num_points = specification.num_curve_dims, specification.grid
     # Each column has a code of its own, (n * columns, curve_dim + 1). Its last dimension is the
     # length. The arguments of Slice are the starts, the ends and the axes.
     codes = graph("Reshape", codes, [-1, curve_dim + 1])
     codes = graph("Slice", codes, [0], [curve_dim], [1])
-    curves = _DecoderGraph(graph, specification.of_curve)(codes, [num_points])
-    # As in `CurveNetwork`, short sequences use only the linear path as it was before training. The
+    curves = _DecoderGraph(graph, specification.for_single_curve)(codes, [num_points])
+    # As in `ColumnCurveNetwork`, short sequences use only the linear path from before training. The
     # map is (curve_dim, points): the last axis of the weights has one entry, the only column.
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
@@ -102,7 +107,7 @@ def _predict_lengths(graph: Graph, specification: Specification, codes: Value) -
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         # this dimension of the code is the logarithm of 1 + length, standardized
-        center, scale = (np.float64(value) for value in specification.length_moments)
+        center, scale = (np.float64(value) for value in specification.log_length_moments)
         code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
         logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
         limit = np.float64(specification.max_log_length)
@@ -116,7 +121,7 @@ def _predict_lengths(graph: Graph, specification: Specification, codes: Value) -
         # only the first of two outputs is the length; the second output is a log-scale
         kernel = graph.weight("length/kernel", graph.weights["length/dense/kernel"][:, :1])
         location = graph("Gemm", hidden, kernel, graph.weights["length/dense/bias"][:1])
-        scale = np.float32(length_std(specification.length_deviation))
+        scale = np.float32(clip_length_std(specification.length_deviation))
         length = graph("Mul", graph("Squeeze", location, [1]), scale)
         length = graph("Add", length, np.float32(specification.length_mean))
     rounded = graph.cast(graph("Round", length), np.int64)
@@ -130,7 +135,7 @@ class _DecoderGraph:
         self, graph: Graph, specification: Specification, *, is_forecast: bool = False
     ) -> None:
         self._graph, self._specification, self._weights = graph, specification, graph.weights
-        self._settings = specification.decoder_settings(is_forecast=is_forecast)
+        self._settings = specification.make_decoder_settings(is_forecast=is_forecast)
         self._suffix, self._patch = self._settings.suffix, self._settings.patch
         depths = range(1, specification.depth + 1)
         self._layer_names = [f"decoder{self._suffix}_{i}" for i in depths]
@@ -270,7 +275,7 @@ class _DecoderGraph:
         """Return kernel and bias of the last dense layer, times the scale of the LSTM path."""
         head = f"head{self._suffix}"
         kernel, bias = (self._weights[f"{head}/dense/{name}"] for name in ("kernel", "bias"))
-        if self._settings.linear_steps is not None and not self._settings.has_step_scales:
+        if self._settings.num_linear_path_steps is not None and not self._settings.has_step_scales:
             scale = np.tile(self._weights[f"{head}/scale"], self._patch)
             kernel, bias = scale * kernel, scale * bias
         weight = self._graph.weight
@@ -279,10 +284,10 @@ class _DecoderGraph:
     def _linear_path(self, codes: Value, num_steps: Value) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
         layer = f"linear_steps{self._suffix}"
-        if self._settings.linear_steps is None:
+        if self._settings.num_linear_path_steps is None:
             return None
         graph, width = self._graph, self._num_outputs
-        map_ = linear_map(self._weights, layer)
+        map_ = get_linear_path_map(self._weights, layer)
         dims, max_linear_steps, _ = map_.shape
         kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_linear_steps * width))
         bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())

@@ -9,7 +9,7 @@ import numpy as np
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
 from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_encoder_inputs
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, get_linear_path_map
 
 # Value of states at padding. States of an LSTM are from -1 to 1, so it is never their maximum.
 _MASKED_STATE = np.float32(-2)
@@ -23,7 +23,7 @@ def add_encoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
     inputs = add_encoder_inputs(graph, columns)
-    if specification.reads_curves:  # these codes include the length
+    if specification.is_curve_network:  # these codes include the length
         parts = [_encode_curves(graph, specification, inputs)]
     else:
         parts = [_encode_steps(graph, specification, inputs)]
@@ -45,8 +45,8 @@ def _encode_steps(
     uses_trained_network: Value = None,
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
-    code = add_dense(graph, "code", _pool_states(graph, specification, inputs))
-    if specification.linear_steps is None:
+    code = add_dense(graph, "code", _run_lstms_and_pool(graph, specification, inputs))
+    if specification.num_linear_path_steps is None:
         return code
     # the scale is that of the code of the LSTMs, to which the linear path is added
     code = graph("Mul", graph.weight("linear_code/scale"), code)
@@ -85,8 +85,9 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     is_real = real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
     uses_trained_network = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.of_curve, curve_inputs, uses_trained_network)
-    code = graph("Reshape", code, [-1, len(specification.column_types), specification.curve_dim])
+    code = _encode_steps(graph, specification.for_single_curve, curve_inputs, uses_trained_network)
+    sizes = [-1, len(specification.column_types), specification.num_curve_dims]
+    code = graph("Reshape", code, sizes)
     length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
     code = graph("Concat", code, graph("Expand", length, shape), axis=2)
@@ -95,7 +96,7 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
 
 def trained_network_mask(graph: Graph, specification: Specification, lengths: Value) -> Any:
     """Return whether the curves of each sequence use the trained network, (n * columns,)."""
-    # as in `CurveNetwork`, short sequences use the network as it was before training
+    # as in `ColumnCurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
     shape = graph("Concat", graph("Shape", is_long), [len(specification.column_types)], axis=0)
     return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
@@ -135,13 +136,13 @@ def length_divisors(graph: Graph, lengths: Value) -> Any:
 # The two paths of a code, and the dimensions of the length and of ROCKET features
 
 
-def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _run_lstms_and_pool(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
     # as in `StatePooling`
     lengths, patch, units = inputs.lengths, specification.patch, specification.units
     x, is_real, num_patches = inputs.channels, inputs.is_real_step, lengths
     if patch > 1:
-        x = _fold_patches(graph, inputs, patch)
+        x = _fold_steps_into_patches(graph, inputs, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
         is_real = real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
     is_empty = graph("Equal", lengths, np.int64(0))
@@ -181,7 +182,7 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
     return graph("Concat", pooled, *length_features, axis=1)
 
 
-def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
+def _fold_steps_into_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
     # The last channel says whether a step is real. Its mean is the share of real steps in a patch.
     is_real = graph.cast(graph("Unsqueeze", inputs.is_real_step, [2]), np.float32)
@@ -204,7 +205,7 @@ def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
 
 def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the linear path (n, learned_dim): a weighted sum over steps and channels."""
-    map_ = linear_map(graph.weights, "linear_code")
+    map_ = get_linear_path_map(graph.weights, "linear_code")
     num_steps, num_channels, latent_dim = map_.shape
     bias = graph.weights["linear_code/bias"]
     flat_steps = graph("Flatten", graph("Slice", inputs.channels, [0], [num_steps], [1]), axis=1)
@@ -223,7 +224,7 @@ def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInpu
 
 def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) -> Any:
     """Return the latent dimension (n, 1) of the lengths (n,): their standardized logarithm."""
-    center, scale = specification.length_moments
+    center, scale = specification.log_length_moments
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float64)
     logarithm = graph("Log", graph("Add", steps, np.float64(1)))
     length = graph("Div", graph("Sub", logarithm, np.float64(center)), np.float64(scale))
@@ -233,7 +234,7 @@ def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) 
 def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the latent dimensions (n, rocket_dim) that are a map of ROCKET features."""
     # as `PooledConvolutions` and `FixedMap` do
-    stride = specification.convolution_stride
+    stride = specification.rocket_stride
     taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
     mixed = graph("MatMul", inputs.channels, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])

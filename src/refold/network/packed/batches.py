@@ -29,7 +29,7 @@ _MIN_BATCHES_FOR_PROGRESS_BAR = 20
 _MAX_CONCURRENT_BATCHES = 4
 
 
-class RowBatch(NamedTuple):
+class BatchLocation(NamedTuple):
     """Where the sequences of a batch are in a larger set of sequences."""
 
     indices: np.ndarray  # (n_sequences,): indices of the sequences in the set
@@ -37,10 +37,10 @@ class RowBatch(NamedTuple):
     set_rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
 
 
-def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[RowBatch]:
+def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[BatchLocation]:
     """Yield batches that hold all sequences with these offsets, each sequence once."""
     for indices in split_into_batches(specification, offsets):
-        yield make_batch(indices, offsets)
+        yield locate_batch(indices, offsets)
 
 
 def split_into_batches(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
@@ -66,13 +66,13 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     return batches
 
 
-def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
+def locate_batch(indices: np.ndarray, offsets: np.ndarray) -> BatchLocation:
     """Return the batch of the sequences with these indices in a set with these offsets."""
     if len(indices) == len(offsets) - 1:  # a single batch has all sequences in their order
-        return RowBatch(indices, offsets, slice(None))
+        return BatchLocation(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
     rows = concatenated_ranges(offsets[:-1][indices], lengths)
-    return RowBatch(indices, offsets_from_lengths(lengths), rows)
+    return BatchLocation(indices, offsets_from_lengths(lengths), rows)
 
 
 @contextlib.contextmanager
@@ -119,28 +119,28 @@ def concurrent_batches(
         yield results
 
 
-def make_input_and_targets(
-    specification: Specification, scaled_values: np.ndarray, batch: RowBatch
+def pack_input_and_targets(
+    specification: Specification, scaled_values: np.ndarray, batch_location: BatchLocation
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
     # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
     # channels) and targets (n_rows, columns). The index of an unknown category is the number of
     # categories, and NaN for a column that is not categorical.
     unknown_indices = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(scaled_values[batch.set_rows], np.float32)
+    steps = np.asarray(scaled_values[batch_location.set_rows], np.float32)
     return unpadded_input_and_target(steps, unknown_indices, has_flags=specification.observed_flags)
 
 
 def iterate_encoded_batches(
     specification: Specification, scaled_sequences: Sequences
-) -> Iterator[tuple[RowBatch, np.ndarray]]:
+) -> Iterator[tuple[BatchLocation, np.ndarray]]:
     """Yield each batch, and its input (n_rows, width) with one-hot encoded categories."""
     for batch in iterate_batches(specification, scaled_sequences.offsets):
-        x, _ = make_input_and_targets(specification, scaled_sequences.values, batch)
-        yield batch, one_hot(x, specification.num_categories)
+        x, _ = pack_input_and_targets(specification, scaled_sequences.values, batch)
+        yield batch, one_hot_encode_columns(x, specification.num_categories)
 
 
-def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
+def one_hot_encode_columns(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
     """Encode the categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
     # ``num_categories`` has a number for each of the first columns of x. An unknown or missing
     # category becomes zeros. A column with 0 categories is not categorical

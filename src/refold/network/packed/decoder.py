@@ -1,7 +1,4 @@
-"""`PackedDecoder` is the decoder or the forecast decoder of the default model, on packed rows.
-
-Packed rows are the steps of all sequences one after another, without padding.
-"""
+"""`PackedDecoder` is the decoder or the forecast decoder of the default model, on packed rows."""
 
 import functools
 import math
@@ -12,17 +9,17 @@ import numpy as np
 
 from refold._support.arrays import concatenated_ranges, lengths_from_offsets
 from refold.kernels import packed
-from refold.network.packed.batches import one_hot
+from refold.network.packed.batches import one_hot_encode_columns
 from refold.network.packed.encoder import compute_patch_offsets, get_lstm_weights
 from refold.network.packed.heads import PackedHead
-from refold.network.specification import Specification, linear_map, position_periods
+from refold.network.specification import Specification, get_linear_path_map, position_periods
 
 # The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
 # map of the code. A patch is a group of steps. The LSTMs write a patch at once, so each step of the
 # LSTMs is a patch. An autoregressive decoder has patches of one step.
 
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
-_MAX_CACHED_PATCHES = 256
+_MAX_CACHED_POSITIONS = 256
 
 
 class DecoderLayout(NamedTuple):
@@ -63,7 +60,7 @@ class PackedDecoder:
         is_forecast: bool = False,
     ) -> None:
         # for the forecast decoder, the recent values are part of the code
-        self._settings = settings = specification.decoder_settings(is_forecast=is_forecast)
+        self._settings = settings = specification.make_decoder_settings(is_forecast=is_forecast)
         self.num_categories, self.head = specification.num_categories, head
         self.patch, suffix = settings.patch, settings.suffix
         # for each layer: kernel and bias from the code to the initial states, and the LSTM
@@ -88,21 +85,23 @@ class PackedDecoder:
         self._linear_bias: Any = None  # (steps, outputs)
         # factors of the logits of the LSTM path, (outputs,) or (steps, outputs)
         self.lstm_path_scale: Any = None
-        if settings.linear_steps is not None:
+        if settings.num_linear_path_steps is not None:
             layer = f"linear_steps{suffix}"
-            self._linear_map = linear_map(weights, layer)
+            self._linear_map = get_linear_path_map(weights, layer)
             self._linear_bias = weights[f"{layer}/bias"]
             self.lstm_path_scale = weights[f"head{suffix}/scale"]
             if not settings.has_step_scales:  # all steps have the same factors
                 factors = np.tile(self.lstm_path_scale, self.patch)
                 kernel, bias = self._dense_weights
                 self._dense_weights = factors * kernel, factors * bias
-        # terms of sequences of at most `_MAX_CACHED_PATCHES` patches, computed at the first use
+        # terms of sequences of at most `_MAX_CACHED_POSITIONS` patches, computed at the first use
         self._cached_position_terms: tuple[np.ndarray, np.ndarray | None] | None = None
 
-    def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
+    def make_layout(
+        self, offsets: np.ndarray, true_steps: np.ndarray | None = None
+    ) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
-        # With ``inputs``, the rows (n_rows, channels) that the encoder reads, an
+        # With ``true_steps``, the rows (n_rows, channels) that the encoder reads, an
         # autoregressive decoder gets the true previous steps (teacher forcing).
         patch_offsets, padded_offsets, unpadded_rows = offsets, offsets, slice(None)
         if self.patch > 1:
@@ -112,15 +111,16 @@ class PackedDecoder:
             unpadded_rows = concatenated_ranges(padded_offsets[:-1], lengths)
         num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
         if self._cached_position_terms is None:
-            num_cached = min(self._settings.max_patches, _MAX_CACHED_PATCHES)
+            num_cached = min(self._settings.max_patches, _MAX_CACHED_POSITIONS)
             self._cached_position_terms = self._compute_position_terms(num_cached)
         gate_inputs, biases = self._cached_position_terms
         if num_patches > len(gate_inputs):
             gate_inputs, biases = self._compute_position_terms(num_patches)
         gate_inputs = gate_inputs[:num_patches]
         previous = np.empty((patch_offsets[-1], 0), np.float32)
-        if self._settings.reads_previous_step and inputs is not None:
-            encoded = _encode_steps(inputs[:, : len(self.num_categories)], self.num_categories)
+        if self._settings.reads_previous_step and true_steps is not None:
+            columns = true_steps[:, : len(self.num_categories)]
+            encoded = _one_hot_encode_steps(columns, self.num_categories)
             previous = np.zeros_like(encoded)
             previous[1:] = encoded[:-1]
             is_empty = lengths_from_offsets(offsets) == 0
@@ -231,7 +231,7 @@ class PackedDecoder:
             # a sequence is active as long as it has steps
             num_active = int(np.searchsorted(-lengths[order], -step))
             active = order[:num_active]
-            hidden = _encode_steps(previous[:num_active], self.num_categories)
+            hidden = _one_hot_encode_steps(previous[:num_active], self.num_categories)
             gate_inputs: Any = {"sequence_gate_inputs": code_gate_inputs}
             gate_inputs["step_gate_inputs"] = layout.position_gate_inputs[step:]
             states = [(h[:num_active], c[:num_active]) for h, c in states]
@@ -268,12 +268,11 @@ class PackedDecoder:
         return position_gate_inputs, biases
 
 
-def _encode_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+def _one_hot_encode_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
     # as the layer `TeacherForcing` does
     missing = np.isnan(step_values)
     is_step = ~missing.all(axis=1, keepdims=True)
-    blocks = one_hot(step_values, num_categories)
-    return np.concatenate(
-        [np.where(np.isnan(blocks), 0, blocks), is_step], axis=1, dtype=np.float32
-    )
+    blocks = one_hot_encode_columns(step_values, num_categories)
+    blocks = np.where(np.isnan(blocks), 0, blocks)
+    return np.concatenate([blocks, is_step], axis=1, dtype=np.float32)

@@ -1,7 +1,4 @@
-"""`PackedEncoder` is the encoder of the default model, on packed rows.
-
-Packed rows are the steps of all sequences one after another, without padding.
-"""
+"""`PackedEncoder` is the encoder of the default model, on packed rows."""
 
 import functools
 import math
@@ -19,9 +16,9 @@ from refold.kernels import (
     packed,
     random_convolutions,
 )
-from refold.network.packed.batches import iterate_encoded_batches, one_hot
+from refold.network.packed.batches import iterate_encoded_batches, one_hot_encode_columns
 from refold.network.packed.heads import encode_lengths
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, get_linear_path_map
 from refold.sequences import Sequences
 
 
@@ -30,17 +27,16 @@ class PackedEncoder:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self.specification = specification
+        directions = ("forward", "backward")
         self._layers = [
-            [
-                get_lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
-                for direction in ("forward", "backward")
-            ]
+            [get_lstm_weights(weights, f"encoder_{i}/{name}_lstm_{i}") for name in directions]
             for i in range(1, specification.depth + 1)
         ]
         self._code_weights = weights["code/kernel"], weights["code/bias"]
         self._linear_weights = None
-        if specification.linear_steps is not None:
-            self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
+        if specification.num_linear_path_steps is not None:
+            linear_map = get_linear_path_map(weights, "linear_code")
+            self._linear_weights = linear_map, weights["linear_code/bias"]
             self._lstm_path_scale = weights["linear_code/scale"]
         # for each length, a matrix and an offset of the linear path: arrays (lengths, dims, dims)
         # and (lengths, dims)
@@ -52,13 +48,13 @@ class PackedEncoder:
         if specification.rocket_dim:
             self._rocket_map = weights["rocket_dim/center"], weights["rocket_dim/kernel"]
 
-    def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def __call__(self, input_rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
         # A code is the sum of two paths. One path has LSTMs in both directions, and pools their
         # states. The other path is a linear map of all values. Further latent dimensions may hold
         # the length and ROCKET features: random convolutions, pooled over the steps.
-        values = one_hot(x, self.specification.num_categories)
-        code = packed.product(self._pool_states(values, offsets), *self._code_weights)
+        values = one_hot_encode_columns(input_rows, self.specification.num_categories)
+        code = packed.product(self._run_lstms_and_pool(values, offsets), *self._code_weights)
         if self._linear_weights is not None:
             linear = packed.linear_encode(values, offsets, *self._linear_weights)
             if self._length_maps is not None:
@@ -84,12 +80,12 @@ class PackedEncoder:
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
 
-    def _pool_states(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _run_lstms_and_pool(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
         lengths, patch = lengths_from_offsets(offsets), self.specification.patch
         hidden = encoded_steps
         if patch > 1:
-            hidden, offsets = _fold_patches(encoded_steps, offsets, patch)
+            hidden, offsets = _fold_steps_into_patches(encoded_steps, offsets, patch)
         last_states = []  # only those of the last layer are pooled
         for layer in self._layers:
             units = layer[0].units
@@ -119,7 +115,7 @@ def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch_size))
 
 
-def _fold_patches(
+def _fold_steps_into_patches(
     x: np.ndarray, offsets: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return patches (n_patches, patch * channels + 1) of steps x, and offsets of the patches."""
@@ -148,21 +144,21 @@ class RocketFeatures:
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
-    def _convolutions(self) -> RandomConvolutions:
+    def _convolution_kernels(self) -> RandomConvolutions:
         """Return the convolutions that the model stores, or else those of the fixed seed."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
         return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
-    def __call__(self, encoded_steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def __call__(self, encoded_rows: np.ndarray, sequence_offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of one-hot encoded steps (n_rows, width)."""
-        stride = self._specification.convolution_stride
-        return pool_random_convolutions(encoded_steps, offsets, self._convolutions, stride=stride)
+        kernels, stride = self._convolution_kernels, self._specification.rocket_stride
+        return pool_random_convolutions(encoded_rows, sequence_offsets, kernels, stride=stride)
 
-    def compute(self, scaled_sequences: Sequences) -> np.ndarray:
+    def compute_in_batches(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
-        num_features = 2 * len(self._convolutions.bias)
+        num_features = 2 * len(self._convolution_kernels.bias)
         features = np.empty((len(scaled_sequences), num_features), np.float32)
         for batch, values in iterate_encoded_batches(self._specification, scaled_sequences):
             features[batch.indices] = self(values, batch.offsets)

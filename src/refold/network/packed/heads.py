@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.kernels import packed
-from refold.network.specification import Specification, length_std, log_length_scales
+from refold.network.specification import Specification, clip_length_std, get_length_log_scale_limits
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, make_quantity_mask, output_slices
 
@@ -21,26 +21,27 @@ from refold.sequences.types import MAX_EXPONENT, NUMERIC, make_quantity_mask, ou
 
 # Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
 # the range of float32.
-_MIN_TEMPERATURE = 1e-30
+_MIN_SAMPLING_TEMPERATURE = 1e-30
 # Maximum temperature of samples. A higher one would give scores beyond this range, too.
-_MAX_TEMPERATURE = 1e30
+_MAX_SAMPLING_TEMPERATURE = 1e30
 
 
-class Sampling(NamedTuple):
+class SamplingSpec(NamedTuple):
     """Temperature (above 0) and seed with which categories and binary values are sampled."""
 
     temperature: float
     seed: int
 
     @classmethod
-    def from_temperature(cls, temperature: float, seed: int) -> "Sampling | None":
-        """Return a `Sampling`, or None for temperature 0, which means no sampling."""
+    def from_temperature(cls, temperature: float, seed: int) -> "SamplingSpec | None":
+        """Return a `SamplingSpec`, or None for temperature 0, which means no sampling."""
         if temperature == 0:
             return None
-        return cls(float(min(max(temperature, _MIN_TEMPERATURE), _MAX_TEMPERATURE)), seed)
+        bounded = min(max(temperature, _MIN_SAMPLING_TEMPERATURE), _MAX_SAMPLING_TEMPERATURE)
+        return cls(float(bounded), seed)
 
 
-class PackedLink(NamedTuple):
+class PackedLinkFunction(NamedTuple):
     """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     # Both functions are for one column, whose width is its number of outputs.
@@ -53,13 +54,13 @@ class PackedLink(NamedTuple):
 # Links by the name that a column type gives to its link function. The likeliest value of a binary
 # column is 0 or 1, and that of a categorical column is the index of a category.
 LINKS = {
-    "identity": PackedLink(None, lambda mean: mean[:, 0]),
-    "sigmoid": PackedLink(packed.sigmoid, lambda p: p[:, 0] > 0.5),
-    "exponential": PackedLink(
+    "identity": PackedLinkFunction(None, lambda mean: mean[:, 0]),
+    "sigmoid": PackedLinkFunction(packed.sigmoid, lambda p: p[:, 0] > 0.5),
+    "exponential": PackedLinkFunction(
         lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
     ),
     # without rows, the column may have no categories, and argmax would refuse such an array
-    "softmax": PackedLink(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
+    "softmax": PackedLinkFunction(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
 }
 
 
@@ -69,9 +70,7 @@ class PackedHead:
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
         self.columns = list(output_slices(column_types, num_categories))
-        self.widths = [
-            column.output_slice.stop - column.output_slice.start for column in self.columns
-        ]
+        self.widths = [block.stop - block.start for _, _, block in self.columns]
         self.num_outputs = sum(self.widths)
         self.numeric_mask = make_quantity_mask(column_types)
         self._are_all_numeric = all(column.type is NUMERIC for column in self.columns)
@@ -83,26 +82,27 @@ class PackedHead:
                 logits[:, block] = activate(np.ascontiguousarray(logits[:, block]))
         return logits
 
-    def likeliest_values(self, outputs: np.ndarray) -> np.ndarray:
+    def likeliest_values(self, activations: np.ndarray) -> np.ndarray:
         """Return the likeliest values (n_rows, columns): means, 0 or 1, indices of categories."""
-        values = np.empty((len(outputs), len(self.widths)), np.float32)
+        values = np.empty((len(activations), len(self.widths)), np.float32)
         for i, type_, block in self.columns:
-            values[:, i] = LINKS[type_.link].likeliest(outputs[:, block])
+            values[:, i] = LINKS[type_.link].likeliest(activations[:, block])
         return values
 
     def errors(
-        self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
+        self, activations: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
         # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
         if self._are_all_numeric:  # squared errors, computed for all columns at once to be faster
-            difference = outputs - targets
+            difference = activations - targets
             weighted = weights * difference
             return weighted * difference, 2 * weighted
-        errors, gradient = np.empty_like(targets), np.empty_like(outputs)
+        errors, gradient = np.empty_like(targets), np.empty_like(activations)
         for i, type_, block in self.columns:
-            output, target, weight = outputs[:, block], targets[:, i, None], weights[:, i, None]
+            target, weight = targets[:, i, None], weights[:, i, None]
+            output = activations[:, block]
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # Each link function is the canonical link of its loss. So the gradient with respect to
@@ -112,10 +112,8 @@ class PackedHead:
         return errors, gradient
 
     def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
-        """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices.
-
-        The rows of the i-th sequence are those from ``offsets[i]`` up to ``offsets[i + 1]``.
-        """
+        """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices."""
+        # the rows of the i-th sequence are those from ``offsets[i]`` up to ``offsets[i + 1]``
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
         # each sequence has a generator of its own, because its noise must not depend on the others
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
@@ -126,13 +124,13 @@ class PackedHead:
                     noise[begin:end, block] = drawn
         return noise
 
-    def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+    def sample(self, activations: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
         # This is the Gumbel-max trick: with the noise in the scores, the category with the highest
         # score is a draw. It serves categorical and binary columns.
-        scores: Any = outputs.copy()
+        scores: Any = activations.copy()
         for _, type_, block in self.columns:
-            arrays = outputs[:, block], noise[:, block]
+            arrays = activations[:, block], noise[:, block]
             scores[:, block] = type_.add_sampling_noise(*arrays, temperature, np)
         return scores
 
@@ -142,15 +140,15 @@ class PackedHead:
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
     """Return lengths as a latent dimension (n_sequences,): their standardized logarithm."""
-    center, scale = specification.length_moments  # mean and scale of the logarithm
+    center, scale = specification.log_length_moments  # mean and scale of the logarithm
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
-def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
+def decode_unrounded_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
     # Because a code has the logarithm of the length, lengths up to a few hundred steps stay exact
     # if codes are stored as float16. The latent dimension of the length follows the learned ones.
-    center, scale = specification.length_moments
+    center, scale = specification.log_length_moments
     logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
     return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
 
@@ -160,8 +158,8 @@ class LengthPredictor:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
-        self._std = np.float32(length_std(specification.length_deviation))
-        self._initial_min_max_log_scale = log_length_scales(float(self._std))
+        self._std = np.float32(clip_length_std(specification.length_deviation))
+        self._initial_min_max_log_scale = get_length_log_scale_limits(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
         # the two outputs are the location (mean) and the log-scale of the distribution of a length

@@ -13,14 +13,14 @@ from refold.network.packed.decoder import DecoderTrace, PackedDecoder
 from refold.network.packed.heads import LengthPredictor
 
 # Error of a predicted length, in steps, that costs nothing, because rounding corrects it.
-_LENGTH_ERROR_TOLERANCE = np.float32(0.3)
+_MAX_COST_FREE_LENGTH_ERROR = np.float32(0.3)
 # Error beyond the tolerance, in steps, at which the cost of a length turns from square to linear.
-_SQUARE_TO_LINEAR_ERROR = np.float32(0.2)
+_LINEAR_COST_LENGTH_ERROR = np.float32(0.2)
 # Cost that is added if an error exceeds about half a step, because the rounded length is then
 # wrong.
 _WRONG_LENGTH_COST = np.float32(0.5)
 # Squared error beyond the tolerance, in steps**2, at which half of `_WRONG_LENGTH_COST` is added.
-_HALF_COST_SQUARED_ERROR = np.float32(0.1)
+_HALF_COST_SQUARED_LENGTH_ERROR = np.float32(0.1)
 # Maximum number of updates that L-BFGS stores, to estimate the curvature from them.
 _MAX_UPDATE_PAIRS = 8
 # After a rejected update, the length of the next one is multiplied by this factor.
@@ -125,8 +125,9 @@ def length_error_cost(length_errors: np.ndarray) -> tuple[np.ndarray, np.ndarray
     # the rounded length becomes wrong there. With this cost, the error on JapaneseVowels at 4
     # dimensions is 7 % lower. On the data sets that were used to choose the defaults, the cost
     # makes no difference.
-    bend, height, width = _SQUARE_TO_LINEAR_ERROR, _WRONG_LENGTH_COST, _HALF_COST_SQUARED_ERROR
-    excess = np.maximum(np.abs(length_errors) - _LENGTH_ERROR_TOLERANCE, np.float32(0))
+    bend, height = _LINEAR_COST_LENGTH_ERROR, _WRONG_LENGTH_COST
+    width = _HALF_COST_SQUARED_LENGTH_ERROR
+    excess = np.maximum(np.abs(length_errors) - _MAX_COST_FREE_LENGTH_ERROR, np.float32(0))
     squared = excess * excess
     cost = squared / (bend + excess) + height * squared / (width + squared)
     slope = excess * (excess + 2 * bend) / (bend + excess) ** 2

@@ -1,7 +1,4 @@
-"""`PackedNetwork` is the default model on packed rows. `FittedNetwork` is the type of any network.
-
-Packed rows are the steps of all sequences one after another, without padding.
-"""
+"""`PackedNetwork` is the default model on packed rows; `FittedNetwork` is any network."""
 
 import math
 from collections.abc import Mapping
@@ -13,16 +10,16 @@ from refold.kernels import log_slow_fallback, why_not
 from refold.network.packed.batches import (
     concurrent_batches,
     iterate_batches,
-    make_batch,
-    make_input_and_targets,
+    locate_batch,
+    pack_input_and_targets,
 )
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
     LengthPredictor,
     PackedHead,
-    Sampling,
-    decode_lengths,
+    SamplingSpec,
+    decode_unrounded_lengths,
     round_lengths,
 )
 from refold.network.packed.latent_optimization import CodeRefinementLoss, minimize_rows
@@ -39,7 +36,7 @@ FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
 
-class ErrorTotals(NamedTuple):
+class ReconstructionErrorSums(NamedTuple):
     """Sums of errors over sequences; divided by the counts, they are mean errors."""
 
     error: float  # sum of the losses of all observed values, by the type of their column
@@ -55,7 +52,7 @@ class PackedNetwork:
     # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
     # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
     # are needed.
-    reads_padding: bool = True  # its Keras models recognize padding, which is NaN
+    has_padding_mask: bool = True  # its Keras models recognize padding, which is NaN
     # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
     max_decodable_steps: int | None = None
@@ -78,9 +75,9 @@ class PackedNetwork:
         self._keras_variables: list[Any] = []
         self._keras_values: list[Any] = []
 
-    def share_weights(self, keras_network: Any) -> None:
+    def share_keras_weights(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras_network, self._keras_variables = keras_network, keras_network.weights
+        self.keras_network, self._keras_variables = keras_network, keras_network.weight_variables
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
@@ -102,7 +99,7 @@ class PackedNetwork:
                 self._keras_values, self._cached_parts = values, {}
         return self._weights
 
-    def set_weights(self, weights: Mapping[str, Any]) -> None:
+    def set_weights_by_name(self, weights: Mapping[str, Any]) -> None:
         """Replace the weights by arrays by name; names that are no weights are left out."""
         self._weights = {
             weight.name: np.asarray(weights[weight.name], np.float32, order="C")
@@ -124,18 +121,18 @@ class PackedNetwork:
     @property
     def encoder(self) -> PackedEncoder:
         """Encoder with the current weights."""
-        return self._make_once("encoder", PackedEncoder)
+        return self._cache_part("encoder", PackedEncoder)
 
     @property
     def decoder(self) -> PackedDecoder:
         """Decoder with the current weights."""
-        return self._make_once("decoder", PackedDecoder, head=self.head)
+        return self._cache_part("decoder", PackedDecoder, head=self.head)
 
     @property
     def length_predictor(self) -> LengthPredictor | None:
         """Predictor with the current weights; None if a latent dimension holds the length."""
         has_dimension = self.specification.length_dim > 0
-        return None if has_dimension else self._make_once("length_predictor", LengthPredictor)
+        return None if has_dimension else self._cache_part("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -152,8 +149,8 @@ class PackedNetwork:
         learned_dim = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, scaled_sequences.offsets)
-            x, targets = make_input_and_targets(self.specification, scaled_sequences.values, batch)
+            batch = locate_batch(indices, scaled_sequences.offsets)
+            x, targets = pack_input_and_targets(self.specification, scaled_sequences.values, batch)
             batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
                 data = x, targets, batch.offsets, batch_codes
@@ -170,16 +167,16 @@ class PackedNetwork:
         check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
         return codes
 
-    def rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
+    def compute_rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return self.encoder.rocket_features.compute(scaled_sequences)
+        return self.encoder.rocket_features.compute_in_batches(scaled_sequences)
 
     def decode(
         self,
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: Sampling | None = None,
+        sampling: SamplingSpec | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -187,7 +184,7 @@ class PackedNetwork:
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
         def decode_batch(indices: np.ndarray) -> None:
-            batch, batch_codes = make_batch(indices, offsets), codes[indices]
+            batch, batch_codes = locate_batch(indices, offsets), codes[indices]
             layout, noise, temperature = decoder.make_layout(batch.offsets), None, 1.0
             if sampling is not None:
                 noise = self.head.draw_noise(batch.offsets, sampling.seed, indices)
@@ -209,14 +206,14 @@ class PackedNetwork:
                 pass
         return outputs
 
-    def reconstruction_error(
+    def sum_reconstruction_errors(
         self, scaled_values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
-    ) -> ErrorTotals:
+    ) -> ReconstructionErrorSums:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
         for batch in iterate_batches(self.specification, offsets):
-            x, targets = make_input_and_targets(self.specification, scaled_values, batch)
+            x, targets = pack_input_and_targets(self.specification, scaled_values, batch)
             codes = self.encoder(x, batch.offsets)
             # with x, an autoregressive decoder reads the true previous steps (teacher forcing)
             layout = self.decoder.make_layout(batch.offsets, x)
@@ -237,19 +234,19 @@ class PackedNetwork:
             if with_length and (predictor := self.length_predictor) is not None:
                 losses = predictor.losses(codes, np.diff(batch.offsets))
                 length_error += float(losses.sum(dtype=float))
-        return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
+        return ReconstructionErrorSums(error, num_observed, length_error, len(offsets) - 1)
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         # ``recent_values`` (n_sequences, num_recent_values) are the last step, scaled, and then the
         # differences of earlier steps from it; without recent steps, the array has no columns.
-        decoder = self._make_once("forecaster", PackedDecoder, head=self.head, is_forecast=True)
+        decoder = self._cache_part("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent_values], axis=1, dtype=np.float32)
 
         def forecast_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, offsets)
+            batch = locate_batch(indices, offsets)
             outputs[batch.set_rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
@@ -265,13 +262,13 @@ class PackedNetwork:
             if (predictor := self.length_predictor) is not None:
                 lengths = predictor(codes)
             else:
-                lengths = decode_lengths(codes, self.specification)
+                lengths = decode_unrounded_lengths(codes, self.specification)
             # a length far beyond the training lengths is not plausible
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
-    def _make_once(self, part_name: str, part_class: Any, **options: Any) -> Any:
+    def _cache_part(self, part_name: str, part_class: Any, **part_options: Any) -> Any:
         """Return a ``part_class`` of the current weights; it is made once for the same weights."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if part_name not in self._cached_parts:
-            self._cached_parts[part_name] = part_class(self.specification, weights, **options)
+            self._cached_parts[part_name] = part_class(self.specification, weights, **part_options)
         return self._cached_parts[part_name]

@@ -1,12 +1,9 @@
-"""`CurveNetwork` reads each column of a sequence by itself, as a curve of a fixed number of points.
+"""`ColumnCurveNetwork` reads each column of a sequence by itself, as a curve of fixed length.
 
-A column of n steps is a weighted sum of n cosines. The cosine transform [1]_ computes the weights,
-here called coefficients. A curve of m points keeps the first m coefficients. So a column of at most
-m steps loses nothing, and a longer column loses its fastest variations. The inverse transform
+A column of n steps is a weighted sum of n cosines. The cosine transform computes the weights, here
+called coefficients. A curve of m points keeps the first m coefficients. So a column of at most m
+steps loses nothing, and a longer column loses its fastest variations. The inverse transform
 computes the values at the steps. Missing values are first replaced by straight lines.
-
-.. [1] N. Ahmed, T. Natarajan and K. R. Rao, "Discrete Cosine Transform", IEEE Transactions on
-   Computers C-23, 1974.
 """
 
 import itertools
@@ -14,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from refold.network.packed.heads import Sampling, encode_lengths
+from refold.network.packed.heads import SamplingSpec, encode_lengths
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
@@ -29,15 +26,14 @@ _MAX_TRANSFORMED_VALUES = 1 << 20
 # A column counts as constant if its variance is at most this share of its squared mean. The
 # variance of a constant column of doubles is not 0 but about 1e-32 of its squared mean, by rounding
 # errors.
-_MAX_CONSTANT_VARIANCE_SHARE = 1e-28
+_MAX_CONSTANT_RELATIVE_VARIANCE = 1e-28
 
 
-class CurveNetwork(PackedNetwork):
-    """Network of any number of numeric columns: one `PackedNetwork` reads the curve of each.
+class ColumnCurveNetwork(PackedNetwork):
+    """Network of any number of numeric columns: one `PackedNetwork` reads the curve of each."""
 
-    The code of a sequence has a part for each column: the code of the curve, and then the length.
-    """
-
+    # The code of a sequence has a part for each column: the code of the curve, and then the length.
+    #
     # A sequence is short if it has at most half as many steps as a curve has points. The network as
     # it was before its training, here called the initial network, reconstructs short sequences
     # exactly, by its linear path. The trained network does not. So short sequences use the initial
@@ -45,19 +41,19 @@ class CurveNetwork(PackedNetwork):
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
-        self.curve_network = PackedNetwork(specification.of_curve, weights)
+        self.curve_network = PackedNetwork(specification.for_single_curve, weights)
         zeros = {name: np.zeros_like(weights[name]) for name in _INITIALLY_ZERO_WEIGHTS}
-        self._initial_network = PackedNetwork(specification.of_curve, {**weights, **zeros})
+        self._initial_network = PackedNetwork(specification.for_single_curve, {**weights, **zeros})
 
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
-        num_points, curve_dim = self.specification.grid, self.specification.curve_dim
-        curves = resample_columns(scaled_sequences, num_points)
+        num_points, curve_dim = self.specification.grid, self.specification.num_curve_dims
+        curves = resample_columns_by_cosines(scaled_sequences, num_points)
         # (n_sequences, columns, curve_dim + 1): the last number of each part is the length
         codes = np.empty((*curves.shape[:2], curve_dim + 1), np.float32)
-        for network, indices in self._split_by_network(scaled_sequences.lengths):
+        for network, indices in self._split_by_length(scaled_sequences.lengths):
             one_column = as_sequences(curves[indices].reshape(-1, num_points, 1))
             encoded = network.encode(one_column, latent_steps=latent_steps, verbose=verbose)
             codes[indices, :, :-1] = encoded.reshape(len(indices), -1, curve_dim)
@@ -70,7 +66,7 @@ class CurveNetwork(PackedNetwork):
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: Sampling | None = None,
+        sampling: SamplingSpec | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
@@ -80,20 +76,21 @@ class CurveNetwork(PackedNetwork):
         # The lengths in the codes decide which network decodes them, because the encoder chose the
         # network by these lengths. The caller may ask for other lengths by ``offsets``.
         lengths = self.predict_lengths(codes)
-        curve_dim = self.specification.curve_dim
+        curve_dim = self.specification.num_curve_dims
         codes = codes.reshape(len(codes), num_columns, curve_dim + 1)[..., :curve_dim]
         curves = np.empty((len(codes), num_columns, num_points), np.float32)
-        for network, indices in self._split_by_network(lengths):
+        for network, indices in self._split_by_length(lengths):
             curve_codes = codes[indices].reshape(-1, curve_dim)
             curve_offsets = np.arange(len(curve_codes) + 1) * num_points
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
             curves[indices] = decoded.reshape(-1, num_columns, num_points)
         outputs = np.empty((offsets[-1], num_columns), np.float32)
         for indices, step_rows in _group_rows_by_length(offsets, num_columns):
-            outputs[step_rows] = resample(curves[indices], step_rows.shape[1]).transpose(0, 2, 1)
+            resampled = resample_by_cosines(curves[indices], step_rows.shape[1])
+            outputs[step_rows] = resampled.transpose(0, 2, 1)
         return outputs
 
-    def _split_by_network(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
+    def _split_by_length(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
         """Yield the networks of short and of long sequences, with the indices of the sequences."""
         is_short = lengths <= self.specification.grid // 2
         for network, mask in ((self._initial_network, is_short), (self.curve_network, ~is_short)):
@@ -101,12 +98,12 @@ class CurveNetwork(PackedNetwork):
                 yield network, np.flatnonzero(mask)
 
 
-def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
+def resample_columns_by_cosines(sequences: Sequences, num_points: int) -> np.ndarray:
     """Resample the columns of sequences to curves (n_sequences, columns, num_points)."""
     # the curves of a sequence without steps are 0
     curves = np.zeros((len(sequences), sequences.values.shape[1], num_points), np.float32)
     for indices, values in _group_values_by_length(sequences):
-        curves[indices] = resample(values, num_points)
+        curves[indices] = resample_by_cosines(values, num_points)
     return curves
 
 
@@ -128,26 +125,26 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
     return sequences.with_values(values)
 
 
-def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray:
-    """Return the share of the variance of each sequence that ``num_dims`` cosines explain."""
-    # The first ``num_dims`` cosines count. The shares (n_sequences,) are means over the columns. A
-    # code of ``num_dims`` dimensions for each column explains at least this share of the variance.
+def explain_sequence_variances(sequences: Sequences, num_cosines: int) -> np.ndarray:
+    """Return the share of the variance of each sequence that ``num_cosines`` cosines explain."""
+    # The first ``num_cosines`` cosines count. The shares (n_sequences,) are means over the columns.
+    # A code of this many dimensions for each column explains at least this share of the variance.
     shares = np.ones(len(sequences))
     for indices, values in _group_values_by_length(sequences):
-        if values.shape[2] > num_dims:
+        if values.shape[2] > num_cosines:
             # By Parseval's theorem, the variance is the sum of the squared coefficients without the
             # first one, which is the mean.
             squares = _cosine_transform(values) ** 2
             total = squares[..., 1:].sum(axis=2)
-            explained = squares[..., 1:num_dims].sum(axis=2)
+            explained = squares[..., 1:num_cosines].sum(axis=2)
             # A constant column loses nothing. Its coefficients are 0 up to rounding.
-            is_constant = total <= _MAX_CONSTANT_VARIANCE_SHARE * squares[..., 0]
+            is_constant = total <= _MAX_CONSTANT_RELATIVE_VARIANCE * squares[..., 0]
             total[is_constant] = explained[is_constant] = 1.0
             shares[indices] = (explained / total).mean(axis=1)
     return shares
 
 
-def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
+def resample_by_cosines(values: np.ndarray, new_num_steps: int) -> np.ndarray:
     """Resample the last axis of values (..., steps) to a number of steps, by cosines."""
     # Values that are resampled to more steps and back are the original values.
     old_num_steps = values.shape[-1]
@@ -160,7 +157,7 @@ def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
     coefficients[..., :num_shared] = _cosine_transform(values)[..., :num_shared] * factor
     # The inverse of `_cosine_transform`, in the reverse order. The folded values are real, so their
     # Fourier transform follows from the coefficients and the same coefficients backwards.
-    norms, rotations = _cosine_factors(new_num_steps)
+    norms, rotations = _compute_fourier_to_cosine_factors(new_num_steps)
     scaled = coefficients / norms
     mirrored = np.zeros_like(scaled)
     mirrored[..., 1:] = scaled[..., :0:-1]
@@ -172,16 +169,18 @@ def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
 
 def _cosine_transform(values: np.ndarray) -> np.ndarray:
     """Return the orthonormal cosine transform of the last axis, in float64."""
+    # N. Ahmed, T. Natarajan and K. R. Rao, "Discrete Cosine Transform", IEEE Transactions on
+    # Computers C-23, 1974.
     # The method is a Fourier transform of the even steps followed by the odd steps backwards: J.
     # Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics,
     # Speech, and Signal Processing 28, 1980. NumPy transforms one row after another, so the bits of
     # a row do not depend on other rows. With SciPy, they do.
     folded = np.concatenate([values[..., ::2], values[..., 1::2][..., ::-1]], axis=-1)
-    norms, rotations = _cosine_factors(values.shape[-1])
+    norms, rotations = _compute_fourier_to_cosine_factors(values.shape[-1])
     return (np.fft.fft(folded.astype(float)) * rotations).real * norms
 
 
-def _cosine_factors(num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _compute_fourier_to_cosine_factors(num_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return norms and rotations (steps,) that turn a Fourier transform into a cosine transform."""
     index = np.arange(num_steps)
     norms = np.sqrt(np.where(index == 0, 1.0, 2.0) / num_steps)  # make the cosines orthonormal

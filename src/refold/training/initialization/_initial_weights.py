@@ -233,7 +233,7 @@ def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     # training for reconstruction would lose what reconstruction does not need.
     sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
     # (n, num_features)
-    features = RocketFeatures(network.specification).compute(sample).astype(float)
+    features = RocketFeatures(network.specification).compute_in_batches(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
     is_varying = std > _MIN_ROCKET_FEATURE_STD * np.maximum(1.0, np.abs(mean))
     inverse_std = np.where(is_varying, 1.0 / np.where(is_varying, std, 1.0), 0.0)

@@ -204,7 +204,7 @@ class Engine:
                 variables = [*joint_model.trainable_variables, *joint_model.non_trainable_variables]
                 arrays = [*self._joined_weights.split(state.trainable), *state.non_trainable]
                 pairs = zip(variables, arrays, strict=True)
-                self._packed_network.set_weights({v.path: array for v, array in pairs})
+                self._packed_network.set_weights_by_name({v.path: array for v, array in pairs})
             # without rows that only fill up a batch, whose position is -1
             positions = np.asarray(batch_run.indices[: batch_run.num_batches]).ravel()
             starts, lengths = (
@@ -212,7 +212,7 @@ class Engine:
                 for array in (data.first_steps, data.lengths)
             )
             values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
-            totals = self._packed_network.reconstruction_error(
+            totals = self._packed_network.sum_reconstruction_errors(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
             return MetricSums(*totals)  # without a KL divergence
@@ -463,7 +463,7 @@ def build_joint_model(
         code = NestedDropout(network.specification.learned_dim, name="nested")(code)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
-        outputs["length"] = network.length(code)
+        outputs["length"] = network.length_predictor(code)
     # Validation decodes numeric columns from the code without teacher forcing, as users do. With
     # teacher forcing, their error would be too small. Categorical columns are validated with
     # teacher forcing: without it, cross-entropy mostly measures what follows the first mistake. On
