@@ -113,7 +113,7 @@ def _no_trade_of_lengths() -> None:
 def _one_decoder() -> None:
     _replace(
         "_specify",
-        "_pick_decoder",
+        "_pick_decoder_type",
         lambda arguments, **_: "parallel" if arguments.decoder == "auto" else arguments.decoder,
     )
 
@@ -157,7 +157,7 @@ MECHANISMS = {
     ),
     "refit": Mechanism(
         "refit on all sequences",
-        _constant("_specify", "pick_refit", value=False),
+        _constant("_specify", "pick_if_refit", value=False),
         lambda facts: facts.num_sequences < 2000,
     ),
     "keep_initial": Mechanism(

@@ -834,10 +834,10 @@ def error_curve(
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
-    windows = training.open_training_data(X, arguments)
+    windows = training.open_training_windows(X, arguments)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
     seed = to_integer_seed(estimator.random_state)
-    trials = training.Trials(windows, arguments, training.fit, seed=seed, max_latent_dim=sizes[-1])
+    trials = training.LatentDimTrials(windows, arguments, training.fit, sizes[-1], seed=seed)
     if arguments.verbose and trials.num_sequences < len(windows.sequences):
         print_status(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
@@ -845,7 +845,7 @@ def error_curve(
     try:
         for i, latent_dim in enumerate(sizes, start=1):
             pca = trials.evaluator.pca_errors(latent_dim)
-            fit = trials.fit_error(latent_dim, arguments.time_budget)
+            fit = trials.measure_fit_error(latent_dim, arguments.time_budget)
             pairs.append((fit, pca))
             if arguments.verbose:
                 print_status(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")

@@ -137,15 +137,15 @@ def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
 @pytest.mark.parametrize("lengths", [[200], [200, 30, 90], [60, 90] * 6])
 def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
-    split = {"held_out_fraction": 0.2, "split_series": lambda n: split_validation(n, 0.2, seed=0)}
-    training, validation = split_windows(cut, **split)
+    split = 0.2, lambda lengths: split_validation(lengths, 0.2, seed=0)
+    training, validation = split_windows(cut, *split)
     fitted, calibration = split_off_calibration(cut, 0.2)
     splits = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
     steps = [{*sequences.values[:, 0]} for sequences in splits]
     assert all(steps)
     assert not steps[0] & steps[1]
     assert not steps[2] & steps[3]
-    trained, validated = split_windows(fitted, **split)
+    trained, validated = split_windows(fitted, *split)
     assert len(trained) > len(validated) > 0
     validation_series = {*cut.series[validation]}
     if len(lengths) >= 10:  # whole series

@@ -52,11 +52,11 @@ def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     """Return training and validation data; all sequences are for training by default."""
     indices = np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
     training_mask = np.isin(np.arange(len(scaled)), indices)
-    fit_data = _shards.FitData(scaled)
+    fit_data = _shards.FitBlocks(scaled)
     loader = _shards.ShardLoader(fit_data, lambda block: block, training_mask, longest, seed=0)
-    data = _shards.to_device([scaled], longest)
-    validation = _shards.Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    num_observed = _shards.count_observed(scaled, indices)
+    data = _shards.concatenate_on_device([scaled], longest)
+    validation = _shards.DeviceShard(data, np.array(held_out, np.int64)) if len(held_out) else None
+    num_observed = _shards.count_observed_values(scaled, indices)
     return _shards.PhaseData(loader, validation, len(indices), num_observed)
 
 
@@ -76,7 +76,7 @@ def settings(**changes):
 def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
-    return make_specification(_shards.FitData(as_sequences(X)), arguments, np.arange(len(X) - 1))
+    return make_specification(_shards.FitBlocks(as_sequences(X)), arguments, np.arange(len(X) - 1))
 
 
 def train(network, data_of, batches, settings, *, refit=False):

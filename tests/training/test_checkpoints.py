@@ -18,8 +18,8 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import FileAccessError, ModelFileError, ParameterError
 from refold.model import pack_container, write_container
-from refold.training.loop._checkpoint import SavedTraining, load_checkpoint
-from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._checkpoint import TrainingStart, load_checkpoint
+from refold.training.loop._compiled_steps import TrainingEngine
 from refold.training.loop._training import Clock, InterruptHandler
 from training import script
 from training.script import SETTINGS, data
@@ -60,7 +60,7 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
 
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
-    monkeypatch.setattr(SavedTraining, "write", lambda _, progress: epochs.append(progress.epoch))
+    monkeypatch.setattr(TrainingStart, "write", lambda _, progress: epochs.append(progress.epoch))
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
     SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
     assert epochs == [1, 3, 5]
@@ -83,7 +83,7 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
     tmp_path, whole, monkeypatch
 ):
     path, whole = tmp_path / "checkpoint", whole[0]
-    train, chunks = Engine.train, []
+    train, chunks = TrainingEngine.train_batches, []
 
     def press_in_the_second_epoch(*arguments, **options):
         chunks.append(None)
@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
     assert ae.transform(data()).shape == (60, 3)
     with monkeypatch.context() as patch:
         patch.setattr(Clock, "num_chunk_updates", lambda *_: 1)
-        patch.setattr(Engine, "train", press_in_the_second_epoch)
+        patch.setattr(TrainingEngine, "train_batches", press_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
             ae.fit(data(), checkpoint=Checkpoint(path, 1e6))
     values = load_checkpoint(path)[1]
@@ -128,7 +128,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
         return main(["fit", "sines.npz", "-o", output, *settings, *options])
 
     checkpoint = Path("model.refold.checkpoint")
-    write, pressed = SavedTraining.write, []
+    write, pressed = TrainingStart.write, []
 
     def press_in_the_refit(self, progress):
         write(self, progress)
@@ -137,7 +137,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SavedTraining, "write", press_in_the_refit)
+        patch.setattr(TrainingStart, "write", press_in_the_refit)
         assert fit("model.refold", "--resume") == 130
     messages = capsys.readouterr().err.splitlines()
     assert any("so a new training run starts" in message for message in messages)

@@ -11,7 +11,7 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import uncut_windows, write
 from refold.training import fit
-from refold.training._choose_latent_dim import Trials, find_latent_dim
+from refold.training._choose_latent_dim import LatentDimTrials, find_latent_dim
 from refold.training.loop._checkpoint import load_checkpoint
 from small_data import read_as_mapped
 
@@ -40,14 +40,15 @@ def by_pca(monkeypatch):
         budgets.append(time_budget)
         return self.evaluator.pca_errors(size)
 
-    monkeypatch.setattr(Trials, "fit_error", trial)
+    monkeypatch.setattr(LatentDimTrials, "measure_fit_error", trial)
     return budgets
 
 
 @pytest.fixture(scope="module")
 def fitted(checkpoint):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trials, "fit_error", lambda self, size, _: self.evaluator.pca_errors(size))
+        name = "measure_fit_error"
+        patch.setattr(LatentDimTrials, name, lambda self, size, _: self.evaluator.pca_errors(size))
         return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 

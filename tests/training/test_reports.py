@@ -11,7 +11,7 @@ from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
 from refold.training._held_out_error import HeldOutEvaluator
-from refold.training._shards import FitData
+from refold.training._shards import FitBlocks
 from refold.training._split import Split, split_validation
 from refold.training.loop._training import ProgressBar
 
@@ -36,7 +36,7 @@ def lines(capsys):
 def without_refit():
     """Return the validated fit with which a refit begins, and both parts of the data."""
     arguments = Arguments.of(SequenceAutoencoder(**LONG, refit=False))
-    fitted, _ = fit(curves(), arguments, trial_seed=7)
+    fitted, _ = fit(curves(), arguments, dim_trial_seed=7)
     return fitted, [curves()[rows] for rows in split_validation(curves().lengths, 0.1, seed=7)]
 
 
@@ -58,7 +58,7 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    split = Split(FitData(curves()), None, arguments, seed=7, base_model=None)
+    split = Split(FitBlocks(curves()), None, arguments, seed=7, base_model=None)
     ours = HeldOutEvaluator(split, 2).network_errors(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )

@@ -10,7 +10,7 @@ from refold.arguments import Corruption
 from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.sequences import pad
-from refold.training._shards import InputLayout, corrupt_batch, count_observed, cut_batch, to_device
+from refold.training import _shards
 from training.small import network, sequences
 
 SMALL = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "latent_steps": 0}
@@ -22,15 +22,15 @@ def test_a_batch_is_that_of_pad(name):
     scaled = sequences(case)
     if name == "mixed":
         scaled.values[4:9, 1] = 3  # the index of the unknown category, which is no target
-    layout = InputLayout.of_network(network(case))
+    layout = _shards.InputLayout.of_network(network(case))
     rows = np.array([3, 23, 0, 8, 7], np.int32)
     x, y = pad(scaled, rows, 7, has_flags=case.flags)
-    cut = jax.jit(lambda data, rows: cut_batch(data, rows, 7, layout))
-    batch = cut(to_device([scaled], 7), np.append(rows, -1))
+    cut = jax.jit(lambda data, rows: _shards.make_padded_batch(data, rows, 7, layout))
+    batch = cut(_shards.concatenate_on_device([scaled], 7), np.append(rows, -1))
     np.testing.assert_array_equal(batch.x[:5], x)
     np.testing.assert_array_equal(batch.y[:5], y)
     assert batch.lengths[:5].tolist() == scaled.lengths[rows].tolist()
-    assert count_observed(scaled, rows) == np.sum(~np.isnan(y))
+    assert _shards.count_observed_values(scaled, rows) == np.sum(~np.isnan(y))
     # a row that completes a batch is empty
     assert batch.is_sequence.tolist() == [1.0] * 5 + [0.0]
     assert np.isnan(batch.y[5]).all()
@@ -40,10 +40,11 @@ def test_a_batch_is_that_of_pad(name):
 def corrupted(case, corruption, *, flags=True):
     """Return a batch of all lengths with an empty row, before and after corruption."""
     data = sequences(case)
-    layout = InputLayout.of_network(network(case, observed_flags=flags or case.flags))
+    layout = _shards.InputLayout.of_network(network(case, observed_flags=flags or case.flags))
     rows = np.append(np.arange(len(data)), -1).astype(np.int32)
-    before = cut_batch(to_device([data], STEPS), rows, STEPS, layout)
-    return before, corrupt_batch(before, jax.random.key(0), corruption, layout), layout
+    on_device = _shards.concatenate_on_device([data], STEPS)
+    before = _shards.make_padded_batch(on_device, rows, STEPS, layout)
+    return before, _shards.corrupt_batch(before, jax.random.key(0), corruption, layout), layout
 
 
 def test_noise_is_added_only_to_observed_numeric_values():

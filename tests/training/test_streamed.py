@@ -11,8 +11,8 @@ from refold.cli import main
 from refold.cli._code_files import read_code_file
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
-from refold.training import DividedData, Processes
-from refold.training._shards import FitData, ShardLoader
+from refold.training import DistributedData, Processes
+from refold.training._shards import FitBlocks, ShardLoader
 from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
 
@@ -49,10 +49,10 @@ def test_training_on_the_same_batches_gives_the_same_bits(folder):
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_EPOCH_TIME_STEPS", 100)
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
-    loader = ShardLoader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
+    loader = ShardLoader(FitBlocks(data), lambda block: block, used, max_batch_steps=9, seed=0)
     assert loader.fit_data.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.load_shards(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
@@ -68,7 +68,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_EPOCH_TIME_STEPS", 100)
     data = read_as_mapped(folder, block_bytes=100)
     assert same_weights(*fit_and_resume(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 
@@ -112,8 +112,8 @@ NUMBERED.block_bytes = 100
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    divided = [DividedData.among(Processes(i, 2), NUMBERED, 4) for i in range(2)]
-    fit_data = [FitData(data.sequences, data) for data in divided]
+    divided = [DistributedData.split_among(Processes(i, 2), NUMBERED, 4) for i in range(2)]
+    fit_data = [FitBlocks(data.sequences, data) for data in divided]
     loaders = [ShardLoader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
     seen = []
     for shards in zip(*(loader.load_shards(1) for loader in loaders), strict=True):
@@ -122,13 +122,13 @@ def test_processes_agree_on_shards_and_load_different_parts():
         for index, shard in enumerate(shards):
             assert (shard.stored_indices < 50).all() == (index == 0)
             stored = np.intersect1d(shard.sequence_indices, shard.stored_indices)
-            for index_in_data, position in zip(stored, shard.find_positions(stored), strict=True):
+            for index_in_data, position in zip(stored, shard.find_in_shard(stored), strict=True):
                 assert int(shard.data.lengths[position]) == LENGTHS[index_in_data]
                 start = int(shard.data.first_steps[position])
                 assert shard.data.values[start, 0] == LENGTHS[:index_in_data].sum()
             seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
-        DividedData.among(Processes(), NUMBERED, 200)
+        DistributedData.split_among(Processes(), NUMBERED, 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
-        DividedData.among(Processes(0, 2), NUMBERED, 3)
+        DistributedData.split_among(Processes(0, 2), NUMBERED, 3)

@@ -14,7 +14,7 @@ from refold.network.keras.build import to_inference_network
 from refold.sequences import BucketedBatches, pad
 from refold.training.initialization._initial_weights import weights_of
 from refold.training.loop import _training
-from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
+from refold.training.loop._compiled_steps import LossNormalizers, Schedule, TrainingEngine
 from refold.training.loop._training import Clock
 from training.small import batches, network, phase_data, same_arrays, sequences, settings, train
 
@@ -80,7 +80,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
 
 def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
     """The clock stands still except in steps, of 10 ms, and before each of both trainings."""
-    now, train_steps, make_data = [100.0], Engine.train, phase_data
+    now, train_steps, make_data = [100.0], TrainingEngine.train_batches, phase_data
 
     def train_updates(self, state, data, plan, start, stop, **kwargs):
         now[0] += 0.01 * (stop - start)
@@ -90,7 +90,7 @@ def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
         now[0] += 0.5
         return make_data(*arguments)
 
-    monkeypatch.setattr(Engine, "train", train_updates)
+    monkeypatch.setattr(TrainingEngine, "train_batches", train_updates)
     monkeypatch.setattr(sys.modules[__name__], "phase_data", prepare)
     monkeypatch.setattr(_training.time, "perf_counter", lambda: now[0])
     budget = {"max_epochs": 10**6, "patience": 10**6, "time_budget": 4.0}
@@ -159,10 +159,11 @@ def test_a_training_step_agrees_with_keras():
     order = plan.indices[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
-    engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.0, sets_learning_rate=False)
-    inputs = engine.read_state(), shard.data, plan, 0, plan.num_batches
+    optimizer = keras.optimizers.SGD(0.1)
+    engine = TrainingEngine(net, optimizer, length_weight=0.0, sets_learning_rate=False)
+    inputs = engine.read_state_from_keras(), shard.data, plan, 0, plan.num_batches
     normalizers = LossNormalizers(np.mean(counts), 5.0)
-    state, _ = engine.train(*inputs, normalizers=normalizers, schedule=Schedule(1.0, 1))
+    state, _ = engine.train_batches(*inputs, normalizers=normalizers, schedule=Schedule(1.0, 1))
     engine.write_back(state)
 
     other = network(case)

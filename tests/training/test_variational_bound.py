@@ -5,7 +5,7 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold.training.loop._compiled_steps import Schedule, kl_divergence, kl_warmup, negative_elbo
+from refold.training.loop._compiled_steps import kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
 from training.small import fit_and_resume, same_weights
 
@@ -79,5 +79,5 @@ def test_the_loss_has_the_order_of_the_bound_and_its_weight_rises():
     errors, nats = rng.uniform(0.01, 1, 200), rng.uniform(0, 2, 200)
     ours = [negative_elbo(error, d, 2.0) for error, d in zip(errors, nats, strict=True)]
     assert np.array_equal(np.argsort(ours), np.argsort(0.5 * np.log(errors) + nats))
-    shares = [float(kl_warmup(step, Schedule(1e-3, 400))) for step in (0, 50, 100, 399)]
+    shares = [float(kl_warmup(step, 400)) for step in (0, 50, 100, 399)]
     assert 0 < shares[0] < shares[1] < shares[2] == shares[3] == 1.0

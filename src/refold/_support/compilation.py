@@ -30,12 +30,11 @@ _MAX_COMPILATION_CACHE_BYTES = 200_000_000
 def compile_two_batch_sizes(function: Callable[..., Any]) -> Callable[[int], Any]:
     """Compile a function of a batch in two versions, for small and for large batches."""
     # The result is a function that takes the number of steps of a batch, and returns the version
-    # for this number. The argument `num_steps` of the function is static: each value is compiled
-    # anew.
-    small_batch_function = jax.jit(
-        function, compiler_options=_find_small_batch_compiler_options(), static_argnames="num_steps"
-    )
-    large_batch_function = jax.jit(function, static_argnames="num_steps")
+    # for this number. The argument `padded_length` of the function is static: each value is
+    # compiled anew.
+    jit = functools.partial(jax.jit, function, static_argnames="padded_length")
+    small_batch_function = jit(compiler_options=_find_small_batch_compiler_options())
+    large_batch_function = jit()
     return lambda num_steps: (
         small_batch_function if num_steps < _MIN_YNNPACK_STEPS else large_batch_function
     )

@@ -1,7 +1,7 @@
 """Choice of the code size if ``latent_dim`` is a share of the variance, such as 0.9.
 
-`choose_latent_dim` finds the smallest code that explains this share. It measures codes by `Trials`,
-which fit models with different code sizes to the same data.
+`choose_latent_dim` finds the smallest code that explains this share. It measures codes by
+`LatentDimTrials`, which fit models with different code sizes to the same data.
 """
 
 import time
@@ -19,10 +19,10 @@ from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Windows
 from refold.training._held_out_error import HeldOutEvaluator
-from refold.training._shards import FitData, sample_indices
+from refold.training._shards import FitBlocks, sample_indices
 from refold.training._specify import check_columns
 from refold.training._split import Split
-from refold.training.loop._checkpoint import SavedTraining
+from refold.training.loop._checkpoint import TrainingStart
 
 # Candidates for the number of latent dimensions: all up to 16, then in steps of about an eighth.
 # The errors of closer candidates differ by less than chance does.
@@ -30,32 +30,32 @@ CANDIDATE_LATENT_DIMS = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *r
 # Cap on the values of the data of trials, if the data is larger than memory.
 _MAX_TRIAL_VALUES = 4_000_000
 # Share of the time budget for each trial. The choice takes two to eight trials.
-_TRIAL_TIME_SHARE = 0.1
+_TIME_SHARE_PER_TRIAL = 0.1
 # Share of the time budget that remains for the final fit, even if the choice took longer.
 _MIN_FINAL_FIT_TIME_SHARE = 0.1
 
 
 def choose_latent_dim(
-    windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
-) -> tuple[Arguments, SavedTraining]:
+    data_windows: Windows, saved_training: TrainingStart, fit_model: Callable[..., Any]
+) -> tuple[Arguments, TrainingStart]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
     # The code size is the number of latent dimensions.
     # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
-    # an argument, because its module imports this one.
+    # the argument `fit_model`, because its module imports this one.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
         start = time.perf_counter()
-        latent_dim = find_latent_dim(windows, arguments, fit, seed=saved_training.seed)
+        latent_dim = find_latent_dim(data_windows, arguments, fit_model, seed=saved_training.seed)
         choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
     latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
     if budget is not None:  # the final fit gets the time that the choice left over
         budget = max(_MIN_FINAL_FIT_TIME_SHARE * budget, budget - choice["seconds"])
-    rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)
+    rocket_dim = limit_rocket_dim_to_code(arguments.rocket_dim, latent_dim)
     arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
     return arguments, replace(saved_training, identity=saved_training.identity | {"choice": choice})
 
 
-def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
+def limit_rocket_dim_to_code(rocket_dim: int | str, latent_dim: int) -> int:
     """Return the number of ROCKET features in a code whose size is chosen by its error."""
     # "auto" means no features here: a larger code would have more features, and so its error might
     # not be smaller than that of a smaller code. At least one dimension must reconstruct.
@@ -63,7 +63,7 @@ def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
 
 
 def find_latent_dim(
-    windows: Windows, arguments: Arguments, fit: Callable[..., Any], *, seed: int
+    data_windows: Windows, arguments: Arguments, fit_model: Callable[..., Any], *, seed: int
 ) -> int:
     """Return the smallest candidate that explains a share of the held-out variance."""
     # The argument `latent_dim` is the share. The explained variance is 1 - NMSE. For binary and
@@ -71,8 +71,10 @@ def find_latent_dim(
     # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
     # used. `Fidelity.larger_error` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=CANDIDATE_LATENT_DIMS[-1])
-    sequences = windows.sequences
+    trials = LatentDimTrials(
+        data_windows, arguments, fit_model, CANDIDATE_LATENT_DIMS[-1], seed=seed
+    )
+    sequences = data_windows.sequences
     # Larger codes than PCA needs for an error of 0 on its training data are of no use. The last
     # candidate is the first one with at least this size.
     num_useful = bisect_left(CANDIDATE_LATENT_DIMS, trials.evaluator.max_components) + 1
@@ -83,11 +85,12 @@ def find_latent_dim(
     if arguments.verbose and trials.num_sequences < len(sequences):
         print_status(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
     lost_shares = {}  # share of the variance that a code does not explain, by its size
-    trial_budget = None if budget is None else _TRIAL_TIME_SHARE * budget
+    trial_budget = None if budget is None else _TIME_SHARE_PER_TRIAL * budget
 
-    def explains_enough(latent_dim: int) -> bool:
+    def is_latent_dim_enough(latent_dim: int) -> bool:
         """Fit a model with this code size, and compare what it explains with the share."""
-        lost_shares[latent_dim] = trials.fit_error(latent_dim, trial_budget).larger_error
+        fidelity = trials.measure_fit_error(latent_dim, trial_budget)
+        lost_shares[latent_dim] = fidelity.larger_error
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
             code = f"A code of {pluralize(latent_dim, 'dimension')}"
@@ -100,9 +103,9 @@ def find_latent_dim(
     pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
     pca_indices = (i for i, errors in enumerate(pca_errors) if errors.larger_error <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
-    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
+    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=is_latent_dim_enough)
     if chosen_index == num_first:
-        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
+        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=is_latent_dim_enough)
     if chosen_index < len(candidates):
         return candidates[chosen_index]
     largest = candidates[-1]
@@ -114,7 +117,7 @@ def find_latent_dim(
     return largest
 
 
-class Trials:
+class LatentDimTrials:
     """Fits of models with different code sizes to one data set, and their held-out errors."""
 
     # A trial has the split, the seed and the settings of the final fit, but no refit. So its error
@@ -122,39 +125,40 @@ class Trials:
 
     def __init__(
         self,
-        windows: Windows,
+        data_windows: Windows,
         arguments: Arguments,
-        fit: Callable[..., Any],
+        fit_model: Callable[..., Any],
+        max_latent_dim: int,  # largest number of latent dimensions that a trial will have
         *,
         seed: int,
-        max_latent_dim: int,  # largest number of latent dimensions that a trial will have
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(
                 "Sizes are compared by their errors on held-out data, and "
                 f"{argument(validation_fraction=0)} holds nothing out. Give a share above 0."
             )
-        sequences = windows.sequences
+        sequences = data_windows.sequences
         check_columns(sequences)
-        fit_data = FitData(sequences)
+        fit_data = FitBlocks(sequences)
         if not fit_data.in_memory:
             # the final model, which is fitted on data from files, has no latent optimization
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)
             max_sequences = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
-            windows = windows.take(sample_indices(np.arange(len(sequences)), max_sequences, seed))
-            fit_data = FitData(windows.sequences)
-        self._windows, self._arguments, self._seed = windows, arguments, seed
-        self._fit_function, self.num_sequences = fit, len(fit_data.sequences)
+            indices = sample_indices(np.arange(len(sequences)), max_sequences, seed)
+            data_windows = data_windows.take(indices)
+            fit_data = FitBlocks(data_windows.sequences)
+        self._windows, self._arguments, self._seed = data_windows, arguments, seed
+        self._fit_model, self.num_sequences = fit_model, len(fit_data.sequences)
         # With scale=None, PCA has exactly as many dimensions as the code. With scale="sequence", it
         # would have more, because the mean and the scale of each sequence count as dimensions.
         unscaled = replace(arguments, scale=None)
         # None, because no sequences are set aside for calibration
-        split = Split(fit_data, None, unscaled, seed=seed, base_model=None, windows=windows)
+        split = Split(fit_data, None, unscaled, seed=seed, base_model=None, windows=data_windows)
         self.evaluator = HeldOutEvaluator(split, max_latent_dim)
 
-    def fit_error(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
+    def measure_fit_error(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
         """Return the held-out errors of a fit with this number of latent dimensions."""
         arguments = replace(
             self._arguments,
@@ -162,11 +166,11 @@ class Trials:
             refit=False,
             calibration_fraction=0.0,
             time_budget=time_budget,
-            rocket_dim=limit_rocket_dim(self._arguments.rocket_dim, latent_dim),
+            rocket_dim=limit_rocket_dim_to_code(self._arguments.rocket_dim, latent_dim),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
-            model, fit_result = self._fit_function(self._windows, arguments, trial_seed=self._seed)
+            model, fit_result = self._fit_model(self._windows, arguments, dim_trial_seed=self._seed)
         # a fit that Ctrl-C interrupts returns normally, and the choice must end here
         if model is None or fit_result.interrupted:
             raise KeyboardInterrupt

@@ -27,9 +27,9 @@ from refold.sequences import Windows, check_marker_numbers, default_window_step,
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecast_decoder import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
-from refold.training._shards import DividedData, FitData
+from refold.training._shards import DistributedData, FitBlocks
 from refold.training._specify import build_network, check_columns, make_settings
-from refold.training._split import Split, open_training_data, split_off_calibration
+from refold.training._split import Split, open_training_windows, split_off_calibration
 from refold.training.initialization._initial_weights import InitialWeights, temporary_weights
 from refold.training.loop._checkpoint import CheckpointArgument, open_checkpoint
 from refold.training.loop._training import FitResult, Training
@@ -49,7 +49,7 @@ _MAX_REFERENCE_SEQUENCES = 1024
 _MAX_REFERENCE_VALUES = 1 << 21
 # Minimum number of these sequences, even if they exceed the cap on values. Fewer sequences would
 # not give meaningful statistics.
-_MIN_REFERENCE_SEQUENCES = 64
+_MIN_SAMPLED_REFERENCE_SEQUENCES = 64
 
 
 class Fit(NamedTuple):
@@ -69,31 +69,30 @@ def fit(
     base_model: Model | None = None,  # to train further
     # Seed of a trial fit, which only serves to compare code sizes. It logs nothing, and its model
     # has no statistics of the training data.
-    trial_seed: int | None = None,
+    dim_trial_seed: int | None = None,
 ) -> Fit:
     """Fit a model to data with the arguments of the estimator, or train a model further."""
-    verbose = bool(arguments.verbose) and trial_seed is None
+    verbose = bool(arguments.verbose) and dim_trial_seed is None
 
     # Open the data, with the columns of the base model if there is one. Without the argument
     # `window`, each sequence is one window. If several processes train together, X is a
-    # `DividedData`: each process opens all data and trains on its parts.
+    # `DistributedData`: each process opens all data and trains on its parts.
     check_arguments(arguments, base_model, checkpoint, resume=resume)
-    divided_data = X if isinstance(X, DividedData) else None
+    divided_data = X if isinstance(X, DistributedData) else None
     data: Any = X if divided_data is None else divided_data.sequences
     # a trial fit gets its data as `Windows`, which were checked and cut before
-    windows = X if isinstance(X, Windows) else open_training_data(data, arguments, base_model)
+    windows = X if isinstance(X, Windows) else open_training_windows(data, arguments, base_model)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside. Weights, sizes and settings do not depend on them.
-    windows, calibration = split_off_calibration(
-        windows, arguments.calibration_fraction, base_model
-    )
+    fraction = arguments.calibration_fraction
+    windows, calibration = split_off_calibration(windows, fraction, base_model)
     sequences = windows.sequences
     if base_model is None:
         check_columns(sequences)
     enable_compilation_cache()
-    seed = to_integer_seed(arguments.random_state) if trial_seed is None else trial_seed
-    fit_data = FitData(sequences, divided_data)
+    seed = to_integer_seed(arguments.random_state) if dim_trial_seed is None else dim_trial_seed
+    fit_data = FitBlocks(sequences, divided_data)
     with open_checkpoint(
         checkpoint, arguments, fit_data, seed=seed, resume=resume, base_model=base_model
     ) as saved:
@@ -113,7 +112,7 @@ def fit(
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
-        network, suggested_settings = build_network(evaluator, arguments)
+        network, suggested_inference_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and (warp_std := settings.warp_std):
             print_status(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
@@ -145,7 +144,7 @@ def fit(
     # Choose trained or initial weights, and encoding with or without latent optimization, by the
     # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
     choice, fit_result = choose_weights(
-        suggested_settings,
+        suggested_inference_settings,
         evaluator,
         network,
         fit_result,
@@ -174,7 +173,7 @@ def fit(
         window=arguments.window,
         step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
-    if trial_seed is None:
+    if dim_trial_seed is None:
         model = _add_training_statistics(model, network, split, fit_result, verbose=verbose)
     return Fit(model, fit_result)
 
@@ -263,7 +262,7 @@ def _add_training_statistics(
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.num_columns
     max_sequences = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
-    sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_SEQUENCES)))
+    sample = split.sample(phase, int(max(max_sequences, _MIN_SAMPLED_REFERENCE_SEQUENCES)))
     model = with_reference_statistics(model, sample, mixture_seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
     # a training that was interrupted before the phase "validated" ended is not calibrated

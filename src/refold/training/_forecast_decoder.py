@@ -19,7 +19,7 @@ from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import output_slices
-from refold.training._shards import FitData, sample_indices
+from refold.training._shards import FitBlocks, sample_indices
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
@@ -47,7 +47,7 @@ from refold.training.loop._training import FitResult, InterruptHandler
 # sequences are shorter, or if a step has many values.
 _MIN_RECENT_STEPS = 16
 # Cap on the values of these steps, which are inputs of the ridge regression.
-_MAX_RECENT_VALUES = 256
+_MAX_FORECAST_RECENT_VALUES = 256
 # Cap on the sequences in which a season is searched, because the search takes time.
 _MAX_SEASON_SEQUENCES = 256
 # Cap on the values of the sequences to learn from, because they are in memory.
@@ -86,8 +86,8 @@ _FORECAST_LEARNING_RATE = 2e-3
 _FORECAST_PATIENCE_SHARE = 0.25
 
 
-class CutSequences(NamedTuple):
-    """Cut sequences: the input of the forecast decoder before each cut, and its target after it."""
+class ForecastPairs(NamedTuple):
+    """Inputs of the forecast decoder, before cuts of sequences, and its targets after the cuts."""
 
     sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
@@ -101,17 +101,19 @@ class CutSequences(NamedTuple):
     # dominate what is learned.
     error_weights: np.ndarray
 
-    def take(self, selection: np.ndarray) -> "CutSequences":
-        """Return the cuts that indices or a mask select."""
-        return CutSequences(*(array[selection] for array in self))
+    def take(self, selection: np.ndarray) -> "ForecastPairs":
+        """Return the pairs that indices or a mask select."""
+        return ForecastPairs(*(array[selection] for array in self))
 
     @property
-    def inputs(self) -> np.ndarray:
+    def codes_with_recent_values(self) -> np.ndarray:
         """Codes and recent values, (n, latent_dim + num_recent_values)."""
         return np.concatenate([self.codes, self.recent_values], axis=1)
 
 
-def pick_recent_steps(fit_data: FitData, training_indices: np.ndarray, forecast_steps: int) -> int:
+def pick_recent_steps(
+    fit_data: FitBlocks, training_indices: np.ndarray, forecast_steps: int
+) -> int:
     """Pick the number of steps before a forecast whose values the forecast decoder reads."""
     # Recent steps cover a season, and at least as many steps as are forecast. In the longest
     # sequence, a forecast must still fit after the recent steps.
@@ -119,7 +121,7 @@ def pick_recent_steps(fit_data: FitData, training_indices: np.ndarray, forecast_
     sample = sequences[sample_indices(training_indices, _MAX_SEASON_SEQUENCES, seed=0)]
     season = pick_season(sample) or 0  # in steps; 0 if there is none
     max_steps = int(sequences.lengths.max()) - forecast_steps
-    max_steps = min(max_steps, _MAX_RECENT_VALUES // sequences.schema.output_width)
+    max_steps = min(max_steps, _MAX_FORECAST_RECENT_VALUES // sequences.schema.output_width)
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
 
 
@@ -130,7 +132,7 @@ def fit_forecast_decoder(
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
     max_sequences = max(1, int(_MAX_FORECAST_TRAINING_VALUES / values_per_sequence))
 
-    def cut_and_encode(phase: str, sequences: Sequences) -> CutSequences:
+    def cut_into_pairs(phase: str, sequences: Sequences) -> ForecastPairs:
         """Cut sequences, and encode them with the current weights of the network."""
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
@@ -140,37 +142,37 @@ def fit_forecast_decoder(
     # The first forecast decoder is for the weights of the validated phase. A refit may have
     # replaced them in the network.
     with temporary_weights(network, fit_result.validated_weights):
-        training_cuts = cut_and_encode("validated", split.sample("validated", max_sequences))
+        training_pairs = cut_into_pairs("validated", split.sample("validated", max_sequences))
         if len(split.held_out_indices):
-            held_out_cuts = cut_and_encode("validated", split.held_out_sequences)
+            held_out_pairs = cut_into_pairs("validated", split.held_out_sequences)
         else:  # all cuts of a sequence are held out, or none
-            is_held_out = training_cuts.sequence_indices % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
-            held_out_cuts = training_cuts.take(is_held_out)
-            training_cuts = training_cuts.take(~is_held_out)
+            is_held_out = (training_pairs.sequence_indices + 1) % _HOLD_OUT_EVERY == 0
+            held_out_pairs = training_pairs.take(is_held_out)
+            training_pairs = training_pairs.take(~is_held_out)
         if starts_anew:
-            _initialize_forecast_decoder(network, training_cuts)
+            _initialize_forecast_decoder(network, training_pairs)
         num_epochs = 0
         # if the autoencoder was not trained, the decoder stays linear, too
         if fit_result.history["phase"] and not fit_result.interrupted:
             num_epochs = _train_with_early_stopping(
-                network, training_cuts, held_out_cuts, arguments, split.seed
+                network, training_pairs, held_out_pairs, arguments, split.seed
             )
         validated_weights = weights_of(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
     # Outside of the context, the network has the weights of a refit. They give other codes, which
     # need another forecast decoder.
-    training_cuts = cut_and_encode("refit", split.sample("refit", max_sequences))
+    training_pairs = cut_into_pairs("refit", split.sample("refit", max_sequences))
     if starts_anew:
-        _initialize_forecast_decoder(network, training_cuts)
+        _initialize_forecast_decoder(network, training_pairs)
     if num_epochs:
-        _train_forecast_decoder(network, training_cuts, num_epochs, split.seed)
+        _train_forecast_decoder(network, training_pairs, num_epochs, split.seed)
     return replace(fit_result, validated_weights=validated_weights)
 
 
-def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int) -> CutSequences:
+def cut_sequences(scaled_sequences: Sequences, encoder: FittedNetwork, seed: int) -> ForecastPairs:
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
-    specification = network.specification
+    specification = encoder.specification
     forecast_steps, lengths = specification.forecast_steps, scaled_sequences.lengths
     # 0xF0CE is the number of this use of random numbers; with a number for each use, their random
     # numbers are independent
@@ -193,20 +195,20 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     # `pad` returns an input and a target
     future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
     # without latent optimization, as in `forecast`
-    codes, recent = network.encode(before), recent_values(before, specification)
+    codes, recent = encoder.encode(before), recent_values(before, specification)
     # how much the values before a cut vary: the squares of all recent values after those of the
     # last step, which are differences from the last step
     weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     if len(weights):  # the constants are lower bounds, so that nothing is divided by 0
         weights = 1.0 / (weights + max(np.median(weights), 1e-6))
         weights = (weights / max(weights.mean(), 1e-30)).astype(np.float32)
-    return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weights)
+    return ForecastPairs(np.tile(indices, len(positions)), codes, recent, future, weights)
 
 
 def _train_with_early_stopping(
     network: Network,
-    training_cuts: CutSequences,
-    held_out_cuts: CutSequences,
+    training_pairs: ForecastPairs,
+    held_out_pairs: ForecastPairs,
     arguments: Arguments,
     seed: int,
 ) -> int:
@@ -214,9 +216,9 @@ def _train_with_early_stopping(
 
     Return 0 if no epoch has a smaller error than the initial decoder, whose weights are then kept.
     """
-    if not len(training_cuts.codes) or not len(held_out_cuts.codes):
+    if not len(training_pairs.codes) or not len(held_out_pairs.codes):
         return 0
-    num_epochs = _MAX_FORECAST_UPDATES * _FORECAST_BATCH_SIZE // len(training_cuts.codes)
+    num_epochs = _MAX_FORECAST_UPDATES * _FORECAST_BATCH_SIZE // len(training_pairs.codes)
     num_epochs = int(np.clip(num_epochs, _MIN_FORECAST_EPOCHS, _MAX_FORECAST_EPOCHS))
     num_epochs = min(num_epochs, arguments.max_epochs or num_epochs)
     budget = arguments.time_budget
@@ -233,8 +235,8 @@ def _train_with_early_stopping(
 
         stop = keras.callbacks.LambdaCallback(on_train_batch_end=stop_on_time_or_interrupt)
         callbacks = [early_stopping, stop]
-        options: Any = {"callbacks": callbacks, "held_out_cuts": held_out_cuts}
-        initial_loss = _train_forecast_decoder(network, training_cuts, num_epochs, seed, **options)
+        options: Any = {"callbacks": callbacks, "held_out_pairs": held_out_pairs}
+        initial_loss = _train_forecast_decoder(network, training_pairs, num_epochs, seed, **options)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
         return early_stopping.best_epoch + 1  # Keras counts epochs from 0
     model.set_weights(initial_weights)
@@ -243,11 +245,11 @@ def _train_with_early_stopping(
 
 def _train_forecast_decoder(
     network: Network,
-    training_cuts: CutSequences,
+    training_pairs: ForecastPairs,
     num_epochs: int,
     seed: int,
     callbacks: Sequence[Any] = (),
-    held_out_cuts: CutSequences | None = None,
+    held_out_pairs: ForecastPairs | None = None,
 ) -> float:
     """Train the forecast decoder, and return the held-out loss of the initial weights.
 
@@ -255,20 +257,20 @@ def _train_forecast_decoder(
     """
     enable_compilation_cache()
     model: Any = network.forecaster
-    num_updates = num_epochs * -(-len(training_cuts.codes) // _FORECAST_BATCH_SIZE)
+    num_updates = num_epochs * -(-len(training_pairs.codes) // _FORECAST_BATCH_SIZE)
     schedule: Any = keras.optimizers.schedules.CosineDecay(_FORECAST_LEARNING_RATE, num_updates)
     optimizer = AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_make_relative_forecast_loss(network, training_cuts))
+    model.compile(optimizer, loss=_make_loss_relative_to_initial(network, training_pairs))
     validation, initial_loss = None, np.inf
-    if held_out_cuts is not None:
-        inputs, weights = _forecast_inputs(model, held_out_cuts), held_out_cuts.error_weights
-        validation = inputs, held_out_cuts.future_values, weights
-        initial_loss = model.evaluate(*validation[:2], sample_weight=weights, verbose=0)
+    if held_out_pairs is not None:
+        inputs = _list_decoder_inputs(model, held_out_pairs)
+        validation = inputs, held_out_pairs.future_values, held_out_pairs.error_weights
+        initial_loss = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
     with seeded(seed):
         model.fit(
-            _forecast_inputs(model, training_cuts),
-            training_cuts.future_values,
-            sample_weight=training_cuts.error_weights,
+            _list_decoder_inputs(model, training_pairs),
+            training_pairs.future_values,
+            sample_weight=training_pairs.error_weights,
             validation_data=validation,
             batch_size=_FORECAST_BATCH_SIZE,
             epochs=num_epochs,
@@ -278,17 +280,17 @@ def _train_forecast_decoder(
     return initial_loss
 
 
-def _forecast_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
+def _list_decoder_inputs(forecaster: Any, forecast_pairs: ForecastPairs) -> list[np.ndarray]:
     """Return the inputs of a forecast decoder: codes, and recent values if it reads them."""
-    return [cuts.codes, cuts.recent_values][: len(model.inputs)]
+    return [forecast_pairs.codes, forecast_pairs.recent_values][: len(forecaster.inputs)]
 
 
-def _make_relative_forecast_loss(network: Network, training_cuts: CutSequences) -> Any:
+def _make_loss_relative_to_initial(network: Network, training_pairs: ForecastPairs) -> Any:
     """Return a loss: the error of each step and column divided by that of the initial decoder."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
-    def compute_errors(future_values: Any, outputs: Any) -> tuple[Any, Any]:
+    def compute_forecast_errors(future_values: Any, outputs: Any) -> tuple[Any, Any]:
         """Return the error of each value, 0 for a missing one, and whether it was observed."""
         is_observed = ops.logical_not(ops.isnan(future_values))
         values = ops.where(is_observed, future_values, 0.0)
@@ -296,30 +298,30 @@ def _make_relative_forecast_loss(network: Network, training_cuts: CutSequences) 
         return column_errors(values, outputs, types, categories) * is_observed, is_observed
 
     model: Any = network.forecaster
-    outputs = model.predict(_forecast_inputs(model, training_cuts), batch_size=1024, verbose=0)
-    future = training_cuts.future_values
-    errors, is_observed = (np.asarray(array) for array in compute_errors(future, outputs))
+    outputs = model.predict(_list_decoder_inputs(model, training_pairs), batch_size=1024, verbose=0)
+    future = training_pairs.future_values
+    errors, is_observed = (np.asarray(array) for array in compute_forecast_errors(future, outputs))
     count = np.maximum(is_observed.sum(axis=0), 1.0)
     # mean errors over the cuts, and mean squares, of each step and column: both have the shape
     # (forecast_steps, n_columns)
-    initial_errors = np.tensordot(training_cuts.error_weights, errors, 1) / count
+    initial_errors = np.tensordot(training_pairs.error_weights, errors, 1) / count
     power = np.nan_to_num(np.nanmean(np.square(future), axis=0), nan=0.0)
     # the inner bound is for a constant column, whose power may be 0
     min_errors = _MIN_ERROR_SHARE_OF_POWER * np.maximum(power, _MIN_ERROR_SHARE_OF_POWER)
     initial_errors = np.maximum(initial_errors, min_errors)
 
-    def relative_loss(future_values: Any, outputs: Any) -> Any:
-        errors, is_observed = compute_errors(future_values, outputs)
+    def compute_loss_relative_to_initial(future_values: Any, outputs: Any) -> Any:
+        errors, is_observed = compute_forecast_errors(future_values, outputs)
         total: Any = ops.sum(errors / initial_errors, axis=(1, 2))
         return total / ops.maximum(ops.sum(is_observed, axis=(1, 2)), 1.0)
 
-    return relative_loss
+    return compute_loss_relative_to_initial
 
 
 # The linear initial decoder
 
 
-class _Regression(NamedTuple):
+class _FutureRegression(NamedTuple):
     """Linear regression of each future step of numeric columns on codes and recent values."""
 
     weights: np.ndarray  # (latent_dim + num_recent_values, forecast_steps, n_columns)
@@ -327,7 +329,7 @@ class _Regression(NamedTuple):
     errors: np.ndarray  # (forecast_steps, n_columns), sums of squared errors in cross-validation
 
 
-def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) -> None:
+def _initialize_forecast_decoder(network: Network, training_pairs: ForecastPairs) -> None:
     """Set the linear path to a regression, to which the LSTMs add nothing at first."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
@@ -342,23 +344,23 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
         block, num_categories = output.output_slice, specification.num_categories[output.index]
         # in the inputs, the last values follow the code: rows of the kernel that read this column
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
-        future = training_cuts.future_values[:, :, output.index]
-        last = training_cuts.recent_values[:, block]
-        weights, constant = _fit_transition_layer(last, future, num_categories)
+        future = training_pairs.future_values[:, :, output.index]
+        last = training_pairs.recent_values[:, block]
+        weights, constant = _fit_category_transitions(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
-    if numeric and len(training_cuts.codes):
+    if numeric and len(training_pairs.codes):
         # Regress the future values, and the differences of future values from the last value. For
         # each step and column, the regression with the smaller error is used.
-        future = training_cuts.future_values[:, :, [output.index for output in numeric]]
+        future = training_pairs.future_values[:, :, [output.index for output in numeric]]
         last_columns = np.array([output.output_slice.start for output in numeric])
-        last = training_cuts.recent_values[:, None, last_columns]
-        for_values, for_differences = _fit_regressions(training_cuts, future, future - last)
+        last = training_pairs.recent_values[:, None, last_columns]
+        for_values, for_differences = _regress_future(training_pairs, future, future - last)
         # add the last value, which follows the code in the inputs, to the predicted difference
         last_rows = specification.latent_dim + last_columns
         for_differences.weights[last_rows, :, range(len(numeric))] += 1.0
         is_better = for_differences.errors < for_values.errors
         pairs = zip(for_differences, for_values, strict=True)
-        regression = _Regression(*(np.where(is_better, *pair) for pair in pairs))
+        regression = _FutureRegression(*(np.where(is_better, *pair) for pair in pairs))
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         errors = np.maximum(regression.errors, _MIN_ERROR_SHARE_OF_POWER * power)
@@ -369,7 +371,7 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
             residual_std = np.sqrt(errors / count)[:, k]
             if output.type.link != "identity":
                 # approximate the inverse of the link function by a line around the mean forecast
-                predicted = training_cuts.inputs @ weights + constant
+                predicted = training_pairs.codes_with_recent_values @ weights + constant
                 mean = predicted.mean(axis=0)
                 level, slope = output.type.inverse_link_line(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
@@ -385,15 +387,15 @@ def _initialize_forecast_decoder(network: Network, training_cuts: CutSequences) 
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[_Regression]:
+def _regress_future(training_pairs: ForecastPairs, *targets: np.ndarray) -> list[_FutureRegression]:
     """Regress several targets (n, forecast_steps, n_columns) on codes and recent values."""
     # each step of each column is an output, with its own penalty
-    x, y = training_cuts.inputs.astype(float), np.concatenate(targets, axis=2)
+    x, y = training_pairs.codes_with_recent_values.astype(float), np.concatenate(targets, axis=2)
     shape, y = y.shape[1:], y.reshape(len(y), -1).astype(float)
     center, std = x.mean(axis=0), x.std(axis=0)
     # an input that hardly varies gets a weight of 0
     std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
-    standardized, fold = (x - center) / std, training_cuts.sequence_indices % _NUM_FOLDS
+    standardized, fold = (x - center) / std, training_pairs.sequence_indices % _NUM_FOLDS
     weights, (constants, errors) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
     # Each group is a mask of rows, and indices of outputs that are observed in exactly these rows
     # and are regressed together. Outputs that are never observed are in no group.
@@ -406,7 +408,7 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     ]
     for is_row, outputs in groups:
         inputs, target = standardized[is_row], y[is_row][:, outputs]
-        row_weights, row_folds = training_cuts.error_weights[is_row], fold[is_row]
+        row_weights, row_folds = training_pairs.error_weights[is_row], fold[is_row]
         # sums of squared errors on held-out rows, by penalty and output
         test_errors = np.zeros((len(_RIDGE_PENALTIES), len(outputs)))
         folds = np.unique(row_folds)
@@ -427,7 +429,7 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
         np.split(array.reshape(*array.shape[:-1], *shape), len(targets), axis=-1)
         for array in (weights, constants, errors)
     )
-    return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
+    return [_FutureRegression(*arrays) for arrays in zip(*by_target, strict=True)]
 
 
 def _fit_ridge_path(
@@ -450,9 +452,9 @@ def _fit_ridge_path(
     return slope, (level - center @ slope)[:, None]
 
 
-def _fit_transition_layer(
+def _fit_category_transitions(
     last_one_hot: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
-    future_ids: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
+    future_categories: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights and a constant: the logits of each future category, given the last one."""
@@ -462,7 +464,7 @@ def _fit_transition_layer(
     binary = not num_categories
     one_hot = np.concatenate([1 - last_one_hot, last_one_hot], axis=1) if binary else last_one_hot
     width = one_hot.shape[1]
-    is_follower = (future_ids[..., None] == np.arange(width)).astype(float)
+    is_follower = (future_categories[..., None] == np.arange(width)).astype(float)
     overall = is_follower.sum(axis=0) + _PRIOR_CATEGORY_COUNT
     overall = overall / overall.sum(axis=1, keepdims=True)
     # how often category j comes h steps after the cut if the last category is i

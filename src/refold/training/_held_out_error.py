@@ -34,13 +34,13 @@ _MAX_MEASURED_SEQUENCES = 1000
 # memory together.
 _MAX_PCA_VALUES = 1 << 23
 # Minimum number of training sequences for PCA, even if they have more values than that.
-_MIN_PCA_SEQUENCES = 16
+_MIN_PCA_BASELINE_SAMPLE = 16
 # Latent optimization is used if the error with it, divided by the error without it, is at most
 # ratio. A step of latent optimization takes about as long as decoding twice, so a smaller gain is
 # not worth the time.
 _MAX_OPTIMIZATION_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
-_ENOUGH_TRAINING_SEQUENCES = 500
+_MAX_SEQUENCES_TO_SUGGEST_MORE = 500
 # If the result of `total_error` is smaller, the report says that little is left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
@@ -50,11 +50,11 @@ _MIN_NMSE_TO_SUGGEST_WINDOWS = 0.5
 # Number of steps in the windows that the report suggests.
 _SUGGESTED_WINDOW = 128
 # If the best epoch came after this share of the epochs, the error was still falling at the end.
-_LATE_EPOCH_SHARE = 0.95
+_LATE_EPOCHS_START_SHARE = 0.95
 # Factor by which the report suggests to train longer.
-_LONGER_TRAINING_FACTOR = 4
+_SUGGESTED_LONGER_TRAINING_FACTOR = 4
 # A decoded length counts as wrong if its relative error is larger.
-_WRONG_LENGTH_ERROR = 0.1
+_RELATIVE_LENGTH_TOLERANCE = 0.1
 # Share of wrong lengths above which the report mentions them.
 _MAX_WRONG_LENGTHS_SHARE = 0.1
 # Cap on the reasons in a line of the report.
@@ -69,7 +69,7 @@ class HeldOutEvaluator:
         training_lengths = split.lengths[split.training_indices]
         num_steps = max(1, int(training_lengths.max(initial=0)))
         num_values = num_steps * split.schema.output_width
-        self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
+        self._max_pca_sequences = max(_MIN_PCA_BASELINE_SAMPLE, _MAX_PCA_VALUES // num_values)
         # with `max_components`, PCA reconstructs its training data without error
         self.max_components = min(len(training_lengths), num_values)
         self.max_sequences = min(_MAX_MEASURED_SEQUENCES, self._max_pca_sequences)
@@ -103,27 +103,27 @@ class HeldOutEvaluator:
 
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with true lengths, and at most ``num_components`` components."""
-        if self.baseline is None:
+        if self.pca_baseline is None:
             # there are no steps to fit to, so the error is that of a method that explains nothing
             numeric = self.sequences.schema.numeric
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
-        reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
+        reconstructed = self.pca_baseline.first(num_components).reconstruct(self.sequences)
         return fidelity(self.sequences, reconstructed, self.split.held_out_error_scaler)
 
     @property
-    def num_code_values(self) -> int:
+    def num_values_per_code(self) -> int:
         """Number of values that encode a sequence: its code, and its mean and scale if stored."""
         return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
-    def baseline(self) -> PCABaseline | None:
+    def pca_baseline(self) -> PCABaseline | None:
         """PCA of the training sequences; None if all of them are empty."""
         sample = self.split.sample("validated", self._max_pca_sequences)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        num_components = min(self.num_code_values, len(sample), num_values)  # at most the rank
+        num_components = min(self.num_values_per_code, len(sample), num_values)  # at most the rank
         return PCABaseline(num_components).fit(sample, self.split.held_out_error_scaler)
 
 
@@ -152,7 +152,7 @@ class InferenceSettings:
 # Early stopping has already compared the initial weights with the weights of each epoch, but with
 # the true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
-    suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
+    suggested_inference_settings: InferenceSettings,  # by arguments or, if "auto", the data
     evaluator: HeldOutEvaluator,
     network: Network,
     fit_result: FitResult,
@@ -171,7 +171,7 @@ def choose_weights(
         or not is_comparable
         or initial_weights.corruption  # PCA reads clean input, so its error cannot be compared
     ):
-        return suggested_settings, fit_result
+        return suggested_inference_settings, fit_result
     last_phase = fit_result.phase or "validated"
     choice = choose_inference_settings(
         evaluator,
@@ -179,7 +179,7 @@ def choose_weights(
         split.scaler("validated"),
         trained_weights=fit_result.validated_weights,
         get_initial_weights=lambda: initial_weights.of_phase("validated"),
-        suggested_settings=suggested_settings,
+        suggested_inference_settings=suggested_inference_settings,
         may_skip_optimization=may_skip_optimization,
     )
     # the initial weights, if trained weights were chosen and must be checked against them
@@ -219,20 +219,23 @@ def choose_inference_settings(
     # called only if the initial weights are compared, because after a resume they are computed
     # again; returns None if they are not worth keeping
     get_initial_weights: Callable[[], list[np.ndarray] | None],
-    suggested_settings: InferenceSettings,
+    suggested_inference_settings: InferenceSettings,
     may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> InferenceSettings:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
-    candidates = {suggested_settings.latent_steps}  # numbers of steps of latent optimization
+    # `candidates` has numbers of steps of latent optimization
+    candidates = {suggested_inference_settings.latent_steps}
     if may_skip_optimization:
         candidates.add(0)
 
-    def measure_error(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
+    def choose_latent_steps(
+        network_weights: list[np.ndarray] | None,
+    ) -> tuple[float, InferenceSettings]:
         """Return the error with these weights and the best candidate, and the settings of both."""
         errors = {}  # by latent steps
-        with temporary_weights(network, weights):
+        with temporary_weights(network, network_weights):
             packed = to_inference_network(network)
             for latent_steps in candidates:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
@@ -241,7 +244,7 @@ def choose_inference_settings(
         best_steps = max(candidates)
         if errors[best_steps] > _MAX_OPTIMIZATION_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
-        settings = replace(suggested_settings, latent_steps=best_steps)
+        settings = replace(suggested_inference_settings, latent_steps=best_steps)
         if may_skip_optimization:
             settings = replace(settings, default_latent_steps=best_steps)
         return errors[best_steps], settings
@@ -249,11 +252,11 @@ def choose_inference_settings(
     # The comparison of weights protects against errors above those of PCA. It changes little on the
     # data sets by which the defaults were chosen (without it, the error was 0.99 times as large),
     # but it matters on other data.
-    trained_error, trained_settings = measure_error(trained_weights)
+    trained_error, trained_settings = choose_latent_steps(trained_weights)
     pca_error = total_error(evaluator.pca_errors(network.specification.latent_dim))
     if trained_error <= pca_error or (initial := get_initial_weights()) is None:
         return trained_settings
-    initial_error, initial_settings = measure_error(initial)
+    initial_error, initial_settings = choose_latent_steps(initial)
     is_better = initial_error < trained_error
     return replace(initial_settings, uses_initial_weights=True) if is_better else trained_settings
 
@@ -266,7 +269,7 @@ def log_held_out_errors(
     network: Network,
     fit_result: FitResult,
     latent_steps: int,
-    settings: Settings,
+    training_settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
     split, specification = evaluator.split, network.specification
@@ -292,25 +295,25 @@ def log_held_out_errors(
                 ahead = f"{pluralize(num_steps, 'step')} ahead"
                 forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
     errors = fidelity(sequences, decoded, model.error_scaler)
-    pca_errors = evaluator.pca_errors(evaluator.num_code_values)
-    num_components = 0 if evaluator.baseline is None else evaluator.baseline.latent_dim
-    pca_name = f"PCA with {pluralize(num_components, 'dimension')}"
+    pca_errors = evaluator.pca_errors(evaluator.num_values_per_code)
+    baseline = evaluator.pca_baseline
+    pca_name = f"PCA with {pluralize(0 if baseline is None else baseline.latent_dim, 'dimension')}"
     count = pluralize(len(sequences), "sequence")
     print_status(f"Held out ({count}): {errors.text(pca_errors, pca_name=pca_name)}.")
     # what ended the training too early, and what to set; None if nothing did
-    advice, budget = None, settings.time_budget
-    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.best_epoch
-    if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
-        remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
-        epochs = f"{num_epochs} of {settings.max_epochs} epochs"
+    advice, budget = None, training_settings.time_budget
+    is_late = 0 < _LATE_EPOCHS_START_SHARE * num_epochs <= fit_result.best_epoch
+    if fit_result.out_of_time and budget is not None and num_epochs < training_settings.max_epochs:
+        remedy = argument(time_budget=max(1, round(_SUGGESTED_LONGER_TRAINING_FACTOR * budget)))
+        epochs = f"{num_epochs} of {training_settings.max_epochs} epochs"
         advice = f"the time was up after {epochs}, so try {remedy}"
-    elif is_late and num_epochs == settings.max_epochs:
-        remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
+    elif is_late and num_epochs == training_settings.max_epochs:
+        remedy = argument(max_epochs=_SUGGESTED_LONGER_TRAINING_FACTOR * num_epochs)
         advice = f"the error still fell after {pluralize(num_epochs, 'epoch')}, so try {remedy}"
     error = total_error(errors)
     if error > 0 and error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
-        is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
+        is_wrong = length_error > _RELATIVE_LENGTH_TOLERANCE * sequences.lengths
         reasons = [] if advice is None else [advice]
         reasons += _list_error_reasons(split, specification, fit_result, float(is_wrong.mean()))
         if error < _MIN_ERROR_TO_IMPROVE:
@@ -349,7 +352,7 @@ def _list_error_reasons(
             f"ROCKET features take {specification.rocket_dim} of the {specification.latent_dim} "
             f"dimensions and reconstruct little, so fit with {argument(rocket_dim=0)}"
         )
-    if num_training < max(_ENOUGH_TRAINING_SEQUENCES, num_values):
+    if num_training < max(_MAX_SEQUENCES_TO_SUGGEST_MORE, num_values):
         remedy = ""
         # shorter sequences would give few windows each
         if split.window is None and median_steps > 2 * _SUGGESTED_WINDOW:

@@ -2,7 +2,7 @@
 
 Each process trains on a share of the sequences of a batch. `Processes.map_batch` lets all of them
 run a compiled function, each on its share. Inside that function, `sum_over_processes` adds up
-arrays, and `draw_for_global_batch` gives each sequence the random numbers of a single process.
+arrays, and `wrap_global_batch_draws` gives each sequence the random numbers of a single process.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Processes:
         self._cached_global_data: Any = None
 
     @classmethod
-    def connected(cls) -> Self:
+    def from_jax_runtime(cls) -> Self:
         """Return the processes that JAX has connected."""
         return cls(jax.process_index(), jax.process_count())
 
@@ -93,12 +93,12 @@ class Processes:
             self._cached_global_data = data, type(data)(*arrays)
         positions = self.as_global_array(positions, axis=1)
 
-        def replicate(array: Any) -> Any:
+        def to_replicable_array(array: Any) -> Any:
             # JAX takes a NumPy array as equal in all processes, but not an array on one device
             is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
             return array if is_global else np.asarray(array)
 
-        return jax.tree.map(replicate, state), self._cached_global_data[1], positions
+        return jax.tree.map(to_replicable_array, state), self._cached_global_data[1], positions
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
@@ -109,11 +109,13 @@ class Processes:
         # `positions` has the shape (num_batches, batch_size), so a column is a place in each batch
 
         # the state and `args` are the same in all processes
-        def run_in_all(state: Any, data: Any, positions: Any, *args: Any, num_steps: int) -> Any:
-            def run_in_process(state: Any, data: Any, positions: Any, *args: Any) -> Any:
+        def run_on_all_shards(
+            train_state: Any, data_shards: Any, batch_positions: Any, *args: Any, padded_length: int
+        ) -> Any:
+            def run_on_local_shard(state: Any, data: Any, positions: Any, *args: Any) -> Any:
                 # without the first axis, which `as_global_inputs` added
                 data = jax.tree.map(lambda array: array[0], data)
-                return function(state, data, positions, *args, num_steps=num_steps)
+                return function(state, data, positions, *args, padded_length=padded_length)
 
             # an argument is the same in all processes, or divided along its first or second axis
             same, by_row = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
@@ -124,11 +126,11 @@ class Processes:
             # devices, it gathered the batch three times and computed all 64 sequences on each, and
             # a gradient took 84 ms instead of 42 ms.
             mapped = jax.shard_map(
-                run_in_process, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
+                run_on_local_shard, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
             )
-            return mapped(state, data, positions, *args)
+            return mapped(train_state, data_shards, batch_positions, *args)
 
-        return run_in_all
+        return run_on_all_shards
 
 
 def sum_over_processes(arrays: Any) -> Any:
@@ -137,31 +139,29 @@ def sum_over_processes(arrays: Any) -> Any:
     leaves, structure = jax.tree.flatten(arrays)
     joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    sums = [
-        vector.reshape(leaf.shape)
-        for vector, leaf in zip(jnp.split(joined, ends), leaves, strict=True)
-    ]
+    pairs = zip(jnp.split(joined, ends), leaves, strict=True)
+    sums = [vector.reshape(leaf.shape) for vector, leaf in pairs]
     return jax.tree.unflatten(structure, sums)
 
 
-def draw_for_global_batch(function: Callable[..., Any], num_processes: int) -> Callable[..., Any]:
+def wrap_global_batch_draws(function: Callable[..., Any], num_processes: int) -> Callable[..., Any]:
     """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
     # The function runs on arrays of the size of the global batch. Each sequence of this process is
     # at its row of the global batch, and the rows of other processes are zeros. So each sequence
     # gets the same random numbers as in a single process.
     @functools.wraps(function)
-    def run_on_global_batch(arrays: Any, *args: Any, **kwargs: Any) -> Any:
-        batch_size = len(jax.tree.leaves(arrays)[0])
+    def run_padded_to_global_batch(local_arrays: Any, *args: Any, **kwargs: Any) -> Any:
+        batch_size = len(jax.tree.leaves(local_arrays)[0])
         first_row = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
-        def pad_with_zeros(array: Any) -> Any:
+        def pad_to_global_batch(array: Any) -> Any:
             zeros = jnp.zeros((num_processes * batch_size, *array.shape[1:]), array.dtype)
             return jax.lax.dynamic_update_slice_in_dim(zeros, array, first_row, 0)
 
-        results = function(jax.tree.map(pad_with_zeros, arrays), *args, **kwargs)
+        results = function(jax.tree.map(pad_to_global_batch, local_arrays), *args, **kwargs)
         return jax.tree.map(
             lambda array: jax.lax.dynamic_slice_in_dim(array, first_row, batch_size), results
         )
 
-    return run_on_global_batch
+    return run_padded_to_global_batch

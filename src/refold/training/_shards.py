@@ -1,8 +1,8 @@
 """Shards of training data on the device, and padded batches that training cuts out of them.
 
-`FitData` divides the sequences of a fit into blocks. In each epoch, a `ShardLoader` copies a few
-random blocks at a time to the device, as a `Shard`. In compiled code, `cut_batch` makes a `Batch`
-of some sequences of a shard, and `corrupt_batch` changes the input of a batch for denoising.
+`FitBlocks` divides the sequences of a fit into blocks. In each epoch, a `ShardLoader` copies a few
+random blocks at a time to the device, as a `DeviceShard`. In compiled code, `make_padded_batch`
+makes a `Batch` of sequences of a shard, and `corrupt_batch` changes its input for denoising.
 """
 
 import functools
@@ -24,12 +24,12 @@ from refold.sequences.types import COLUMN_TYPES, make_quantity_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
 
-# Number of blocks that each part of the data (see `FitData`) gives to a shard. More blocks mix the
-# sequences better but need more memory.
-_BLOCKS_PER_SHARD = 4
+# Number of blocks that each part of the data (see `FitBlocks`) gives to a shard. More blocks mix
+# the sequences better but need more memory.
+_SHARD_BLOCKS_PER_PART = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
 # is written between epochs, so a training of large data that is killed loses at most one epoch.
-_MAX_STEPS_PER_EPOCH = 1 << 24
+_MAX_EPOCH_TIME_STEPS = 1 << 24
 
 
 class DeviceData(NamedTuple):
@@ -43,18 +43,18 @@ class DeviceData(NamedTuple):
     lengths: Any  # int32 (n_sequences,)
 
 
-def to_device(
+def concatenate_on_device(
     blocks: Iterable[Sequences],
     num_padding: int,  # rows to add at the end: the number of steps of the longest batch
-    *,
-    capacity: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
+    # numbers of steps and sequences to allocate; by default those of the blocks
+    max_steps_and_sequences: tuple[int, int] | None = None,
 ) -> DeviceData:
     """Concatenate blocks of scaled sequences on the device."""
     blocks = iter(blocks)
-    if capacity is None:
+    if max_steps_and_sequences is None:
         blocks = list(blocks)
-        capacity = sum(len(block.values) for block in blocks), sum(map(len, blocks))
-    max_steps, max_sequences = capacity
+        max_steps_and_sequences = sum(len(block.values) for block in blocks), sum(map(len, blocks))
+    max_steps, max_sequences = max_steps_and_sequences
     values: Any = None
     starts, lengths = np.zeros(max_sequences, np.int32), np.zeros(max_sequences, np.int32)
     num_steps = num_sequences = 0
@@ -70,7 +70,7 @@ def to_device(
     return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
-class DividedData(NamedTuple):
+class DistributedData(NamedTuple):
     """Training data in parts of consecutive sequences; all processes have equally many parts."""
 
     sequences: Sequences  # of all parts, in each process
@@ -78,7 +78,7 @@ class DividedData(NamedTuple):
     num_parts: int  # a multiple of the number of processes
 
     @classmethod
-    def among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
+    def split_among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
         """Divide sequences, by default into one part for each process."""
         num_parts = num_parts or processes.process_count
         if num_parts % processes.process_count:
@@ -93,7 +93,7 @@ class DividedData(NamedTuple):
         return cls(sequences, processes, num_parts)
 
 
-class FitData:
+class FitBlocks:
     """The training data of a fit: blocks of consecutive sequences, in one process or in several."""
 
     # The sequences are divided into parts, and each part into blocks. All processes train on the
@@ -102,12 +102,12 @@ class FitData:
     # process has
     # a single part, which is a single block if the data is in memory.
 
-    def __init__(self, sequences: Sequences, divided: DividedData | None = None) -> None:
+    def __init__(self, sequences: Sequences, divided_data: DistributedData | None = None) -> None:
         self.sequences = sequences
-        self.processes = processes = Processes() if divided is None else divided.processes
-        num_parts = 1 if divided is None else divided.num_parts
+        self.processes = processes = Processes() if divided_data is None else divided_data.processes
+        num_parts = 1 if divided_data is None else divided_data.num_parts
         # whether all data is in memory and a single process trains on it
-        self.in_memory = divided is None and not sequences.is_mapped
+        self.in_memory = divided_data is None and not sequences.is_mapped
         # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
         bounds = np.linspace(0, len(sequences), num_parts + 1)
         self.partition_offsets = np.round(bounds).astype(np.int64)
@@ -130,19 +130,19 @@ class FitData:
         # indices of the blocks that this process trains on
         self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
-        self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_PER_SHARD)
+        self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _SHARD_BLOCKS_PER_PART)
         # Number of steps and number of sequences that the share of a process in a shard can have at
         # most: the sum of the largest blocks of each part, in the process where it is largest.
         self.shard_capacity: Any = tuple(
             max(
-                sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
+                sum(int(np.sort(sizes[part])[-_SHARD_BLOCKS_PER_PART:].sum()) for part in parts)
                 for parts in process_parts
             )
             for sizes in (np.diff(step_offsets), np.diff(self.block_offsets))
         )
         num_steps = int(step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
-        self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
+        self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_EPOCH_TIME_STEPS)))
 
     def digest(self) -> str:
         """Return a digest that identifies the data."""
@@ -158,23 +158,23 @@ class FitData:
         """Whether any value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def make_batches(self, batch_size: int, num_steps: int | None) -> BucketedBatches:
+    def divide_into_batches(self, batch_size: int, padded_length: int | None) -> BucketedBatches:
         """Return the division into batches; each batch has sequences of every part."""
         offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
         lengths = self.sequences.lengths
-        return BucketedBatches(lengths, batch_size, num_steps, partition_offsets=offsets)
+        return BucketedBatches(lengths, batch_size, padded_length, partition_offsets=offsets)
 
-    def batches_per_epoch(self, batches: BucketedBatches, indices: np.ndarray, seed: int) -> int:
+    def batches_per_epoch(self, batch_plan: BucketedBatches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
         # all epochs of a pass together visit each sequence once
         num_batches = sum(
-            batches.count_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
+            batch_plan.count_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
-            for blocks in self.shard_blocks(seed, epoch)
+            for blocks in self.draw_shard_block_indices(seed, epoch)
         )
         return -(-num_batches // self.epochs_per_pass)  # rounded up
 
-    def shard_blocks(self, seed: int, epoch: int) -> list[np.ndarray]:
+    def draw_shard_block_indices(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
@@ -186,8 +186,8 @@ class FitData:
         # `first` up to `end`, without `end`.
         first, end = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
         return [
-            np.concatenate([order[i : i + _BLOCKS_PER_SHARD] for order in orders])
-            for i in range(first * _BLOCKS_PER_SHARD, end * _BLOCKS_PER_SHARD, _BLOCKS_PER_SHARD)
+            np.concatenate([order[i : i + _SHARD_BLOCKS_PER_PART] for order in orders])
+            for i in _SHARD_BLOCKS_PER_PART * np.arange(first, end)
         ]
 
     def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def sample_indices(indices: np.ndarray, max_indices: int, seed: int) -> np.ndarr
     return np.sort(rng.choice(indices, max_indices, replace=False))
 
 
-class Shard(NamedTuple):
+class DeviceShard(NamedTuple):
     """Sequences on the device, and which of them to train on or to validate with."""
 
     data: DeviceData
@@ -215,7 +215,7 @@ class Shard(NamedTuple):
     # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
     stored_indices: np.ndarray | None = None
 
-    def find_positions(self, indices: np.ndarray) -> np.ndarray:
+    def find_in_shard(self, indices: np.ndarray) -> np.ndarray:
         """Return the positions in ``data`` of sequences with these indices; -1 stays -1."""
         if self.stored_indices is None:
             return indices
@@ -232,21 +232,21 @@ class Shard(NamedTuple):
 class ShardLoader:
     """Load the shards of each epoch; each pass over the data has a new random order."""
 
-    fit_data: FitData
+    fit_data: FitBlocks
     scale: Callable[[Sequences], Sequences]  # scales the sequences of a block
     training_mask: np.ndarray  # bool (n_sequences,), whether to train on a sequence
     max_batch_steps: int  # number of steps of the longest batch
     seed: int  # for the order of the blocks, and for the time warps
     warp_std: float = 0.0  # standard deviation of the time warps, in steps
-    _cached_shard: Shard | None = None  # all data before time warps, if it fits in one shard
+    _only_shard: DeviceShard | None = None  # all data before time warps, if it fits in one shard
 
-    def load_shards(self, epoch: int) -> Iterator[Shard]:
+    def load_shards(self, epoch: int) -> Iterator[DeviceShard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, blocks in enumerate(self.fit_data.shard_blocks(self.seed, epoch)):
+        for index, blocks in enumerate(self.fit_data.draw_shard_block_indices(self.seed, epoch)):
             if self.fit_data.num_shards > 1:
-                shard = self._load_shard(blocks)
+                shard = self._load_blocks(blocks)
             else:  # the order of the blocks in the shard does not matter
-                shard = self._cached_shard = self._cached_shard or self._load_shard(np.sort(blocks))
+                shard = self._only_shard = self._only_shard or self._load_blocks(np.sort(blocks))
             if self.warp_std:
                 rng = np.random.default_rng([self.seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
@@ -255,7 +255,7 @@ class ShardLoader:
                 shard = shard._replace(data=data)
             yield shard
 
-    def _load_shard(self, block_indices: np.ndarray) -> Shard:
+    def _load_blocks(self, block_indices: np.ndarray) -> DeviceShard:
         """Load a shard: the blocks of this process, and the training indices of all processes."""
         fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
@@ -270,18 +270,18 @@ class ShardLoader:
 
         blocks = load_scaled_blocks() if len(process_blocks) else [fit_data.sequences[[]]]
         # all shards have the same shape, for which a training step is compiled once
-        data = to_device(blocks, self.max_batch_steps, capacity=fit_data.shard_capacity)
+        data = concatenate_on_device(blocks, self.max_batch_steps, fit_data.shard_capacity)
         # with a single block, a position in the shard is an index in the data set
         is_single_block = len(fit_data.block_offsets) == 2
         stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
-        return Shard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
+        return DeviceShard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
 
 
 class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
     loader: ShardLoader
-    validation: Shard | None
+    validation: DeviceShard | None
     num_sequences: int  # number of sequences in the training data
     num_observed: int  # number of observed values in the training data
 
@@ -316,7 +316,7 @@ class Batch(NamedTuple):
     is_sequence: Any  # float32 (batch_size,), 1, or 0 for a row that only fills up the batch
 
 
-def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
+def count_observed_values(sequences: Sequences, indices: np.ndarray) -> int:
     """Count the observed values of the sequences with these indices, without unknown categories."""
     counts = []  # of each block, the number of observed values of each sequence
     for block in sequences.blocks():
@@ -325,14 +325,17 @@ def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
     return int(np.concatenate(counts)[indices].sum())
 
 
-def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLayout) -> Batch:
+def make_padded_batch(
+    data: DeviceData, sequence_positions: Any, num_steps: int, layout: InputLayout
+) -> Batch:
     """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
-    is_sequence = positions >= 0  # the position -1 stands for a row that only fills up the batch
-    positions = jnp.maximum(positions, 0)
+    # the position -1 stands for a row that only fills up the batch
+    is_sequence = sequence_positions >= 0
+    sequence_positions = jnp.maximum(sequence_positions, 0)
     slice_steps = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=num_steps)
     # (batch_size, num_steps, n_features); what follows a sequence is replaced by padding below
-    values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, data.first_steps[positions])
-    lengths = data.lengths[positions]
+    first_steps, lengths = data.first_steps[sequence_positions], data.lengths[sequence_positions]
+    values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, first_steps)
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
     x, y = padded_input_and_target(
@@ -362,9 +365,8 @@ def corrupt_batch(batch: Batch, key: Any, corruption: Corruption, layout: InputL
     if corruption.dropped_share > 0:
         num_steps = batch.y.shape[1]
         is_step = jnp.arange(num_steps) < batch.lengths[:, None]
-        is_dropped = is_step & (
-            jax.random.uniform(drop_key, is_step.shape) < corruption.dropped_share
-        )
+        uniform = jax.random.uniform(drop_key, is_step.shape)
+        is_dropped = is_step & (uniform < corruption.dropped_share)
         # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
         missing = np.zeros(x.shape[-1], np.float32)
         missing[:num_features] = np.nan_to_num(layout.unknown_ids)

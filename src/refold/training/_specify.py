@@ -18,9 +18,9 @@ from refold.network.specification import Specification, compute_max_linear_path_
 from refold.sequences import BucketedBatches, Scaler, Schema, Sequences
 from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
 from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
-from refold.training._shards import FitData
+from refold.training._shards import FitBlocks
 from refold.training._split import Split
-from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
+from refold.training._time_warps import MAX_SERIES_TO_WARP, choose_warp_std
 from refold.training.loop._training import Settings
 
 # benchmarks/results/ablation.md has the measurements behind the defaults. "Without a mechanism, the
@@ -67,28 +67,28 @@ _MIN_DIM_FOR_LENGTH = 8
 _MAX_LENGTH_MAP_WEIGHTS = 1 << 22
 # Minimum number of updates (training steps) in a schedule, because a loss may stay on a plateau for
 # long before it falls.
-_MIN_SCHEDULE_UPDATES = 4000
+_MIN_SCHEDULED_UPDATES = 4000
 # Minimum number of epochs in a schedule, for the same reason.
-_MIN_SCHEDULE_EPOCHS = 30
+_MIN_SCHEDULED_EPOCHS = 30
 # Minimum patience in epochs, for the same reason.
 _MIN_PATIENCE = 50
 # Cap on the outputs of a model at each step. The time and the memory of training are proportional
 # to their number (docs/reference/data.md).
-_MAX_OUTPUTS = 50_000
+_MAX_OUTPUTS_PER_STEP = 50_000
 
 
 def check_columns(sequences: Sequences) -> None:
     """Raise an error for a column without a value, or for too many categories in all columns."""
     Scaler.fit(sequences, None)  # raises an error for columns without values
     schema = sequences.schema
-    if schema.output_width <= _MAX_OUTPUTS:
+    if schema.output_width <= _MAX_OUTPUTS_PER_STEP:
         return
     column = max(schema.columns, key=lambda column: column.output_width)
     raise DataError(
         f"Column {column.name!r} has {column.output_width} categories, and a model can have "
-        f"{_MAX_OUTPUTS} in all columns, because each takes time and memory at every step. Keep "
-        "the most frequent categories and replace the others by one, such as 'other', or hash "
-        "them: zlib.crc32(text) % 10000."
+        f"{_MAX_OUTPUTS_PER_STEP} in all columns, because each takes time and memory at every "
+        "step. Keep the most frequent categories and replace the others by one, such as 'other', "
+        "or hash them: zlib.crc32(text) % 10000."
     )
 
 
@@ -130,9 +130,7 @@ def build_network(
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
         # None, because the scale of the base model was checked when this model was fitted
-        check_forecast(
-            specification.forecast_steps, scale=None, max_length=int(split.lengths.max())
-        )
+        check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
         if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
                 "Time-step dropout needs a model that reads missing values, and this one was "
@@ -152,7 +150,7 @@ def build_network(
 
 
 def make_specification(
-    fit_data: FitData, arguments: Arguments, training_indices: np.ndarray
+    fit_data: FitBlocks, arguments: Arguments, training_indices: np.ndarray
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
@@ -168,7 +166,7 @@ def make_specification(
     max_linear_length = compute_max_linear_path_steps(schema.output_width, latent_dim)
     # long, but not too long for a linear path
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
-    decoder = _pick_decoder(arguments, prefer_autoregressive=is_token_model and not is_long)
+    decoder = _pick_decoder_type(arguments, prefer_autoregressive=is_token_model and not is_long)
     drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -237,7 +235,7 @@ def check_forecast(forecast_steps: int, scale: str | None, max_length: int) -> N
 
 # On numeric data, the parallel decoder is better. On JapaneseVowels with 16 dimensions, it explains
 # 0.870 of the variance, and the autoregressive decoder explains 0.864.
-def _pick_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
+def _pick_decoder_type(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
     """Pick the decoder: the preferred one, if the other arguments allow it."""
     if arguments.decoder != "auto":
         return arguments.decoder
@@ -293,7 +291,7 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     return int(length_dim)
 
 
-def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: int) -> bool:
+def _allows_maps_by_length(arguments: Arguments, fit_data: FitBlocks, length_dim: int) -> bool:
     """Return whether the linear path may depend on the length; the code must hold this length."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
@@ -304,7 +302,7 @@ def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: 
     return bool(is_possible and not fit_data.has_missing and not arguments.nested)
 
 
-def pick_latent_steps(specification: Specification, fit_data: FitData) -> int:
+def pick_latent_steps(specification: Specification, fit_data: FitBlocks) -> int:
     """Pick the number of steps of latent optimization."""
     is_default = specification.architecture == "default" and specification.cell == "lstm"
     if not is_default or specification.variational or not fit_data.in_memory:
@@ -327,7 +325,7 @@ def make_settings(
         check_encodable_lengths(split.calibration_sequences.lengths, packed)
     fit_data, num_training = split.fit_data, len(split.training_indices)
     batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
-    batches = fit_data.make_batches(batch_size, network.fixed_steps)
+    batches = fit_data.divide_into_batches(batch_size, network.fixed_steps)
     updates_per_epoch = fit_data.batches_per_epoch(batches, split.training_indices, split.seed)
     # With large data, several epochs together visit all sequences once, which is a pass. The
     # default number of epochs is chosen for complete passes.
@@ -348,7 +346,7 @@ def make_settings(
         time_budget=time_budget,
         warp_std=_pick_warp_std(split, network.specification, arguments),
         corruption=arguments.corruption,
-        refit=pick_refit(split) if arguments.refit == "auto" else bool(arguments.refit),
+        refit=pick_if_refit(split) if arguments.refit == "auto" else bool(arguments.refit),
         verbose=arguments.verbose,
     )
 
@@ -362,7 +360,7 @@ def pick_batch_size(num_sequences: int) -> int:
 
 def pick_max_epochs(batches_per_epoch: int) -> int:
     """Pick the number of epochs: at least 30, and enough for 4000 updates, one for each batch."""
-    return max(_MIN_SCHEDULE_EPOCHS, math.ceil(_MIN_SCHEDULE_UPDATES / max(1, batches_per_epoch)))
+    return max(_MIN_SCHEDULED_EPOCHS, math.ceil(_MIN_SCHEDULED_UPDATES / max(1, batches_per_epoch)))
 
 
 def pick_patience(max_epochs: int) -> int:
@@ -378,7 +376,7 @@ def pick_patience(max_epochs: int) -> int:
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
-def pick_refit(split: Split) -> bool:
+def pick_if_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
     # A model that is trained further gets no refit, because a refit could end with a larger
     # validation loss. On the sets for choosing, the error without a refit was 0.996 times as large.
@@ -401,8 +399,8 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
         return float(time_warp)
     is_default = specification.architecture == "default"
     # many series show shifted patterns by themselves
-    if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED_SERIES:
+    if split.base_model is not None or not is_default or len(split.lengths) >= MAX_SERIES_TO_WARP:
         return 0.0
     # "validated" is the training that held-out sequences validate, before a refit
-    sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED_SERIES))
+    sample = split.scaler("validated").transform(split.sample("validated", MAX_SERIES_TO_WARP))
     return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

@@ -1,6 +1,6 @@
 """The data of a fit, and its split into sequences for training, validation and calibration.
 
-A fit calls `open_training_data`, then `split_off_calibration` for the calibration sequences,
+A fit calls `open_training_windows`, then `split_off_calibration` for the calibration sequences,
 and makes a `Split` of the other ones.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import warn
+from refold._support.messages import pluralize, warn
 from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument, python_or_cli
 from refold.model import (
@@ -38,23 +38,23 @@ from refold.sequences import (
     uncut_windows,
 )
 from refold.training._shards import (
-    FitData,
+    DeviceShard,
+    FitBlocks,
     PhaseData,
-    Shard,
     ShardLoader,
-    count_observed,
+    concatenate_on_device,
+    count_observed_values,
     sample_indices,
-    to_device,
 )
 
 # Maximum number of held-out values of mapped data. Held-out sequences have to fit in memory.
 _MAX_HELD_OUT_VALUES = 4_000_000
 # Minimum number of series to hold out complete series. With fewer, the last windows of each series
 # are held out.
-_MIN_SERIES_TO_HOLD_OUT = 10
+_MIN_SERIES_TO_HOLD_OUT_WHOLE = 10
 
 
-def open_training_data(
+def open_training_windows(
     X: SequencesLike, arguments: Arguments, base_model: Model | None = None
 ) -> Windows:
     """Open training data, warn if it looks wrong, and cut it into windows.
@@ -99,7 +99,7 @@ class Split:
 
     def __init__(
         self,
-        fit_data: FitData,
+        fit_data: FitBlocks,
         calibration_sequences: Sequences | None,
         arguments: Arguments,
         *,
@@ -120,7 +120,7 @@ class Split:
         )
         # indices of the sequences to train on
         all_indices = np.arange(len(self.lengths))
-        self._training_indices_by_phase = {"validated": self.training_indices, "refit": all_indices}
+        self._indices_by_phase = {"validated": self.training_indices, "refit": all_indices}
         self._scale_mode = arguments.scale
         self._scalers_by_phase: dict[str, Scaler] = {}
 
@@ -140,19 +140,19 @@ class Split:
                 warnings.simplefilter("ignore", UserWarning)
             return Scaler.fit(self.fit_data.sequences, "features")
 
-    def scaler(self, phase: str) -> Scaler:
+    def scaler(self, training_phase: str) -> Scaler:
         """Return the scaler of the input in a phase, fitted to its training sequences."""
         if self.base_model is not None:
             return self.base_model.scaler
         error_scaler = self.error_scaler
-        if phase not in self._scalers_by_phase:
+        if training_phase not in self._scalers_by_phase:
             # if the data is mapped from files, fit to all sequences, because few are held out
-            training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
-            if mode == "features" and not training_only:
-                self._scalers_by_phase[phase] = error_scaler
-            else:
-                self._scalers_by_phase[phase] = self._fit_scaler(mode, training_only=training_only)
-        return self._scalers_by_phase[phase]
+            training_only = training_phase == "validated" and self.fit_data.in_memory
+            scaler, mode = error_scaler, self._scale_mode
+            if mode != "features" or training_only:
+                scaler = self._fit_scaler(mode, training_only=training_only)
+            self._scalers_by_phase[training_phase] = scaler
+        return self._scalers_by_phase[training_phase]
 
     @functools.cached_property
     def held_out_error_scaler(self) -> Scaler:
@@ -174,7 +174,7 @@ class Split:
 
     def phase_data(self, phase: str, batches: BucketedBatches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
-        indices, scaler = self._training_indices_by_phase[phase], self.scaler(phase)
+        indices, scaler = self._indices_by_phase[phase], self.scaler(phase)
         max_steps = batches.buckets[-1].num_steps  # of the longest batch
         mask = np.zeros(len(self.lengths), bool)  # whether to train on each sequence
         mask[indices] = True
@@ -183,23 +183,23 @@ class Split:
         )
         validation = None
         if phase == "validated" and len(self.held_out_indices):
-            data = to_device([scaler.transform(self.held_out_sequences)], max_steps)
+            data = concatenate_on_device([scaler.transform(self.held_out_sequences)], max_steps)
             held_out = self.held_out_indices
-            validation = Shard(data, sequence_indices=held_out, stored_indices=held_out)
-        num_observed = count_observed(self.fit_data.sequences, indices)
+            validation = DeviceShard(data, sequence_indices=held_out, stored_indices=held_out)
+        num_observed = count_observed_values(self.fit_data.sequences, indices)
         return PhaseData(loader, validation, len(indices), num_observed)
 
-    def sample(self, phase: str, max_sequences: int) -> Sequences:
+    def sample(self, training_phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        indices = sample_indices(self._training_indices_by_phase[phase], max_sequences, self.seed)
+        indices = sample_indices(self._indices_by_phase[training_phase], max_sequences, self.seed)
         return self.fit_data.sequences[indices]
 
-    def fingerprints(self, phase: str) -> Fingerprints:
+    def fingerprints(self, training_phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
         # A fingerprint is a hash of a sequence. Held-back sequences are those for validation and
         # calibration, whose errors tell how well the model does on new sequences.
         held_back = [np.zeros(0, np.uint64)]
-        if phase == "validated" and len(self.held_out_indices):
+        if training_phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration_sequences is not None:
             held_back.append(fingerprints(self.calibration_sequences))
@@ -227,35 +227,35 @@ class Split:
 
 
 def split_off_calibration(
-    windows: Windows, calibration_fraction: float, base_model: Model | None = None
+    all_windows: Windows, calibration_fraction: float, base_model: Model | None = None
 ) -> tuple[Windows, Sequences | None]:
     """Split off a random share for calibration, on which the base model must not be trained."""
     if not calibration_fraction:
-        return windows, None
-    if windows.sequences.is_mapped:
+        return all_windows, None
+    if all_windows.sequences.is_mapped:
         raise ParameterError(
             "calibration_fraction needs sequences in memory, and these are too large for it. "
             f"Keep some out, and {python_or_cli('give them to calibrate()', 'give --normal DATA')}."
         )
 
-    def split_at_random(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _num_held_out_sequences(len(lengths), calibration_fraction=calibration_fraction)
+    def split_at_random(series_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = _count_held_out(len(series_lengths), calibration_fraction=calibration_fraction)
         # a constant seed, so that a resumed training has the same calibration sequences
-        order = np.random.default_rng(0xCA11).permutation(len(lengths))
+        order = np.random.default_rng(0xCA11).permutation(len(series_lengths))
         return np.sort(order[count:]), np.sort(order[:count])
 
-    training_indices, held_out = split_windows(windows, calibration_fraction, split_at_random)
-    calibration = windows.sequences[held_out]
+    training_indices, held_out = split_windows(all_windows, calibration_fraction, split_at_random)
+    calibration = all_windows.sequences[held_out]
     if base_model is not None:
         check_not_trained_on(calibration, base_model.fingerprints.training_hashes)
-    return windows.take(training_indices), calibration
+    return all_windows.take(training_indices), calibration
 
 
 def split_windows(
     windows: Windows,
     held_out_fraction: float,
     # takes the lengths of n series, and returns indices of series to train on and to hold out
-    split_series: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    split_function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of windows to train on and to hold out, which have no step in common.
 
@@ -269,8 +269,8 @@ def split_windows(
     np.maximum.at(ends, series_indices, windows.ends)
     np.maximum.at(max_lengths, series_indices, windows.sequences.lengths)
     is_long = (ends >= 2 * max_lengths) & (ends > 0)  # enough for a window on either side
-    if not held_out_fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
-        training, held_out = (np.isin(series_indices, indices) for indices in split_series(ends))
+    if not held_out_fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT_WHOLE or not is_long.any():
+        training, held_out = (np.isin(series_indices, indices) for indices in split_function(ends))
         return np.flatnonzero(training), np.flatnonzero(held_out)
     # the boundary of each series, with space for at least one window after it
     boundaries = np.floor(ends * (1 - held_out_fraction)).astype(np.int64)
@@ -288,7 +288,7 @@ def split_validation(
     num_sequences = len(lengths)
     if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _num_held_out_sequences(num_sequences, validation_fraction=validation_fraction)
+    num_validation = _count_held_out(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -301,23 +301,22 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _num_held_out_sequences(num_sequences: int, **fraction_argument: float) -> int:
+def _count_held_out(num_sequences: int, **named_fraction: float) -> int:
     """Return how many sequences a fraction such as `validation_fraction=0.2` holds out."""
     # the keyword is the name of the argument, for the error message
-    (fraction,) = fraction_argument.values()
+    (fraction,) = named_fraction.values()
     count = max(1, round(num_sequences * fraction))  # a fraction above 0 holds out at least one
     if count >= num_sequences:
         raise ParameterError(
-            f"{argument(**fraction_argument)} of {num_sequences} sequence"
-            f"{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more sequences, "
-            "a smaller share, or 0."
+            f"{argument(**named_fraction)} of {pluralize(num_sequences, 'sequence')} leaves "
+            "nothing to train on. Give more sequences, a smaller share, or 0."
         )
     return count
 
 
-def _exclude_hashes(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+def _exclude_hashes(all_hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
     """Return the fingerprints, uint64 (n,), without the excluded ones."""
-    return hashes[~np.isin(hashes, excluded)]
+    return all_hashes[~np.isin(all_hashes, excluded)]
 
 
 def _join_smallest_hashes(*hashes: np.ndarray) -> np.ndarray:

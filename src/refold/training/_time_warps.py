@@ -1,6 +1,6 @@
 """Time warps, which shift the steps of series in time, and the choice whether to train with them.
 
-`draw_time_shifts` draws the shifts of each step, `warp_time` applies them to series, and
+`draw_time_shifts` draws the shifts of each step, `shift_in_time` applies them to series, and
 `warp_time_randomly` does both for an epoch of training. `choose_warp_std` picks their size.
 """
 
@@ -23,7 +23,7 @@ from refold.sequences import Sequences, sequence_and_step_indices
 # their warped copies. Below, "density" means such an estimate.
 
 # Number of sine waves in the shifts of a series. More waves make the shifts less smooth.
-_NUM_WAVES = 4
+_NUM_WARP_WAVES = 4
 # Share of the series that an epoch does not warp, so that training also sees the true times.
 _UNWARPED_SHARE = 0.25
 
@@ -39,17 +39,17 @@ _NUM_FOLDS = 3
 # is as good without warps.
 _MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
-_MIN_WARPED_SERIES = 12
+_MIN_SERIES_TO_WARP = 12
 # With this many series or more, no warp is chosen: the series show shifted patterns by themselves.
-MAX_WARPED_SERIES = 600
+MAX_SERIES_TO_WARP = 600
 # Cap on the values of all series. The choice would take too long on more.
-_MAX_VALUES_TO_WARP = 400_000
+_MAX_VALUES_TO_TRY_WARPS = 400_000
 # Approximate number of warped copies for the density. More copies make it smoother but slower.
 _NUM_WARPED_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
 _MAX_WARPED_COPY_VALUES = 1_500_000
 # Numbers of principal components in which densities are compared: few and many.
-_DENSITY_COMPONENT_COUNTS = (4, 16)
+_PRINCIPAL_COMPONENT_COUNTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
 _MIN_SINGULAR_VALUE_SHARE = 1e-3
 # Candidate bandwidths of the density, relative to the typical distance to the nearest series.
@@ -62,12 +62,13 @@ def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generat
     time = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
     # A sum of sine waves that are 0 at the times 0 and 1. The mean square of a sine is 1/2, so
     # these amplitudes give the sum a variance of 1.
-    amplitudes = rng.standard_normal((_NUM_WAVES, len(lengths), 1)) * np.sqrt(2 / _NUM_WAVES)
-    frequencies = np.arange(1, _NUM_WAVES + 1)[:, None, None]
+    shape = _NUM_WARP_WAVES, len(lengths), 1
+    amplitudes = rng.standard_normal(shape) * np.sqrt(2 / _NUM_WARP_WAVES)
+    frequencies = np.arange(1, _NUM_WARP_WAVES + 1)[:, None, None]
     return (amplitudes * np.sin(np.pi * frequencies * time)).sum(axis=0)
 
 
-def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def shift_in_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Interpolate series (n, num_steps, n_columns) at their steps plus shifts (n, num_steps)."""
     last = np.maximum(lengths[:, None] - 1, 0)  # last step; the padding after it does not change
     steps = np.arange(series.shape[1])
@@ -97,7 +98,7 @@ def warp_time_randomly(
     is_step = steps < lengths[:, None]
     # indices in `values` (n, num_steps); 0 in the padding, whose values are not used
     value_indices = np.where(is_step, first_steps[:, None] + steps, 0)
-    values[value_indices[is_step]] = warp_time(values[value_indices], lengths, shifts)[is_step]
+    values[value_indices[is_step]] = shift_in_time(values[value_indices], lengths, shifts)[is_step]
     return values
 
 
@@ -116,8 +117,8 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     # the smaller of the two gains decides.
     n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
     num_values = n * num_steps * scaled_series.schema.num_columns
-    can_warp = _MIN_WARPED_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_VALUES_TO_WARP
-    if not can_warp or not scaled_series.schema.numeric.all():
+    can_warp = 0 < num_values <= _MAX_VALUES_TO_TRY_WARPS and scaled_series.schema.numeric.all()
+    if not can_warp or not _MIN_SERIES_TO_WARP <= n < MAX_SERIES_TO_WARP:
         return 0.0
     # padding and missing values are 0, the mean
     series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
@@ -125,9 +126,9 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     # 0x3A4C is the number of this use of random numbers. Each use has another number, so that uses
     # with the same seed are independent.
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
-    gains = np.zeros((len(_DENSITY_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
+    gains = np.zeros((len(_PRINCIPAL_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
     for is_test in (fold == i for i in range(_NUM_FOLDS)):
-        gains[..., is_test] = _compute_warp_gains(
+        gains[..., is_test] = _compute_warp_density_gains(
             series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
         )
     is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else a gain may be chance
@@ -136,7 +137,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     return _CANDIDATE_WARP_STDS[best] if gains[best] > _MIN_DENSITY_GAIN else 0.0
 
 
-def _compute_warp_gains(
+def _compute_warp_density_gains(
     training_series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
     """Return the gains in log density per component (counts, candidates, test series)."""
@@ -146,21 +147,19 @@ def _compute_warp_gains(
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE_SHARE * singular_values[0]).sum()))
     # (num_steps * n_columns, n_components)
-    directions = directions[: min(latent_dim, rank, max(_DENSITY_COMPONENT_COUNTS))].T
+    directions = directions[: min(latent_dim, rank, max(_PRINCIPAL_COMPONENT_COUNTS))].T
     centers = centered @ directions
     points = (test_series - mean).reshape(len(test_series), -1) @ directions
     unwarped_densities = _compute_log_densities(points, centers)
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_WARPED_COPIES, _MAX_WARPED_COPY_VALUES // mean.size) // n)
-    copies, copy_lengths = (
-        np.tile(training_series, (num_copies, 1, 1)),
-        np.tile(lengths, num_copies),
-    )
+    copies = np.tile(training_series, (num_copies, 1, 1))
+    copy_lengths = np.tile(lengths, num_copies)
     # all candidates have the same shifts of standard deviation 1, multiplied by their own
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:
-        warped = warp_time(copies, copy_lengths, warp_std * shifts)
+        warped = shift_in_time(copies, copy_lengths, warp_std * shifts)
         warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
         densities = _compute_log_densities(points, np.concatenate([centers, warped_centers]))
         gains.append(densities - unwarped_densities)
@@ -168,10 +167,10 @@ def _compute_warp_gains(
 
 
 def _compute_log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return log densities per component (len(_DENSITY_COMPONENT_COUNTS), n) of points (n, d)."""
+    """Return log densities per component (len(_PRINCIPAL_COMPONENT_COUNTS), n) of points (n, d)."""
     # The densities are those of Gaussian kernels at centers (m, d), in the first few dimensions.
     log_densities = []
-    for num_dimensions in (min(count, points.shape[1]) for count in _DENSITY_COMPONENT_COUNTS):
+    for num_dimensions in (min(count, points.shape[1]) for count in _PRINCIPAL_COMPONENT_COUNTS):
         x, y = points[:, :num_dimensions], centers[:, :num_dimensions]
         # squared distances of all points from all centers (n, m): x**2 + y**2 - 2 * x * y
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)

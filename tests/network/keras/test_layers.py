@@ -62,7 +62,7 @@ def compiled(caplog):
 def test_a_fit_compiles_only_its_training_step(compiled):
     SequenceAutoencoder(**TINY).fit(draw_ragged_sequences())
     estimator = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
-    assert compiled(lambda: estimator.fit(draw_ragged_sequences())) == ["_train"]
+    assert compiled(lambda: estimator.fit(draw_ragged_sequences())) == ["_train_batches"]
 
 
 def test_a_fit_changes_no_global_state():

@@ -20,7 +20,7 @@ from refold.network.packed.latent_optimization import CodeRefinementLoss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import as_sequences, pad
-from refold.training._shards import FitData
+from refold.training._shards import FitBlocks
 from refold.training._specify import pick_latent_steps
 
 
@@ -142,6 +142,6 @@ def test_the_default_depends_on_the_number_of_sequences():
     series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
     default = Specification("default", ["numeric"], [0], False, latent_dim=3, max_steps=5)
     for data, expected in ((series[:1999], 10), (series, 0), (words, 10)):
-        assert pick_latent_steps(default, FitData(data)) == expected
+        assert pick_latent_steps(default, FitBlocks(data)) == expected
     for changes in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
-        assert pick_latent_steps(replace(default, **changes), FitData(words)) == 0
+        assert pick_latent_steps(replace(default, **changes), FitBlocks(words)) == 0

@@ -12,7 +12,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_MATRIX_SIDE, one_blas_thread
-from refold.training._time_warps import draw_time_shifts, warp_time
+from refold.training._time_warps import draw_time_shifts, shift_in_time
 
 # The covariance of few series misses patterns that none of them shows. Two kinds of random
 # variations add such patterns:
@@ -232,7 +232,7 @@ def _draw_variations(
     shifts = draw_time_shifts(copy_lengths, num_steps, rng)
     series_by_warp_std = {0.0: centered}
     for std in {mixture.warp_std for mixture in mixtures} - {0.0}:
-        warped = (warp_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
+        warped = (shift_in_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
         series_by_warp_std[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
     return _SeriesVariations(mixtures, n, series_by_warp_std, surrogates)

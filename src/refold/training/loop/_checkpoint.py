@@ -16,13 +16,13 @@ from refold._support.atomic_files import lock_checkpoint
 from refold.arguments import ARGUMENT_RULES, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
-from refold.training._shards import FitData
+from refold.training._shards import FitBlocks
 from refold.training.loop._compiled_steps import MetricSums, TrainState
 
 # Fields of `TrainState`. In a checkpoint, the name of an array begins with its field.
 _STATE_FIELDS = ("trainable", "non_trainable", "optimizer", "totals")
 # Names in a checkpoint of the fields of `TrainingProgress` that have another name there.
-_SAVED_NAMES = {
+_CHECKPOINT_NAMES_BY_FIELD = {
     "peak_learning_rate": "peak",
     "num_scheduled_updates": "num_steps",
     "best_num_updates": "best_steps",
@@ -30,7 +30,7 @@ _SAVED_NAMES = {
     "preparation_seconds": "preparation",
 }
 # Fields of `TrainingProgress` that a checkpoint stores as arrays.
-_ARRAY_FIELDS = ("state", "best_weights")
+_PROGRESS_ARRAY_FIELDS = ("state", "best_weights")
 # What the training history has for each epoch.
 HISTORY_COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -106,8 +106,8 @@ class TrainingProgress:
     @classmethod
     def json_names(cls) -> dict[str, str]:
         """Return the names in JSON of the fields that are no arrays."""
-        names = [attribute.name for attribute in fields(cls)]
-        return {name: _SAVED_NAMES.get(name, name) for name in names if name not in _ARRAY_FIELDS}
+        names = [entry.name for entry in fields(cls) if entry.name not in _PROGRESS_ARRAY_FIELDS]
+        return {name: _CHECKPOINT_NAMES_BY_FIELD.get(name, name) for name in names}
 
     @classmethod
     def from_saved(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
@@ -128,7 +128,7 @@ CheckpointArgument = Checkpoint | str | os.PathLike[str] | None
 
 
 @dataclass
-class SavedTraining:
+class TrainingStart:
     """What a training starts from, and the checkpoint that it writes."""
 
     arguments: Arguments
@@ -152,15 +152,15 @@ class SavedTraining:
 def open_checkpoint(
     checkpoint: CheckpointArgument,
     arguments: Arguments,
-    fit_data: FitData,
+    fit_data: FitBlocks,
     *,
     seed: int,
     resume: bool,
     base_model: Model | None,
-) -> Generator[SavedTraining]:
+) -> Generator[TrainingStart]:
     """Lock the checkpoint of a training, and read it if the training is resumed."""
     if checkpoint is None:
-        yield SavedTraining(arguments, seed, base_model)
+        yield TrainingStart(arguments, seed, base_model)
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
@@ -184,7 +184,7 @@ def open_checkpoint(
 
         progress = None
         # the first process sends the content to the others; False or None if there is none to read
-        content = processes.call_in_first(lambda: resume and _read_own_checkpoint(path, identity))
+        content = processes.call_in_first(lambda: resume and _read_to_resume(path, identity))
         # the saved identity has the seed, too, which a resumed training takes from there
         if content:
             identity, json_values, arrays = content
@@ -192,10 +192,10 @@ def open_checkpoint(
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
         to_write = None if processes.process_index else checkpoint
-        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, to_write)
+        yield TrainingStart(arguments, identity["seed"], base_model, progress, identity, to_write)
 
 
-def _read_own_checkpoint(
+def _read_to_resume(
     path: str | os.PathLike[str], identity: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]] | None:
     """Read a checkpoint if it exists; raise an error if it belongs to another training."""

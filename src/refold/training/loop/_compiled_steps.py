@@ -1,7 +1,7 @@
 """Compiled training and evaluation of a network.
 
-An `Engine` runs updates (training steps) in compiled code. It takes a `TrainState`, which has all
-weights, and returns a new one. The variables of the Keras models only change in `write_back`.
+A `TrainingEngine` runs updates (training steps) in compiled code. It takes a `TrainState`, which
+has all weights, and returns a new one. Variables of the Keras models only change in `write_back`.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
 from refold.sequences import BatchRun
 from refold.sequences.types import make_quantity_mask
-from refold.training._processes import Processes, draw_for_global_batch, sum_over_processes
-from refold.training._shards import Batch, DeviceData, InputLayout, corrupt_batch, cut_batch
+from refold.training._processes import Processes, sum_over_processes, wrap_global_batch_draws
+from refold.training._shards import Batch, DeviceData, InputLayout, corrupt_batch, make_padded_batch
 
 # Part of the KL divergence of each latent dimension, in nats, that adds nothing to the loss.
 _FREE_NATS = 0.5
@@ -75,7 +75,7 @@ class TrainState(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """Metrics of the epoch so far on the host, after a call of `Engine.train`."""
+    """Metrics of the epoch so far on the host, after a call of `TrainingEngine.train_batches`."""
 
     totals: MetricSums
     learning_rate: float  # of the latest update
@@ -113,7 +113,7 @@ class Schedule(NamedTuple):
 # update. Here, a `fori_loop` over `stateless_call` and `stateless_apply` runs many updates in a
 # single call, on data that lies on the device. On models as small as these, an update on JAX is
 # several times as fast as on the other backends.
-class Engine:
+class TrainingEngine:
     """Train and evaluate a network, in code that is compiled once for each padded shape."""
 
     def __init__(
@@ -123,9 +123,9 @@ class Engine:
         *,
         length_weight: float,  # of the loss of predicted lengths; with 0, they are not trained
         sets_learning_rate: bool = True,  # by the schedule; else the optimizer has its own rate
-        corruption: Corruption = Corruption(),  # noqa: B008
+        input_corruption: Corruption = Corruption(),  # noqa: B008
         seed: int = 0,  # of the corruption and of variational draws
-        separate_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
+        undecayed_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
         processes: Processes | None = None,
     ) -> None:
         specification, models = network.specification, network.models
@@ -134,29 +134,29 @@ class Engine:
         self._num_processes = processes.process_count if processes is not None else 1
         with seeded(seed):  # for the draws of nested dropout
             self.joint_model: Any = build_joint_model(
-                network, with_length=length_weight > 0, corrupted=bool(corruption)
+                network, with_length=length_weight > 0, is_input_corrupted=bool(input_corruption)
             )
         # to validate numeric columns without teacher forcing, see `build_joint_model`
         self._validation_decoder = models.decoder if "code" in self.joint_model.output else None
         self._is_numeric_output = numeric_output_mask(network)
         self.autoencoder = models.autoencoder
         self.optimizer: Any = optimizer
-        self._joined_weights = JoinedWeights(self.joint_model.trainable_variables, separate_names)
+        self._joined_weights = JoinedWeights(self.joint_model.trainable_variables, undecayed_names)
         self.optimizer.build(self._joined_weights.variables)
         self.length_weight = length_weight
         self._is_variational = models.posterior is not None
         # weight of one nat in the loss, divided by error / N for sequences of N values, see "The
         # evidence lower bound" below
         self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
-        self._corruption, self._seed = corruption, seed
-        self._draws_random_numbers = bool(corruption or self._is_variational)
+        self._corruption, self._seed = input_corruption, seed
+        self._draws_random_numbers = bool(input_corruption or self._is_variational)
         self.batch_shapes: set[tuple[int, int]] = set()  # of batches so far
         self._input_layout = InputLayout.of_network(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
-            _variable_index(optimizer, optimizer._learning_rate) if sets_learning_rate else None
+            _find_in_optimizer(optimizer, optimizer._learning_rate) if sets_learning_rate else None
         )
-        self._iterations_index = _variable_index(optimizer, optimizer.iterations)
+        self._iterations_index = _find_in_optimizer(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
         # Without random numbers, the default network is evaluated by a `PackedNetwork`, which
         # computes on sequences without padding and needs no compilation.
@@ -164,33 +164,34 @@ class Engine:
         self._packed_network = PackedNetwork(specification, {}) if is_packed else None
         self._packed_network_weights: Any = None  # trainable weights that the packed network has
         # if there are several processes, each trains on its rows of a batch
-        self._compiled_train = compile_two_batch_sizes(
-            self._train if self._processes is None else self._processes.map_batch(self._train)
-        )
+        train_batches = self._train_batches
+        if self._processes is not None:
+            train_batches = self._processes.map_batch(train_batches)
+        self._compiled_train = compile_two_batch_sizes(train_batches)
         self._compiled_evaluate = compile_two_batch_sizes(self._evaluate)
 
-    def train(
+    def train_batches(
         self,
         state: TrainState,
         data: DeviceData,
-        batch_run: BatchRun,
-        first_batch: int,
-        end_batch: int,
+        consecutive_batches: BatchRun,
+        first_batch_index: int,
+        end_batch_index: int,
         *,
         normalizers: LossNormalizers,
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
-        """Train on the batches from ``first_batch`` to before ``end_batch``; wait for metrics."""
+        """Train on batches from the first index to before the end index; wait for metrics."""
         # A run may be trained in several calls. The bounds are arguments of the compiled code, so
         # all calls run the same code, and the division into calls does not change the results.
-        bucket, positions = batch_run.bucket, batch_run.indices
+        bucket, positions = consecutive_batches.bucket, consecutive_batches.indices
         self.batch_shapes.add(bucket)
         if self._processes is not None:
             state, data, positions = self._processes.as_global_inputs(state, data, positions)
         run = self._compiled_train(bucket.num_steps * bucket.batch_size)
-        inputs = state, data, positions, first_batch, end_batch, normalizers, schedule
-        state, metrics = run(*inputs, num_steps=bucket.num_steps)
-        *totals, learning_rate, is_finite = np.asarray(metrics).tolist()  # see `_train`
+        inputs = state, data, positions, first_batch_index, end_batch_index, normalizers, schedule
+        state, metrics = run(*inputs, padded_length=bucket.num_steps)
+        *totals, learning_rate, is_finite = np.asarray(metrics).tolist()  # see `_train_batches`
         return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(is_finite))
 
     def evaluate(self, state: TrainState, data: DeviceData, batch_run: BatchRun) -> MetricSums:
@@ -220,18 +221,18 @@ class Engine:
         run = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)
         weights = self._joined_weights.split(state.trainable), state.non_trainable
         inputs = *weights, data, batch_run.indices, batch_run.num_batches
-        totals = run(*inputs, num_steps=bucket.num_steps)
+        totals = run(*inputs, padded_length=bucket.num_steps)
         return MetricSums(*np.asarray(totals).tolist())
 
-    def read_state(self, totals: MetricSums | None = None) -> TrainState:
+    def read_state_from_keras(self, kept_totals: MetricSums | None = None) -> TrainState:
         """Return the state that the Keras variables have; by default with totals of zero."""
         state = TrainState(
             self._joined_weights.join_variables(self.joint_model.trainable_variables),
             [v.value for v in self.joint_model.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            MetricSums() if totals is None else totals,
+            MetricSums() if kept_totals is None else kept_totals,
         )
-        return state.with_zero_totals() if totals is None else state
+        return state.with_zero_totals() if kept_totals is None else state
 
     def write_back(self, state: TrainState) -> None:
         """Write a state to the Keras variables."""
@@ -249,7 +250,7 @@ class Engine:
         """Return the number of updates that led to a state."""
         return int(state.optimizer[self._iterations_index])
 
-    def loss(self, totals: MetricSums) -> float:
+    def compute_epoch_loss(self, totals: MetricSums) -> float:
         """Return the loss of an epoch: the mean reconstruction error plus the length loss."""
         # a variational network has another loss in place of the error, see `negative_elbo`
         error = totals.error / max(1.0, totals.num_observed)
@@ -260,25 +261,25 @@ class Engine:
 
     # Functions that JAX compiles
 
-    def _train(
+    def _train_batches(
         self,
         state: TrainState,
         data: DeviceData,
-        positions: Any,  # (num_batches, batch_size), of the sequences of each batch in `data`
-        first_batch: Any,
-        end_batch: Any,
+        positions: Any,  # (num_batches, batch_size), of the sequences of each batch in the data
+        first_batch_index: Any,
+        end_batch_index: Any,
         normalizers: LossNormalizers,
         schedule: Schedule,
         *,
-        num_steps: int,
+        padded_length: int,
     ) -> tuple[TrainState, Any]:
-        """Run an update on each batch from ``first_batch`` to before ``end_batch``."""
+        """Run an update on each batch from ``first_batch_index`` to before ``end_batch_index``."""
 
         def train_batch(index: Any, state: TrainState) -> TrainState:
-            batch = cut_batch(data, positions[index], num_steps, self._input_layout)
+            batch = make_padded_batch(data, positions[index], padded_length, self._input_layout)
             return self._update(state, batch, normalizers, schedule)
 
-        state = jax.lax.fori_loop(first_batch, end_batch, train_batch, state)
+        state = jax.lax.fori_loop(first_batch_index, end_batch_index, train_batch, state)
         is_finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
         learning_rate = self.latest_learning_rate(state)
         # All that Python needs after a call is in one small array, which is copied from the device
@@ -292,7 +293,7 @@ class Engine:
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             # the iterations are the number of updates so far, and a schedule takes an index
             return learning_rate(jnp.maximum(0, state.optimizer[self._iterations_index] - 1))
-        return state.optimizer[_variable_index(self.optimizer, learning_rate)]
+        return state.optimizer[_find_in_optimizer(self.optimizer, learning_rate)]
 
     def _update(
         self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
@@ -302,13 +303,13 @@ class Engine:
         iteration = optimizer[self._iterations_index]
         make_inputs = self._make_inputs
         if self._processes is not None and self._draws_random_numbers:
-            make_inputs = draw_for_global_batch(make_inputs, self._num_processes)
+            make_inputs = wrap_global_batch_draws(make_inputs, self._num_processes)
         inputs, batch = make_inputs(batch, iteration)
-        warmup = kl_warmup(iteration, schedule) if self._is_variational else 1.0
+        warmup = kl_warmup(iteration, schedule.num_updates) if self._is_variational else 1.0
         objective = functools.partial(self._batch_loss, normalizers=normalizers, warmup=warmup)
         differentiate = jax.value_and_grad(objective, has_aux=True)
         weights = self._joined_weights.split(state.trainable, on_host=False)
-        with self._layers_draw_for_global_batch():
+        with self._let_layers_draw_for_global_batch():
             loss_and_others, gradients = differentiate(weights, state.non_trainable, inputs, batch)
         _, (non_trainable, totals) = loss_and_others
         gradients = self._joined_weights.join(gradients)
@@ -337,7 +338,7 @@ class Engine:
         return ([batch.x, *inputs] if inputs else batch.x), batch
 
     @contextlib.contextmanager
-    def _layers_draw_for_global_batch(self) -> Generator[None]:
+    def _let_layers_draw_for_global_batch(self) -> Generator[None]:
         """Within the context, let layers draw random numbers for the batch of all processes."""
         layers = [
             layer
@@ -346,7 +347,7 @@ class Engine:
             if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
         ]
         for layer in layers:  # an attribute of the instance hides the method
-            layer.call = draw_for_global_batch(layer.call, self._num_processes)
+            layer.call = wrap_global_batch_draws(layer.call, self._num_processes)
         try:
             yield
         finally:
@@ -367,7 +368,7 @@ class Engine:
         outputs, non_trainable, penalties = self.joint_model.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = global_totals = self._sum_batch_metrics(batch, outputs)
+        totals = global_totals = self._compute_metric_sums(batch, outputs)
         if self._processes is not None and self._is_variational:
             # the weight of the KL divergence, which has no gradient, depends on the global batch
             global_totals = sum_over_processes(jax.lax.stop_gradient(totals))
@@ -382,12 +383,12 @@ class Engine:
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
 
-    def _sum_batch_metrics(
+    def _compute_metric_sums(
         self,
         batch: Batch,
         outputs: dict[str, Any],
         *,
-        in_training: bool = True,  # if so, processes share the batch; else each has all of it
+        is_batch_shared: bool = True,  # if so, processes share the batch; else each has all of it
     ) -> MetricSums:
         """Return the metrics of a batch, from the outputs of the joint model."""
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
@@ -397,7 +398,7 @@ class Engine:
             losses = length_loss(batch.lengths, outputs["length"])
             length_error = jnp.sum(losses * batch.is_sequence)
         if self._is_variational:
-            is_shared = self._processes is not None and in_training
+            is_shared = self._processes is not None and is_batch_shared
             posterior = outputs["mean"], outputs["log_variance"]
             sum_arrays = sum_over_processes if is_shared else None
             nats = kl_divergence(*posterior, batch.is_sequence, sum_arrays=sum_arrays)
@@ -408,16 +409,16 @@ class Engine:
         trainable: Any,
         non_trainable: Any,
         data: DeviceData,
-        positions: Any,  # as in `_train`
+        positions: Any,  # as in `_train_batches`
         num_batches: Any,  # all later rows of the positions are padding
         *,
-        num_steps: int,
+        padded_length: int,
     ) -> Any:
         """Return the metrics of the first batches, as one array in the order of `MetricSums`."""
 
         def add_batch(index: Any, totals: MetricSums) -> MetricSums:
-            batch = cut_batch(data, positions[index], num_steps, self._input_layout)
-            inputs, batch = self._make_inputs(batch, num_steps, index)
+            batch = make_padded_batch(data, positions[index], padded_length, self._input_layout)
+            inputs, batch = self._make_inputs(batch, padded_length, index)
             outputs, _ = self.joint_model.stateless_call(
                 trainable, non_trainable, inputs, training=False
             )
@@ -426,28 +427,28 @@ class Engine:
                     *zip(self.joint_model.trainable_variables, trainable, strict=True),
                     *zip(self.joint_model.non_trainable_variables, non_trainable, strict=True),
                 ]
-                decoded = decode_in_trace(decoder, mapping, outputs["code"], num_steps)
+                decoded = decode_in_trace(decoder, mapping, outputs["code"], padded_length)
                 outputs["y_pred"] = jnp.where(self._is_numeric_output, decoded, outputs["y_pred"])
-            return totals.plus(self._sum_batch_metrics(batch, outputs, in_training=False))
+            return totals.plus(self._compute_metric_sums(batch, outputs, is_batch_shared=False))
 
         zero = jax.tree.map(jnp.float32, MetricSums())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
-def _variable_index(optimizer: Any, variable: Any) -> int:
+def _find_in_optimizer(optimizer: Any, variable: Any) -> int:
     """Return the index of a variable in the variables of an optimizer."""
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
 def build_joint_model(
-    network: Network, *, with_length: bool, corrupted: bool = False
+    network: Network, *, with_length: bool, is_input_corrupted: bool = False
 ) -> keras.Model:
     """Join encoder, decoder and length model to a model from padded sequences to a dict."""
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
     x: Any = keras.Input(shape, name="sequence")
     inputs, outputs, truth = [x], {}, x
-    if corrupted and network.autoregressive:
+    if is_input_corrupted and network.autoregressive:
         # the encoder reads the corrupted steps, and the decoder the true previous steps
         truth = keras.Input(shape, name="truth")
         inputs.append(truth)
@@ -495,20 +496,20 @@ class JoinedWeights:
         variables: Sequence[Any],
         # Variables with one of these words in their names form a vector of their own, which the
         # optimizer can exclude from weight decay. None joins no variables.
-        separate_names: Sequence[str] | None = None,
+        undecayed_names: Sequence[str] | None = None,
     ) -> None:
         # what the optimizer is built on; variables of joined weights only have shapes and names
         self.variables = list(variables)
         self._weight_groups: list[list[int]] = []  # indices of the weights in each vector
         self._weight_shapes = [tuple(variable.shape) for variable in variables]
         self._weight_sizes = [int(np.prod(shape)) for shape in self._weight_shapes]
-        if separate_names is None or len({variable.dtype for variable in variables}) != 1:
+        if undecayed_names is None or len({variable.dtype for variable in variables}) != 1:
             return
         # for each variable, whether it belongs to the second vector
-        separate = [any(name in variable.name for name in separate_names) for variable in variables]
+        separate = [any(name in v.name for name in undecayed_names) for v in variables]
         self.variables, dtype = [], variables[0].dtype
         # the optimizer finds the second vector by the words in its name
-        for name, in_group in (("weights", False), ("_".join(separate_names), True)):
+        for name, in_group in (("weights", False), ("_".join(undecayed_names), True)):
             group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
             if group:
                 zeros = np.zeros(sum(self._weight_sizes[i] for i in group), dtype)
@@ -605,14 +606,13 @@ def kl_divergence(
         is_free = sum_arrays(jax.lax.stop_gradient(local_mean)) <= _FREE_NATS
         free_share = _FREE_NATS / num_processes
         return num_sequences * jnp.sum(jnp.where(is_free, free_share, local_mean))
-    return num_sequences * jnp.sum(
-        jnp.maximum(is_sequence @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
-    )
+    mean_nats = is_sequence @ nats / jnp.maximum(1.0, num_sequences)
+    return num_sequences * jnp.sum(jnp.maximum(mean_nats, _FREE_NATS))
 
 
-def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
+def kl_warmup(update_index: Any, num_scheduled_updates: Any) -> Any:
     """Return the factor, up to 1, of the KL divergence in an update, counted from 0."""
-    warmup = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
+    warmup = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(num_scheduled_updates, jnp.float32))
     return jnp.minimum(1.0, (jnp.asarray(update_index, jnp.float32) + 1.0) / warmup)
 
 

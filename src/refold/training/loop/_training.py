@@ -1,7 +1,7 @@
 """`Training`: train a network for epochs in one or two phases, with early stopping.
 
 Early stopping ends a phase if the validation loss has not improved for some epochs, and keeps the
-weights of the best epoch. `Training` uses an `Engine` for the compiled updates and a
+weights of the best epoch. `Training` uses a `TrainingEngine` for the compiled updates and a
 `TrainingProgress`, which checkpoints save. The other classes here are a `Clock` for the time and
 the time budget, an `InterruptHandler` for Ctrl-C, a `ProgressBar`, and `CallbackHooks` for Keras.
 """
@@ -29,15 +29,15 @@ from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import BatchRun, BucketedBatches
 from refold.training._processes import Processes
-from refold.training._shards import PhaseData, Shard
-from refold.training.loop._checkpoint import HISTORY_COLUMNS, SavedTraining, TrainingProgress
+from refold.training._shards import DeviceShard, PhaseData
+from refold.training.loop._checkpoint import HISTORY_COLUMNS, TrainingProgress, TrainingStart
 from refold.training.loop._compiled_steps import (
     AdamW,
-    Engine,
     EpochMetrics,
     LossNormalizers,
     MetricSums,
     Schedule,
+    TrainingEngine,
     TrainState,
 )
 
@@ -64,11 +64,11 @@ _TARGET_CHUNK_SECONDS = 1.0
 _MAX_CHUNK_UPDATES = 1 << 20
 # Share of the time budget that must have passed before the number of updates is planned, because
 # the first updates may not have the usual speed.
-_MIN_PLAN_TIME_SHARE = 0.05
+_MIN_TIME_SHARE_BEFORE_PLAN = 0.05
 # Number of updates that must have been timed before the number of updates is planned.
-_MIN_PLAN_UPDATES = 20
+_MIN_UPDATES_BEFORE_PLAN = 20
 # Factor on the time of a refit, whose updates may be slower than those before.
-_REFIT_TIME_FACTOR = 1.1
+_REFIT_SLOWDOWN_FACTOR = 1.1
 
 
 class Settings(NamedTuple):
@@ -135,7 +135,7 @@ class Training:
         batches: BucketedBatches,
         settings: Settings,
         *,
-        saved_training: SavedTraining | None = None,  # with a checkpoint to continue or to write
+        saved_training: TrainingStart | None = None,  # with a checkpoint to continue or to write
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
     ) -> None:
@@ -151,7 +151,7 @@ class Training:
         self._interrupt_handler = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
         self._callback_hooks = CallbackHooks(callbacks, self._engine)
-        self._untrained_state = self._engine.read_state()
+        self._untrained_state = self._engine.read_state_from_keras()
         num_updates = settings.max_epochs * settings.updates_per_epoch
         self._progress = saved_progress or TrainingProgress(
             self._untrained_state, settings.learning_rate, num_updates
@@ -184,7 +184,7 @@ class Training:
         """Train to the end of the phase, or raise a DivergedError if no weights can be kept."""
         progress = self._progress
         if self.needs_initialization:
-            progress.state = self._engine.read_state()
+            progress.state = self._engine.read_state_from_keras()
         if not self._has_started:
             self._clock.end_preparation()
             if self.needs_initialization:
@@ -340,23 +340,23 @@ class Training:
         return None
 
     def _train_chunk(
-        self, shard: Shard, batch_run: BatchRun, first_batch: int, normalizers: LossNormalizers
+        self, shard: DeviceShard, batches: BatchRun, first_batch: int, normalizers: LossNormalizers
     ) -> int:
         """Train on some batches in one compiled call; return the index of the next batch."""
         progress, has_batch_hooks = self._progress, self._callback_hooks.has_batch_hooks
-        max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(batch_run.bucket)
+        max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(batches.bucket)
         max_updates = min(max_updates, self._final_num_updates - self._num_phase_updates)
-        end_batch = min(batch_run.num_batches, first_batch + max_updates)
+        end_batch = min(batches.num_batches, first_batch + max_updates)
         if has_batch_hooks:
             self._call_hook("on_train_batch_begin", self._num_phase_updates)
         start_time = time.perf_counter()
         # (num_batches, sequences of a batch that this process trains on)
         count, index = self._processes.process_count, self._processes.process_index
-        indices = np.array_split(batch_run.indices, count, axis=1)[index]
-        progress.state, self._epoch_metrics = self._engine.train(
+        indices = np.array_split(batches.indices, count, axis=1)[index]
+        progress.state, self._epoch_metrics = self._engine.train_batches(
             progress.state,
             shard.data,
-            batch_run._replace(indices=shard.find_positions(indices)),
+            batches._replace(indices=shard.find_in_shard(indices)),
             first_batch,
             end_batch,
             normalizers=normalizers,
@@ -365,9 +365,9 @@ class Training:
             ),
         )
         seconds = time.perf_counter() - start_time
-        self._clock.record_chunk(seconds, batch_run.bucket, end_batch - first_batch)
+        self._clock.record_chunk(seconds, batches.bucket, end_batch - first_batch)
         if has_batch_hooks:
-            logs = {"loss": self._engine.loss(self._epoch_metrics.totals)}
+            logs = {"loss": self._engine.compute_epoch_loss(self._epoch_metrics.totals)}
             self._call_hook("on_train_batch_end", self._num_phase_updates, logs)
         self._num_phase_updates += end_batch - first_batch
         return end_batch
@@ -381,7 +381,7 @@ class Training:
     def _end_epoch(self, phase_data: PhaseData) -> StopReason | None:
         """Validate an epoch, and keep its weights if they are the best; return DIVERGED or None."""
         progress, learning_rate = self._progress, self._epoch_metrics.learning_rate
-        loss = self._engine.loss(self._epoch_metrics.totals)
+        loss = self._engine.compute_epoch_loss(self._epoch_metrics.totals)
         val_loss = None if phase_data.validation is None else self._validate(phase_data.validation)
         final_loss = loss if val_loss is None else val_loss
         # `loss` was measured before the last update, which may have made the weights infinite. The
@@ -410,19 +410,17 @@ class Training:
             self._write_checkpoint()
         return None
 
-    def _validate(self, validation_data: Shard) -> float:
+    def _validate(self, validation_data: DeviceShard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums(), self._processes.to_host(self._progress.state)
         for batch_run in self._batches.iter_batch_runs(validation_data.sequence_indices):
             start_time = time.perf_counter()
-            batch_run = batch_run._replace(
-                indices=validation_data.find_positions(batch_run.indices)
-            )
+            batch_run = batch_run._replace(indices=validation_data.find_in_shard(batch_run.indices))
             totals = totals.plus(self._engine.evaluate(state, validation_data.data, batch_run))
             seconds = time.perf_counter() - start_time
             # validation is compiled apart from training, so its shapes are recorded apart
             self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
-        return self._engine.loss(totals)
+        return self._engine.compute_epoch_loss(totals)
 
     # What ends a phase
 
@@ -542,25 +540,26 @@ class Clock:
             speed = num_updates / max(seconds, 1e-6)  # updates per second
             self._chunk_updates_by_shape[batch_shape] = max(1, int(_TARGET_CHUNK_SECONDS * speed))
 
-    def plan_num_updates(self, num_done: int, max_updates: int, *, refit: bool) -> int:
+    def plan_num_updates(self, num_done: int, max_total_updates: int, *, refit: bool) -> int:
         """Return how many updates the budget allows in total, of which `num_done` are done."""
-        # The number is planned once, as soon as the speed is known. Until then, `max_updates` is
-        # returned. Afterwards as well: the caller then passes the planned number as `max_updates`.
+        # The number is planned once, as soon as the speed is known. Until then,
+        # `max_total_updates` is returned. Afterwards as well: the caller then passes the planned
+        # number as `max_total_updates`.
         if self._time_budget is None or self._has_planned_updates:
-            return max_updates
-        is_early = self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget
-        if is_early or self._num_timed_updates < _MIN_PLAN_UPDATES:
-            return max_updates
+            return max_total_updates
+        is_early = self.seconds < _MIN_TIME_SHARE_BEFORE_PLAN * self._time_budget
+        if is_early or self._num_timed_updates < _MIN_UPDATES_BEFORE_PLAN:
+            return max_total_updates
         self._has_planned_updates = True
         seconds = self._time_budget - self.seconds
         if refit:
             # The refit has a preparation, and repeats all updates: those that are done, before a
             # resume as well, and those to come. Each further update is repeated once.
             done_seconds = num_done * self._seconds_per_update
-            seconds -= self.preparation_seconds + _REFIT_TIME_FACTOR * done_seconds
-            seconds /= 1 + _REFIT_TIME_FACTOR
+            seconds -= self.preparation_seconds + _REFIT_SLOWDOWN_FACTOR * done_seconds
+            seconds /= 1 + _REFIT_SLOWDOWN_FACTOR
         planned = num_done + int(seconds / self._seconds_per_update)
-        return max(num_done + 1, min(max_updates, planned))
+        return max(num_done + 1, min(max_total_updates, planned))
 
     def is_time_up(self, num_refit_updates: int | None = None) -> bool:
         """Return whether the budget is used up, or would be after a refit of so many updates."""
@@ -568,7 +567,7 @@ class Clock:
             return False
         refit_seconds = 0.0
         if num_refit_updates is not None:
-            update_seconds = _REFIT_TIME_FACTOR * self._seconds_per_update * num_refit_updates
+            update_seconds = _REFIT_SLOWDOWN_FACTOR * self._seconds_per_update * num_refit_updates
             refit_seconds = self.preparation_seconds + update_seconds
         return self.seconds + refit_seconds >= self._time_budget
 
@@ -641,7 +640,7 @@ class ProgressBar:
 class CallbackHooks:
     """Call the hooks of Keras callbacks, on Keras models that have the current weights."""
 
-    def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
+    def __init__(self, callbacks: Sequence[Any], engine: TrainingEngine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._callbacks: Any = None
@@ -678,7 +677,7 @@ class CallbackHooks:
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
         getattr(self._callbacks, hook_name)(*args)
-        return self._engine.read_state(state.totals)
+        return self._engine.read_state_from_keras(state.totals)
 
 
 def _has_batch_hooks(callback: Any) -> bool:
@@ -697,13 +696,13 @@ def _has_batch_hooks(callback: Any) -> bool:
 
 def _make_engine(
     network: Network, batches: BucketedBatches, settings: Settings, processes: Processes
-) -> Engine:
+) -> TrainingEngine:
     """Return the engine that trains the network, with the optimizer of the settings."""
     optimizer: Any = settings.optimizer
     # The engine joins the weights to two vectors: the weights without decay, and all others. Only
     # the default optimizer is known to update each number of a vector by itself. With another
     # optimizer, None joins nothing.
-    separate_names = _UNDECAYED_NAME_PARTS if optimizer is None else None
+    undecayed_names = _UNDECAYED_NAME_PARTS if optimizer is None else None
     # an optimizer object of the user keeps its own learning rate; a name gets the schedule
     sets_learning_rate = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
@@ -726,14 +725,14 @@ def _make_engine(
     # initialized to this length. It needs none either if a dimension of the code holds the length.
     needs_no_length_loss = batches.has_one_length or network.specification.length_dim > 0
     length_weight = 0.0 if needs_no_length_loss else _LENGTH_LOSS_WEIGHT
-    return Engine(
+    return TrainingEngine(
         network,
         optimizer,
         length_weight=length_weight,
         sets_learning_rate=sets_learning_rate,
-        corruption=settings.corruption,
+        input_corruption=settings.corruption,
         seed=settings.seed,
-        separate_names=separate_names,
+        undecayed_names=undecayed_names,
         processes=processes,
     )
 
