@@ -156,8 +156,7 @@ def test_a_training_step_agrees_with_keras():
     data, net = sequences(case, 20), network(case)
     shard, batches = next(phase_data(data).loader.load_shards(1)), BucketedBatches(data.lengths, 5)
     (plan,) = batches.iter_batch_runs(shard.sequence_indices, seed=0, epoch=1)
-    order = plan.indices[: plan.num_batches]
-    padded = [pad(data, rows, 7) for rows in order]
+    padded = [pad(data, rows, 7) for rows in plan.indices[: plan.num_batches]]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
     optimizer = keras.optimizers.SGD(0.1)
     engine = TrainingEngine(net, optimizer, length_weight=0.0, sets_learning_rate=False)
