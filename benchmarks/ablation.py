@@ -74,16 +74,16 @@ def _constant(module: str, name: str, value: Any) -> Callable[[], None]:
 
 
 def _no_mixtures() -> None:
-    from refold.training.initialization import _principal_components as components
+    from refold.training.initialization._principal_components import _VARIATION_MIXTURES as MIXTURES
 
-    _replace("initialization._principal_components", "_MIXTURES", components._MIXTURES[:1])
+    _replace("initialization._principal_components", "_VARIATION_MIXTURES", MIXTURES[:1])
 
 
 def _no_stationary_priors() -> None:
     from refold.training.initialization import _numeric_columns as columns
 
-    kept = tuple(prior for prior in columns._PRIORS if not prior[0])
-    _replace("initialization._numeric_columns", "_PRIORS", kept)
+    kept = tuple(prior for prior in columns._CANDIDATE_PRIORS if not prior[0])
+    _replace("initialization._numeric_columns", "_CANDIDATE_PRIORS", kept)
 
 
 def _no_initialization() -> None:
@@ -141,7 +141,7 @@ MECHANISMS = {
     ),
     "joint": Mechanism(
         "joint components of numeric and token columns",
-        _constant("initialization._initial_weights", "_initialize_jointly", value=False),
+        _constant("initialization._initial_weights", "_may_fit_columns_jointly", value=False),
         lambda facts: facts.mixed,
     ),
     "time_warp": Mechanism(

@@ -16,7 +16,7 @@ from refold._support.optional_imports import is_installed
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
 from refold.model import Model, forecast_next_steps, last_steps, model_of
-from refold.network.onnx.columns import GraphColumns
+from refold.network.onnx.columns import ColumnLayout
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, import_onnx_package
@@ -121,7 +121,7 @@ def to_onnx(
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
     onnx, ir = import_onnx_package("onnx"), import_onnx_package("onnx_ir")
-    columns = GraphColumns(
+    columns = ColumnLayout(
         specification, model.schema, model.scaler, categories_as_indices=category_indices
     )
     graph = Graph(network.weights)
@@ -158,7 +158,7 @@ def to_onnx(
 
 
 def _compute_graph_differences(
-    proto: Any, model: Model, graph_columns: GraphColumns, part: str
+    proto: Any, model: Model, graph_columns: ColumnLayout, part: str
 ) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
@@ -212,7 +212,7 @@ def _compute_graph_differences(
     return np.concatenate(differences)
 
 
-def _to_graph_inputs(graph_columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_graph_inputs(graph_columns: ColumnLayout, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).

@@ -122,8 +122,8 @@ def test_the_kernels_pass_the_sanitizers(tmp_path):
 
 
 SUPPORTED = (
-    "import json; from refold.kernels._library import _VARIANT_NAMES as names, load_library; "
-    "print(json.dumps([n for n in names if load_library().refold_supported(n.encode())]))"
+    "import json; from refold.kernels._library import _VARIANT_NAMES as names, require_library; "
+    "print(json.dumps([n for n in names if require_library().refold_supported(n.encode())]))"
 )
 
 

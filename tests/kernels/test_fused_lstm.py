@@ -258,7 +258,7 @@ if code := pytest.main(["-q", "-k", f"({selected}) and not fallback", *files]):
 
 def test_every_variant_that_this_machine_can_run():
     # the tests above use the default variant of this machine
-    server, library = server_with_keras(), _library.load_library()
+    server, library = server_with_keras(), _library.require_library()
     for name in {*_library._VARIANT_NAMES} - {kernels.variant()}:
         if library.refold_supported(name.encode()):
             process = server.run(RUN_TESTS_AGAIN, REFOLD_KERNEL=name, SWEEP=__file__)

@@ -100,7 +100,7 @@ class Case:
             options["sequence_gate_inputs"] = self.sequence_gate_inputs
             options["step_gate_inputs"] = self.step_gate_inputs
         _, h, c, trace = operations.lstm(*arrays, out=outputs, keep_trace=True, **options)
-        d_input, *d_states = operations.lstm_gradient(trace, d_outputs)
+        d_input, *d_states = operations.lstm_input_gradient(trace, d_outputs)
         if shared:
             return {"rows": [outputs], "sequences": [h, c, d_input, *d_states]}
         return {"rows": [outputs, d_input], "sequences": [h, c, *d_states]}
@@ -108,8 +108,8 @@ class Case:
     def run_other_operations(self, operations):
         """Return the results of all operations except the LSTM."""
         starts = np.tile(self.x[:, :1], len(self.start))
-        convolved = self.x, self.offsets, self.taps, self.tap_bias
-        strided = {"dilation": self.dilation, "stride": self.stride, "steepness": 4.0}
+        inputs = self.x, self.offsets, self.taps, self.tap_bias
+        shared = {"dilation": self.dilation}
         return {
             "rows": [
                 operations.product(self.x, self.matrix, self.start),
@@ -124,8 +124,8 @@ class Case:
                 operations.linear_encode(self.x, self.offsets, self.encode_weights),
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
-                *operations.pooled_convolutions(*convolved, **strided),
-                *operations.pooled_runs(*convolved, dilation=self.dilation, rounding_margin=0.1),
+                *operations.pooled_convolutions(*inputs, **shared, stride=self.stride, steepness=4),
+                *operations.pooled_positive_runs(*inputs, **shared, rounding_margin=0.1),
             ],
         }
 

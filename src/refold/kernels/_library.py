@@ -1,7 +1,7 @@
 """Load the compiled library, and call its operations on packed rows.
 
 Packed rows are the steps of all sequences one after another, as `refold.kernels.packed` describes.
-Each operation prepares its arrays, and calls the C function of the same name by `call_library`.
+Each operation prepares its arrays, and calls its C function by `call_library`.
 `_packed_numpy` has the same operations in NumPy, and says in more detail what they compute.
 """
 
@@ -28,8 +28,8 @@ _LIBRARY_PATH = Path(__file__).with_name(
 )
 
 # Signature of each C function: the type of the result, a space, and the types of the arguments. The
-# letters stand for the types of `_C_TYPES`. `cpp/interface.cpp` declares the arguments in this
-# order. `call_library` adds the argument `t`, which is always the last one.
+# letters stand for the types of `_C_TYPES_BY_LETTER`. `cpp/interface.cpp` declares the arguments in
+# this order. `call_library` adds the argument `t`, which is always the last one.
 _C_SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -47,7 +47,7 @@ _C_SIGNATURES = {
     "pooled_convolutions": "b iippippiiifppt",
     "pooled_runs": "b iippippiifpppt",
 }
-_C_TYPES = {
+_C_TYPES_BY_LETTER = {
     "p": ctypes.c_void_p,  # address of an array
     "i": ctypes.c_int64,
     "t": ctypes.c_int64,  # number of threads
@@ -86,12 +86,12 @@ def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
     for name, signature in _C_SIGNATURES.items():
         result_letter, argument_letters = signature.split()
         function = getattr(library, f"refold_{name}")
-        function.restype = _C_TYPES[result_letter]
-        function.argtypes = [_C_TYPES[letter] for letter in argument_letters]
+        function.restype = _C_TYPES_BY_LETTER[result_letter]
+        function.argtypes = [_C_TYPES_BY_LETTER[letter] for letter in argument_letters]
     return library, None
 
 
-def load_library() -> ctypes.CDLL:
+def require_library() -> ctypes.CDLL:
     """Return the library, or raise a RuntimeError if there is none."""
     library, reason = _open_library()
     if library is None:
@@ -132,8 +132,7 @@ def why_not() -> str | None:
 def log_slow_fallback(message: str, reason: str) -> None:
     """Log once a message that an operation runs without the kernel, and the reason."""
     # a user who turned the kernel off needs no warning
-    is_turned_off = os.environ.get("REFOLD_KERNEL") == "none"
-    level = logging.INFO if is_turned_off else logging.WARNING
+    level = logging.INFO if os.environ.get("REFOLD_KERNEL") == "none" else logging.WARNING
     logging.getLogger("refold").log(level, "%s: %s", message, reason)
 
 
@@ -147,10 +146,11 @@ class LstmArrayLengths(NamedTuple):
 
 
 @functools.cache
-def lstm_array_lengths(units: int, num_features: int = 0) -> LstmArrayLengths:
+def lstm_array_lengths(num_units: int, num_features: int = 0) -> LstmArrayLengths:
     """Return the lengths of the arrays of an LSTM; only the weights depend on the features."""
     lengths = (ctypes.c_int64 * 4)()  # the library writes the four fields of `LstmArrayLengths`
-    load_library().refold_lstm_layout(ctypes.c_int64(num_features), ctypes.c_int64(units), lengths)
+    sizes = ctypes.c_int64(num_features), ctypes.c_int64(num_units)
+    require_library().refold_lstm_layout(*sizes, lengths)
     return LstmArrayLengths(*lengths)
 
 
@@ -222,14 +222,14 @@ class LstmWeights:
         num_floats = lstm_array_lengths(self.units, len(self.kernel)).num_gradient_weights
         return self._pack("pack_lstm_gradient", num_floats, self.kernel, self.recurrent_kernel)
 
-    def _pack(self, function_name: str, num_floats: int, *weights: np.ndarray) -> np.ndarray:
-        """Return arrays of weights as a C function packs them, (num_floats,)."""
+    def _pack(self, function_name: str, num_packed_floats: int, *weights: np.ndarray) -> np.ndarray:
+        """Return arrays of weights as a C function packs them, (num_packed_floats,)."""
         # The packed weights must start at a cache line of 64 bytes, which are 16 floats of 4 bytes.
         # NumPy aligns less. So 16 more floats are allocated, and those before the first cache line
         # are skipped: (-address / 4) mod 16 of them.
-        buffer = np.empty(num_floats + 16, np.float32)
+        buffer = np.empty(num_packed_floats + 16, np.float32)
         begin = -buffer.ctypes.data // 4 % 16
-        packed = buffer[begin : begin + num_floats]
+        packed = buffer[begin : begin + num_packed_floats]
         arguments = len(self.kernel), self.units, *map(_as_float32, weights), packed
         call_library(function_name, *arguments)
         return packed
@@ -241,14 +241,14 @@ class LstmWeights:
 
 
 class LstmTrace(NamedTuple):
-    """What a forward pass keeps for `lstm_gradient`."""
+    """What a forward pass keeps for `lstm_input_gradient`."""
 
     offsets: np.ndarray  # (n_sequences + 1,)
     weights: LstmWeights
     initial_c: np.ndarray  # cell states before the first step (n_sequences, units)
     go_backwards: bool
-    # whether `lstm` got ``sequence_gate_inputs``; then `lstm_gradient` returns their gradient, and
-    # otherwise that of x
+    # whether `lstm` got ``sequence_gate_inputs``; then `lstm_input_gradient` returns their
+    # gradient, and otherwise that of ``packed_x``
     has_gate_inputs: bool
     # values of the gates and cell states of all steps; in the library a list of two arrays (n_rows,
     # num_gate_floats) and (n_rows, num_cell_floats), in NumPy one array (5, n_rows, units)
@@ -311,10 +311,10 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def linear_encode(
-    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
+    packed_x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
-    x, weights, offsets = _as_float32(x), _as_float32(weights), _as_int64(offsets)
+    x, weights, offsets = _as_float32(packed_x), _as_float32(weights), _as_int64(offsets)
     bias = None if bias is None else _as_float32(bias)
     max_steps, channels, width = weights.shape
     y = np.empty((len(offsets) - 1, width), np.float32)
@@ -350,19 +350,19 @@ segment_max = partial(_reduce_segments, "segment_max")
 
 
 def pooled_convolutions(
-    signals: np.ndarray,
+    raw_signals: np.ndarray,
     offsets: np.ndarray,
-    taps: np.ndarray,
+    tap_weights: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
     stride: int,
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
+    """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # both results are (n_sequences, kernels): soft shares of positive convolutions, and maxima
-    signals, ld_signals = _with_row_stride(signals)
-    taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
+    signals, ld_signals = _with_row_stride(raw_signals)
+    taps, bias, offsets = _as_float32(tap_weights), _as_float32(bias), _as_int64(offsets)
     shares, maxima = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias
     options = len(taps), dilation, stride, steepness
@@ -370,28 +370,27 @@ def pooled_convolutions(
     return shares, maxima
 
 
-def pooled_runs(
-    signals: np.ndarray,
+def pooled_positive_runs(
+    raw_signals: np.ndarray,
     offsets: np.ndarray,
-    taps: np.ndarray,
+    tap_weights: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
     rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
-    signals, ld_signals = _with_row_stride(signals)
-    taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
+    signals, ld_signals = _with_row_stride(raw_signals)
+    taps, bias, offsets = _as_float32(tap_weights), _as_float32(bias), _as_int64(offsets)
     results = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias
     options = len(taps), dilation, rounding_margin
     call_library("pooled_runs", results.shape[1], len(bias), *inputs, *options, *results)
-    shares, mean_indices, longest_runs = results
-    return shares, mean_indices, longest_runs
+    return results[0], results[1], results[2]  # shares, mean indices and longest runs
 
 
 def lstm(
-    x: np.ndarray,
+    packed_x: np.ndarray,
     offsets: np.ndarray,
     weights: LstmWeights,
     h: np.ndarray,
@@ -404,12 +403,13 @@ def lstm(
     keep_trace: bool = False,
     trace_to_overwrite: LstmTrace | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
-    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
-    # ``h`` and ``c`` are (n_sequences, units). The gate inputs are parts of the gates that are the
-    # same at all steps of a sequence, or in all sequences. Callers pass both or none of them.
-    x, ld_x = _with_row_stride(x)
+    """Run an LSTM over rows of features; return outputs (n_rows, units), h, c and the trace."""
+    # ``packed_x`` is (n_rows, features), and ``h`` and ``c`` are (n_sequences, units). The gate
+    # inputs are parts of the gates that are the same at all steps of a sequence, or in all
+    # sequences. Callers pass both or none of them.
+    x, ld_x = _with_row_stride(packed_x)
     num_sequences, units = len(offsets) - 1, weights.units
-    _require_shape("x", x, offsets[-1], len(weights.kernel))
+    _require_shape("packed_x", x, offsets[-1], len(weights.kernel))
     _require_shape("h", h, num_sequences, units)
     _require_shape("c", c, num_sequences, units)
     if sequence_gate_inputs is not None and step_gate_inputs is not None:
@@ -444,10 +444,10 @@ def lstm(
     return out, last_h, last_c, trace
 
 
-def lstm_gradient(
+def lstm_input_gradient(
     trace: LstmTrace, d_outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
+    """Return the gradients of ``packed_x`` (or ``sequence_gate_inputs``), h and c."""
     d_outputs, ld_outputs = _with_row_stride(d_outputs)
     (num_sequences, units), features = trace.initial_c.shape, len(trace.weights.kernel)
     d_h, d_c = np.empty((2, num_sequences, units), np.float32)

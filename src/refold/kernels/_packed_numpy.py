@@ -42,18 +42,18 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def linear_encode(
-    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
+    packed_x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
-    # The row is ``bias`` plus the sum over the steps t of ``x[t] @ weights[t]``, with weights of
-    # the shape (max_steps, channels, width). Later steps have no weights and add nothing.
+    # The row is ``bias`` plus the sum over the steps t of ``packed_x[t] @ weights[t]``, with
+    # weights of the shape (max_steps, channels, width). Later steps have none and add nothing.
     lengths = np.diff(offsets)
     y = np.zeros((len(lengths), weights.shape[2]), np.float32)
     if bias is not None:
         y += bias
     for step in range(min(len(weights), int(lengths.max(initial=0)))):
         active = np.flatnonzero(lengths > step)
-        y[active] = y[active] + product(x[offsets[active] + step], weights[step])
+        y[active] = y[active] + product(packed_x[offsets[active] + step], weights[step])
     return y
 
 
@@ -87,34 +87,33 @@ segment_max = partial(_reduce_segments, np.maximum)
 
 
 def pooled_convolutions(
-    signals: np.ndarray,
+    raw_signals: np.ndarray,
     offsets: np.ndarray,
-    taps: np.ndarray,
+    tap_weights: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
     stride: int,
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
+    """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # A kernel here is a kernel of ROCKET: a convolution with random weights. Column k of
-    # ``signals`` is the weighted sum of channels that kernel k reads. The middle tap is the weight
-    # of the step itself, and steps outside of the sequence count as zero. The convolution is
+    # ``raw_signals`` is the weighted sum of channels that kernel k reads. The middle tap is the
+    # weight of the step itself, and steps outside of the sequence count as zero. The convolution is
     # computed at the first step and at every stride-th step after it. Two results (n_sequences,
     # kernels) pool it over a sequence: the mean of sigmoid(steepness * convolution), and the
     # maximum of the convolution. Both are 0 for an empty sequence.
-    counts = -(-np.diff(offsets) // stride)  # number of convolved steps of each sequence
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    convolved = _convolve(signals, offsets, taps, bias, dilation, stride)
+    convolved, starts = _convolve_packed(raw_signals, offsets, tap_weights, bias, dilation, stride)
     sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
-    divisors = np.maximum(counts, 1).astype(np.float32)[:, None]  # 1 for an empty sequence
+    # numbers of convolved steps, but 1 for an empty sequence
+    divisors = np.maximum(np.diff(starts), 1).astype(np.float32)[:, None]
     return sums / divisors, segment_max(convolved, starts)
 
 
-def pooled_runs(
-    signals: np.ndarray,
+def pooled_positive_runs(
+    raw_signals: np.ndarray,
     offsets: np.ndarray,
-    taps: np.ndarray,
+    tap_weights: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
@@ -126,7 +125,7 @@ def pooled_runs(
     # results (n_sequences, kernels), each divided by the length of the sequence: the number of
     # positive steps, where steps from -margin to margin count half; the mean index of positive
     # steps, 0 if there is none; and the length of the longest run of positive steps.
-    convolved = _convolve(signals, offsets, taps, bias, dilation, stride=1)
+    convolved, _ = _convolve_packed(raw_signals, offsets, tap_weights, bias, dilation, stride=1)
     lengths = np.diff(offsets)
     # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
     is_positive, is_not_negative = np.zeros(
@@ -150,15 +149,15 @@ def pooled_runs(
     return share, mean_index.astype(np.float32), (longest / num_steps).astype(np.float32)
 
 
-def _convolve(
-    signals: np.ndarray,
+def _convolve_packed(
+    raw_signals: np.ndarray,
     offsets: np.ndarray,
-    taps: np.ndarray,
+    tap_weights: np.ndarray,
     bias: np.ndarray,
     dilation: int,
     stride: int,
-) -> np.ndarray:
-    """Return the convolutions (n_convolved_steps, kernels) at every stride-th step."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the convolutions (n_convolved_steps, kernels) of every stride-th step, and offsets."""
     lengths = np.diff(offsets)
     counts = -(-lengths // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -167,15 +166,15 @@ def _convolve(
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
     first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
-    for tap, weights in enumerate(taps):
-        tap_steps = steps + (tap - len(taps) // 2) * dilation
+    for tap, weights in enumerate(tap_weights):
+        tap_steps = steps + (tap - len(tap_weights) // 2) * dilation
         is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
-        convolved[is_inside] += signals[(first_rows + tap_steps)[is_inside]] * weights
-    return convolved
+        convolved[is_inside] += raw_signals[(first_rows + tap_steps)[is_inside]] * weights
+    return convolved, starts
 
 
 def lstm(
-    x: np.ndarray,
+    packed_x: np.ndarray,
     offsets: np.ndarray,
     weights: LstmWeights,
     h: np.ndarray,
@@ -188,13 +187,13 @@ def lstm(
     keep_trace: bool = False,
     trace_to_overwrite: LstmTrace | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
-    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
+    """Run an LSTM over rows of features; return outputs (n_rows, units), h, c and the trace."""
     # Some inputs, such as a code, are the same at all steps of a sequence. Other inputs, such as a
     # position, are the same in all sequences. The caller multiplies such inputs with their weights
     # once, and passes the products: ``sequence_gate_inputs`` (n_sequences, 4 * units), which
     # include the bias, and ``step_gate_inputs`` (at least the longest length, 4 * units), in the
     # order of computation. Callers pass both or none. The gates of sequence i at step t are then
-    # activations of sequence_gate_inputs[i] + step_gate_inputs[t] + x @ kernel + h @
+    # activations of sequence_gate_inputs[i] + step_gate_inputs[t] + packed_x @ kernel + h @
     # recurrent_kernel. The outputs are written to ``out``, which may be some columns of a larger
     # array. ``h`` and ``c`` (n_sequences, units) are the states before the first step. Only the
     # library uses the memory of ``trace_to_overwrite`` for the new trace. Fresh memory would cost
@@ -202,10 +201,11 @@ def lstm(
     del trace_to_overwrite  # not used in NumPy
     units = weights.units
     if out is None:
-        out = np.empty((len(x), units), np.float32)
-    gate_inputs = product(x, weights.kernel, weights.bias if sequence_gate_inputs is None else None)
+        out = np.empty((len(packed_x), units), np.float32)
+    has_gate_inputs = sequence_gate_inputs is not None
+    gate_inputs = product(packed_x, weights.kernel, None if has_gate_inputs else weights.bias)
     initial_c, h, c = c, h.copy(), c.copy()
-    gates_and_cells = np.empty((5, len(x), units), np.float32) if keep_trace else None
+    gates_and_cells = np.empty((5, len(packed_x), units), np.float32) if keep_trace else None
     for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards=go_backwards)):
         gates = product(h[active], weights.recurrent_kernel) + gate_inputs[rows]
         if sequence_gate_inputs is not None and step_gate_inputs is not None:
@@ -219,17 +219,16 @@ def lstm(
         h[active] = out[rows] = o * tanh(cell)
     trace = None
     if keep_trace:
-        has_gate_inputs = sequence_gate_inputs is not None
         trace = LstmTrace(
             offsets, weights, initial_c, go_backwards, has_gate_inputs, gates_and_cells
         )
     return out, h, c, trace
 
 
-def lstm_gradient(
+def lstm_input_gradient(
     trace: LstmTrace, d_outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
+    """Return the gradients of ``packed_x`` (or ``sequence_gate_inputs``), h and c."""
     # The method is backpropagation through time. The name of a gradient is ``d_`` and the name of
     # the array, so ``d_outputs`` (n_rows, units) is the gradient of the outputs. The library
     # overwrites the trace, so callers use a trace only once, here too.

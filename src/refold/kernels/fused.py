@@ -10,7 +10,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from refold.errors import ParameterError
-from refold.kernels._library import load_library, lstm_array_lengths, variant, why_not
+from refold.kernels._library import lstm_array_lengths, require_library, variant, why_not
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
@@ -93,7 +93,7 @@ def lstm(
     ...     y, h, c = fused.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
     ...     assert y.shape == (2, 5, 4)
     """
-    _register_kernel()
+    _register_kernel_with_jax()
     options = _LstmOptions(
         activation, recurrent_activation, bool(go_backwards), bool(return_sequences)
     )
@@ -127,15 +127,15 @@ def lstm(
                 f"{name} is {array.dtype} of shape {array.shape}; expected {dtype} of {shape}, for "
                 f"x of {x.shape} and h of {h.shape}."
             )
-    return _lstm_with_gradient(*arrays, options)
+    return _differentiable_lstm(*arrays, options)
 
 
 @functools.cache
-def _register_kernel() -> None:
+def _register_kernel_with_jax() -> None:
     """Register the kernel with JAX, once."""
     if variant() is None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
-    library = load_library()
+    library = require_library()
     for name, symbol in (
         (_FORWARD_FFI_TARGET, "RefoldLstmForward"),
         (_BACKWARD_FFI_TARGET, "RefoldLstmBackward"),
@@ -202,8 +202,8 @@ def _backward(
 
 
 # argument 7, after seven arrays, is the options
-_lstm_with_gradient = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
-_lstm_with_gradient.defvjp(_forward, _backward, symbolic_zeros=True)
+_differentiable_lstm = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
+_differentiable_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: bool) -> Any:

@@ -18,33 +18,33 @@ from refold.kernels._library import LstmWeights as LstmWeights
 from refold.kernels._library import get_num_threads as get_num_threads
 from refold.kernels._library import limited_threads as limited_threads
 
-_operations = _packed_numpy if _library.variant() is None else _library
+_compiled_or_numpy = _packed_numpy if _library.variant() is None else _library
 
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the random convolutions, in steps."""
-SIGMOID_STEEPNESS = 4.0
+SOFT_POOLING_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
 # `_packed_numpy` says what each operation computes, and the shapes of its arrays. `_library` has
 # the same signatures.
 
 # These compute a function of each value of an array.
-exp = _operations.exp
-sigmoid = _operations.sigmoid
-tanh = _operations.tanh
-normal_cdf = _operations.normal_cdf
+exp = _compiled_or_numpy.exp
+sigmoid = _compiled_or_numpy.sigmoid
+tanh = _compiled_or_numpy.tanh
+normal_cdf = _compiled_or_numpy.normal_cdf
 # These multiply rows with weights. In the last two functions, each step has its own weights.
-product = _operations.product
-linear_encode = _operations.linear_encode
-linear_decode = _operations.linear_decode
+product = _compiled_or_numpy.product
+linear_encode = _compiled_or_numpy.linear_encode
+linear_decode = _compiled_or_numpy.linear_decode
 # These pool the rows of each sequence to one row.
-segment_sum = _operations.segment_sum
-segment_max = _operations.segment_max
-pooled_convolutions = _operations.pooled_convolutions
-pooled_runs = _operations.pooled_runs
+segment_sum = _compiled_or_numpy.segment_sum
+segment_max = _compiled_or_numpy.segment_max
+pooled_convolutions = _compiled_or_numpy.pooled_convolutions
+pooled_positive_runs = _compiled_or_numpy.pooled_positive_runs
 # An LSTM gives the same bits here and in `fused`, because both run the same code.
-lstm = _operations.lstm
-lstm_gradient = _operations.lstm_gradient
+lstm = _compiled_or_numpy.lstm
+lstm_input_gradient = _compiled_or_numpy.lstm_input_gradient
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -70,12 +70,12 @@ class RandomConvolutions(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> RandomConvolutions:
+def draw_convolutions(num_channels: int, num_per_dilation: int = 16) -> RandomConvolutions:
     """Draw convolutions for each dilation, which read one to three channels."""
     # Some model files do not hold the convolutions, so a loaded model must draw the same numbers
     # again. Only RandomState draws the same numbers in all versions of NumPy.
     rng = np.random.RandomState(0)
-    num_kernels = len(DILATIONS) * kernels_per_dilation
+    num_kernels = len(DILATIONS) * num_per_dilation
     weights = rng.standard_normal((num_channels, num_kernels))
     # the weights of channels that a kernel does not read are zero
     num_channels_read = rng.randint(1, 3 + 1, num_kernels)  # 1 to 3

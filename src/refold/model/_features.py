@@ -11,7 +11,7 @@ import numpy as np
 
 import refold
 from refold._support.arrays import lengths_from_offsets, linspace_indices, offsets_from_lengths
-from refold.kernels import DILATIONS, packed, random_convolutions
+from refold.kernels import DILATIONS, draw_convolutions, packed
 from refold.network.packed.batches import iterate_batches, iterate_encoded_batches
 from refold.network.packed.encoder import pool_random_convolutions
 from refold.network.specification import Specification
@@ -55,7 +55,7 @@ class DecodedFeatureExtractor:
     def __init__(self, model: "refold.Model") -> None:
         self._model = model
         codes, network = model.require_reference().codes, model.network
-        convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+        convolutions = draw_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
         # points would tell nothing new. Other models have no grid, so there is no limit.
         self._max_decoded_steps = network.specification.grid or None
@@ -135,7 +135,7 @@ def pool_series_convolutions(
     # These features describe what codes of windows lose: patterns longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
-    convolutions = random_convolutions(specification.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+    convolutions = draw_convolutions(specification.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(max_dilation))))
     # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.kernels import random_convolutions
+from refold.kernels import draw_convolutions
 from refold.sequences.types import make_quantity_mask
 
 # Minimum standard deviation of the training lengths, in steps. If all lengths are equal, it would
@@ -345,7 +345,7 @@ def list_weights(specification: Specification) -> list[WeightSpec]:
             weights.append(WeightSpec("linear_code/maps", shape, is_trained=False))
             weights.append(WeightSpec("linear_code/offsets", shape[:2], is_trained=False))
     if specification.rocket_dim:
-        arrays = random_convolutions(width).arrays()
+        arrays = draw_convolutions(width).arrays()
         for name, array in arrays.items():
             weights.append(WeightSpec(f"convolutions/{name}", array.shape, is_trained=False))
         # each convolution has two features: the share of positive values, and the maximum

@@ -123,7 +123,7 @@ def fit(
         # best linear code, and early stopping compares each epoch with it. But a base model starts
         # with the weights that it has.
         resumed = saved.progress is not None
-        initial_weights = InitialWeights(network, split, settings.corruption, resumed=resumed)
+        initial_weights = InitialWeights(network, split, settings.corruption, is_resumed=resumed)
         with Training(
             network,
             batches,

@@ -21,7 +21,7 @@ from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import output_slices
 from refold.training._shards import FitBlocks, sample_indices
 from refold.training._split import Split
-from refold.training.initialization._initial_weights import temporary_weights, weights_of
+from refold.training.initialization._initial_weights import get_weight_arrays, temporary_weights
 from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._training import FitResult, InterruptHandler
 
@@ -157,7 +157,7 @@ def fit_forecast_decoder(
             num_epochs = _train_with_early_stopping(
                 network, training_pairs, held_out_pairs, arguments, split.seed
             )
-        validated_weights = weights_of(network)
+        validated_weights = get_weight_arrays(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
     # Outside of the context, the network has the weights of a refit. They give other codes, which

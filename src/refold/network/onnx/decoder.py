@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.columns import LINKS, GraphColumns, add_decoder_outputs, add_recent_values
+from refold.network.onnx.columns import LINKS, ColumnLayout, add_decoder_outputs, add_recent_values
 from refold.network.onnx.encoder import (
-    cosines_at_points,
-    cosines_at_steps,
-    length_divisors,
-    trained_network_mask,
+    add_cosine_basis,
+    make_cosine_basis,
+    make_trained_network_mask,
+    to_length_divisors,
 )
-from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, max_length_or_one
+from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, max_length_or_one
 from refold.network.specification import (
     Specification,
     clip_length_std,
@@ -23,7 +23,7 @@ from refold.network.specification import (
 from refold.sequences.types import output_slices
 
 
-def add_decoder(graph: Graph, columns: GraphColumns) -> None:
+def add_decoder(graph: Graph, columns: ColumnLayout) -> None:
     """Add the decoder, from codes to values, categories and lengths."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
@@ -33,19 +33,19 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     num_steps = max_length_or_one(graph, lengths)
     if specification.is_curve_network:
-        logits = _decode_curves(graph, specification, codes, predicted, lengths, num_steps)
+        logits = _decode_and_resample(graph, specification, codes, predicted, lengths, num_steps)
     else:
         logits = _DecoderGraph(graph, specification)(codes, num_steps)
     add_decoder_outputs(graph, columns, logits, lengths, statistics)
 
 
-def _decode_curves(
+def _decode_and_resample(
     graph: Graph,
     specification: Specification,
-    codes: Value,
-    predicted_lengths: Value,
-    lengths: Value,
-    num_steps: Value,
+    codes: Operand,
+    predicted_lengths: Operand,
+    lengths: Operand,
+    num_steps: Operand,
 ) -> Any:
     """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
     # A curve is a column that is resampled to a fixed number of points, see `ColumnCurveNetwork`.
@@ -59,23 +59,23 @@ def _decode_curves(
     # map is (curve_dim, points): the last axis of the weights has one entry, the only column.
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
-    uses_trained_network = trained_network_mask(graph, specification, predicted_lengths)
-    uses_trained_network = graph("Unsqueeze", uses_trained_network, [1, 2])
-    curves = graph("Where", uses_trained_network, curves, untrained_curves)
+    trained_network_mask = make_trained_network_mask(graph, specification, predicted_lengths)
+    trained_network_mask = graph("Unsqueeze", trained_network_mask, [1, 2])
+    curves = graph("Where", trained_network_mask, curves, untrained_curves)
     # Now the curves are resampled to the steps of each sequence: from points to coefficients of
     # cosines, and from coefficients to steps. The cosines are orthonormal, so a coefficient grows
     # with the root of the number of steps.
     curves = graph.cast(curves, np.float64)
     curves = graph("Reshape", curves, [-1, len(specification.column_types), num_points])
-    coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
-    factor = graph("Sqrt", graph("Div", length_divisors(graph, lengths), np.float64(num_points)))
+    coefficients = graph("MatMul", curves, make_cosine_basis(num_points).T)
+    factor = graph("Sqrt", graph("Div", to_length_divisors(graph, lengths), np.float64(num_points)))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
-    cosines = cosines_at_steps(graph, num_points, lengths, num_steps)
+    cosines = add_cosine_basis(graph, num_points, lengths, num_steps)
     values = graph("MatMul", coefficients, cosines)
     return graph.cast(graph("Transpose", values, perm=[0, 2, 1]), np.float32)
 
 
-def add_forecaster(graph: Graph, columns: GraphColumns) -> None:
+def add_forecaster(graph: Graph, columns: ColumnLayout) -> None:
     """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
@@ -89,7 +89,7 @@ def add_forecaster(graph: Graph, columns: GraphColumns) -> None:
     add_decoder_outputs(graph, columns, outputs, lengths, statistics)
 
 
-def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
+def _add_code_input(graph: Graph, columns: ColumnLayout) -> tuple[Any, Any]:
     """Add the input of codes; return their latent dimensions, and their statistics or None."""
     latent_dim = columns.specification.latent_dim
     width = latent_dim + columns.scaler.num_statistics
@@ -100,7 +100,7 @@ def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
     return codes, graph("Slice", code_input, [latent_dim], [width], [1])
 
 
-def _predict_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
+def _predict_lengths(graph: Graph, specification: Specification, codes: Operand) -> Any:
     """Return the length (n,) that each code stands for."""
     # As in `PackedNetwork.predict_lengths`, a length far beyond the training lengths is not
     # plausible.
@@ -141,17 +141,17 @@ class _DecoderGraph:
         self._layer_names = [f"decoder{self._suffix}_{i}" for i in depths]
         self._num_outputs = specification.num_outputs
 
-    def __call__(self, codes: Value, num_steps: Value) -> Any:
+    def __call__(self, codes: Operand, num_steps: Operand) -> Any:
         """Return the logits (n, steps, outputs) of codes (n, latent_dim), in complete patches."""
         graph, patch = self._graph, self._patch
         num_patches = num_steps
         if patch > 1:
             num_patches = graph("Div", graph("Add", num_steps, [patch - 1]), [patch])
             num_steps = graph("Mul", num_patches, [patch])
-        linear = self._linear_path(codes, num_steps)
+        linear_path_logits = self._linear_path(codes, num_steps)
         features = self._position_features(num_patches)
         if self._settings.reads_previous_step:
-            return self._decode_autoregressively(codes, features, linear)
+            return self._decode_autoregressively(codes, features, linear_path_logits)
         # the LSTMs read (patches, n, latent_dim + features), and return (patches, n, units)
         n = graph("Shape", codes, start=0, end=1)
         shape = graph("Concat", num_patches, n, [1], axis=0)
@@ -160,7 +160,7 @@ class _DecoderGraph:
         for name, states in zip(self._layer_names, self._initial_states(codes), strict=True):
             outputs, _ = add_lstm(graph, [name], hidden, initial_states=states)
             hidden = graph("Squeeze", outputs, [1])
-        kernel, bias = self._scale_head_weights()
+        kernel, bias = self._fold_lstm_scale_into_head()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
         if self._settings.has_step_scales:  # a single scale is already in the weights of the head
@@ -168,10 +168,10 @@ class _DecoderGraph:
         if patch > 1:
             shape = graph("Concat", [0], num_steps, [self._num_outputs], axis=0)  # 0: axis stays
             logits = graph("Reshape", logits, shape)
-        return logits if linear is None else graph("Add", logits, linear)
+        return logits if linear_path_logits is None else graph("Add", logits, linear_path_logits)
 
     def _decode_autoregressively(
-        self, codes: Value, position_features: Value, linear: Value
+        self, codes: Operand, position_features: Operand, linear_path_logits: Operand
     ) -> Any:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
         graph, first_layer, weights = self._graph, self._layer_names[0], self._weights
@@ -187,7 +187,7 @@ class _DecoderGraph:
         code_inputs = graph("Gemm", codes, code_kernel, weights[f"{first_layer}/lstm_cell/bias"])
         position_inputs = graph("MatMul", position_features, position_kernel)
         position_inputs = graph("Unsqueeze", position_inputs, [1])  # (steps, 1, 4 * units)
-        head_kernel, head_bias = self._scale_head_weights()
+        head_kernel, head_bias = self._fold_lstm_scale_into_head()
         # The state of the loop is h and c of each layer, and the encoded previous step. Zeros and
         # the flag 0 say that there is no previous step.
         initial = [state for states in self._initial_states(codes) for state in states]
@@ -201,8 +201,8 @@ class _DecoderGraph:
         scanned = [position_inputs]
         position_input = body.add_input("position", np.float32, None)
         linear_step: Any = None
-        if linear is not None:
-            scanned.append(graph("Transpose", linear, perm=[1, 0, 2]))
+        if linear_path_logits is not None:
+            scanned.append(graph("Transpose", linear_path_logits, perm=[1, 0, 2]))
             linear_step = body.add_input("linear", np.float32, None)
         gate_inputs = body("Add", code_inputs, position_input)
         gate_inputs = body("Add", gate_inputs, body("MatMul", states[-1], previous_kernel))
@@ -250,7 +250,7 @@ class _DecoderGraph:
         )
         return graph("Transpose", results[-1], perm=[1, 0, 2])
 
-    def _initial_states(self, codes: Value) -> Iterator[list[Any]]:
+    def _initial_states(self, codes: Operand) -> Iterator[list[Any]]:
         """Yield the initial h and c of each layer, both (n, units)."""
         graph = self._graph
         for i in range(1, len(self._layer_names) + 1):
@@ -258,7 +258,7 @@ class _DecoderGraph:
             h, c = graph("Split", projected, num_results=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
 
-    def _position_features(self, num_patches: Value) -> Any:
+    def _position_features(self, num_patches: Operand) -> Any:
         """Return the position features (patches, features); see `RepeatCode`."""
         graph, max_patches = self._graph, self._settings.max_patches
         index = graph("Range", np.int64(0), graph("Squeeze", num_patches), np.int64(1))
@@ -271,7 +271,7 @@ class _DecoderGraph:
         waves = graph("Sin", angles), graph("Cos", angles)
         return graph("Concat", relative, decaying, *waves, axis=1)
 
-    def _scale_head_weights(self) -> tuple[Any, Any]:
+    def _fold_lstm_scale_into_head(self) -> tuple[Any, Any]:
         """Return kernel and bias of the last dense layer, times the scale of the LSTM path."""
         head = f"head{self._suffix}"
         kernel, bias = (self._weights[f"{head}/dense/{name}"] for name in ("kernel", "bias"))
@@ -281,7 +281,7 @@ class _DecoderGraph:
         weight = self._graph.weight
         return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
 
-    def _linear_path(self, codes: Value, num_steps: Value) -> Any:
+    def _linear_path(self, codes: Operand, num_steps: Operand) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
         layer = f"linear_steps{self._suffix}"
         if self._settings.num_linear_path_steps is None:

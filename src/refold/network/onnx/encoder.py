@@ -6,31 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
-from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_encoder_inputs
-from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
+from refold.kernels import DILATIONS, SOFT_POOLING_STEEPNESS
+from refold.network.onnx.columns import ColumnLayout, EncoderTensors, add_encoder_inputs
+from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, get_linear_path_map
 
 # Value of states at padding. States of an LSTM are from -1 to 1, so it is never their maximum.
-_MASKED_STATE = np.float32(-2)
+_MASKED_STATE_VALUE = np.float32(-2)
 # Value of convolutions at padding, near the smallest float32, so that it is never their maximum.
-_MASKED_CONVOLUTION = np.float32(-3e38)
+_MASKED_CONVOLUTION_VALUE = np.float32(-3e38)
 # End of a slice that reaches to the end of any axis.
 _AXIS_END = 2**31
 
 
-def add_encoder(graph: Graph, columns: GraphColumns) -> None:
+def add_encoder(graph: Graph, columns: ColumnLayout) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
     inputs = add_encoder_inputs(graph, columns)
     if specification.is_curve_network:  # these codes include the length
-        parts = [_encode_curves(graph, specification, inputs)]
+        parts = [_encode_resampled(graph, specification, inputs)]
     else:
         parts = [_encode_steps(graph, specification, inputs)]
         if specification.length_dim:
             parts.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
-        parts.append(_compute_rocket_dims(graph, specification, inputs))
+        parts.append(_add_rocket_dims(graph, specification, inputs))
     if inputs.statistics is not None:
         parts.append(inputs.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
@@ -40,61 +40,61 @@ def add_encoder(graph: Graph, columns: GraphColumns) -> None:
 def _encode_steps(
     graph: Graph,
     specification: Specification,
-    inputs: EncoderInputs,
+    tensors: EncoderTensors,
     # (n,): False for curves of short sequences, which use the network as it was before training
-    uses_trained_network: Value = None,
+    trained_network_mask: Operand = None,
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
-    code = add_dense(graph, "code", _run_lstms_and_pool(graph, specification, inputs))
+    code = add_dense(graph, "code", _run_lstms_and_pool(graph, specification, tensors))
     if specification.num_linear_path_steps is None:
         return code
     # the scale is that of the code of the LSTMs, to which the linear path is added
     code = graph("Mul", graph.weight("linear_code/scale"), code)
-    code = graph("Add", _linear_path(graph, specification, inputs), code)
-    if uses_trained_network is None:
+    code = graph("Add", _linear_path(graph, specification, tensors), code)
+    if trained_network_mask is None:
         return code
     # before training, the code was the linear path alone, with its initial map and no bias
-    flat_steps = graph("Flatten", inputs.channels, axis=1)
+    flat_steps = graph("Flatten", tensors.channels, axis=1)
     start = graph.weights["linear_code/start"]  # (steps, channels, latent_dim)
     # "first_code" is the name of this map in an ONNX file
     initial_map = graph.weight("first_code", start.reshape(-1, start.shape[-1]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
-    return graph("Where", graph("Unsqueeze", uses_trained_network, [1]), code, untrained_code)
+    return graph("Where", graph("Unsqueeze", trained_network_mask, [1]), code, untrained_code)
 
 
 # The following functions resample columns to curves of a fixed number of points, by cosine
 # transforms. `refold.network.packed.resampling` computes the same with Fourier transforms.
 
 
-def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _encode_resampled(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
     num_points = specification.grid
-    num_steps = graph("Shape", inputs.channels, start=1, end=2)
-    cosines = cosines_at_steps(graph, num_points, inputs.lengths, num_steps)
-    coefficients = graph("MatMul", cosines, graph.cast(inputs.channels, np.float64))
+    num_steps = graph("Shape", tensors.channels, start=1, end=2)
+    cosines = add_cosine_basis(graph, num_points, tensors.lengths, num_steps)
+    coefficients = graph("MatMul", cosines, graph.cast(tensors.channels, np.float64))
     # ``coefficients`` have the shape (n, cosines, columns), with as many cosines as points. The
     # coefficients of a function grow with the square root of the number of its steps. A curve has
     # another number of points than the sequence has steps, so a factor corrects the coefficients.
-    lengths = length_divisors(graph, inputs.lengths)
+    lengths = to_length_divisors(graph, tensors.lengths)
     factor = graph("Sqrt", graph("Div", np.float64(num_points), lengths))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
     coefficients = graph("Transpose", coefficients, perm=[0, 2, 1])
-    curves = graph("MatMul", coefficients, cosines_at_points(num_points))  # (n, columns, points)
+    curves = graph("MatMul", coefficients, make_cosine_basis(num_points))  # (n, columns, points)
     curves = graph("Reshape", graph.cast(curves, np.float32), [-1, num_points, 1])
     curve_lengths = graph("Expand", np.int64(num_points), graph("Shape", curves, start=0, end=1))
     is_real = real_step_mask(graph, curve_lengths, [num_points])
-    curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
-    uses_trained_network = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.for_single_curve, curve_inputs, uses_trained_network)
+    curve_inputs = EncoderTensors(curves, is_real, curve_lengths, None)
+    trained_network_mask = make_trained_network_mask(graph, specification, tensors.lengths)
+    code = _encode_steps(graph, specification.for_single_curve, curve_inputs, trained_network_mask)
     sizes = [-1, len(specification.column_types), specification.num_curve_dims]
     code = graph("Reshape", code, sizes)
-    length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
+    length = graph("Unsqueeze", _encode_lengths(graph, specification, tensors.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
     code = graph("Concat", code, graph("Expand", length, shape), axis=2)
     return graph("Flatten", code, axis=1)
 
 
-def trained_network_mask(graph: Graph, specification: Specification, lengths: Value) -> Any:
+def make_trained_network_mask(graph: Graph, specification: Specification, lengths: Operand) -> Any:
     """Return whether the curves of each sequence use the trained network, (n * columns,)."""
     # as in `ColumnCurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
@@ -102,18 +102,18 @@ def trained_network_mask(graph: Graph, specification: Specification, lengths: Va
     return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
 
 
-def cosines_at_points(num_points: int) -> np.ndarray:
+def make_cosine_basis(num_points: int) -> np.ndarray:
     """Return the orthonormal cosines at the points of a curve, (cosines, points)."""
     frequency = np.arange(num_points)
     angles = np.pi * frequency[:, None] * (np.arange(num_points) + 0.5) / num_points
     return np.cos(angles) * np.sqrt(np.where(frequency == 0, 1.0, 2.0) / num_points)[:, None]
 
 
-def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: Value) -> Any:
+def add_cosine_basis(graph: Graph, num_cosines: int, lengths: Operand, num_steps: Operand) -> Any:
     """Return the orthonormal cosines at the steps of sequences, (n, cosines, steps)."""
     # A sequence of k steps has the first k cosines. The other cosines are 0, and all cosines are 0
     # after the end of the sequence.
-    float_lengths = length_divisors(graph, lengths)
+    float_lengths = to_length_divisors(graph, lengths)
     index = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     position = graph("Add", graph.cast(index, np.float64), np.float64(0.5))
     position = graph("Unsqueeze", position, [0])
@@ -128,7 +128,7 @@ def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: 
     return graph("Where", graph("And", exists, is_inside), cosines, np.float64(0))
 
 
-def length_divisors(graph: Graph, lengths: Value) -> Any:
+def to_length_divisors(graph: Graph, lengths: Operand) -> Any:
     """Return lengths as float64 divisors, with 1 for the length 0."""
     return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
 
@@ -136,13 +136,13 @@ def length_divisors(graph: Graph, lengths: Value) -> Any:
 # The two paths of a code, and the dimensions of the length and of ROCKET features
 
 
-def _run_lstms_and_pool(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _run_lstms_and_pool(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
     # as in `StatePooling`
-    lengths, patch, units = inputs.lengths, specification.patch, specification.units
-    x, is_real, num_patches = inputs.channels, inputs.is_real_step, lengths
+    lengths, patch, units = tensors.lengths, specification.patch, specification.units
+    x, is_real, num_patches = tensors.channels, tensors.is_real_step, lengths
     if patch > 1:
-        x = _fold_steps_into_patches(graph, inputs, patch)
+        x = _fold_steps_into_patches(graph, tensors, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
         is_real = real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
     is_empty = graph("Equal", lengths, np.int64(0))
@@ -164,7 +164,7 @@ def _run_lstms_and_pool(graph: Graph, specification: Specification, inputs: Enco
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
     sums = graph("ReduceSum", outputs, [0], keepdims=0)
-    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MASKED_STATE)  # of padding
+    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MASKED_STATE_VALUE)  # of padding
     count = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
     mean = graph("Div", sums, graph("Unsqueeze", count, [0, 2]))
     maximum = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
@@ -182,11 +182,11 @@ def _run_lstms_and_pool(graph: Graph, specification: Specification, inputs: Enco
     return graph("Concat", pooled, *length_features, axis=1)
 
 
-def _fold_steps_into_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
+def _fold_steps_into_patches(graph: Graph, tensors: EncoderTensors, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
     # The last channel says whether a step is real. Its mean is the share of real steps in a patch.
-    is_real = graph.cast(graph("Unsqueeze", inputs.is_real_step, [2]), np.float32)
-    padded = graph("Concat", inputs.channels, is_real, axis=2)  # (n, steps, channels + 1)
+    is_real = graph.cast(graph("Unsqueeze", tensors.is_real_step, [2]), np.float32)
+    padded = graph("Concat", tensors.channels, is_real, axis=2)  # (n, steps, channels + 1)
     num_steps = graph("Shape", padded, start=1, end=2)
     num_patches = graph("Div", graph("Add", num_steps, [patch_size - 1]), [patch_size])
     num_added = graph("Sub", graph("Mul", num_patches, [patch_size]), num_steps)
@@ -203,26 +203,26 @@ def _fold_steps_into_patches(graph: Graph, inputs: EncoderInputs, patch_size: in
     return graph("Concat", x, real_shares, axis=2)
 
 
-def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _linear_path(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Return the linear path (n, learned_dim): a weighted sum over steps and channels."""
     map_ = get_linear_path_map(graph.weights, "linear_code")
     num_steps, num_channels, latent_dim = map_.shape
     bias = graph.weights["linear_code/bias"]
-    flat_steps = graph("Flatten", graph("Slice", inputs.channels, [0], [num_steps], [1]), axis=1)
+    flat_steps = graph("Flatten", graph("Slice", tensors.channels, [0], [num_steps], [1]), axis=1)
     kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
     num_inputs = graph("Shape", flat_steps, start=1, end=2)
     code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
     if not specification.by_length:
         return code
     # longer sequences use the map of the length ``num_steps``
-    index = graph("Min", inputs.lengths, np.int64(num_steps))
+    index = graph("Min", tensors.lengths, np.int64(num_steps))
     offset = graph("Gather", graph.weight("linear_code/offsets"), index)
     length_map = graph("Gather", graph.weight("linear_code/maps"), index)
     code = graph("Unsqueeze", graph("Sub", code, offset), [1])
     return graph("Squeeze", graph("MatMul", code, length_map), [1])
 
 
-def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) -> Any:
+def _encode_lengths(graph: Graph, specification: Specification, lengths: Operand) -> Any:
     """Return the latent dimension (n, 1) of the lengths (n,): their standardized logarithm."""
     center, scale = specification.log_length_moments
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float64)
@@ -231,15 +231,15 @@ def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) 
     return graph.cast(length, np.float32)
 
 
-def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
+def _add_rocket_dims(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Return the latent dimensions (n, rocket_dim) that are a map of ROCKET features."""
     # as `PooledConvolutions` and `FixedMap` do
     stride = specification.rocket_stride
     taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
-    mixed = graph("MatMul", inputs.channels, graph.weight("convolutions/channels"))
+    mixed = graph("MatMul", tensors.channels, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
     # number (n,) of convolved steps of each sequence
-    count = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))
+    count = graph("Div", graph("Add", tensors.lengths, np.int64(stride - 1)), np.int64(stride))
     # the kernels are divided among the dilations
     ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int).tolist()
     positive_sums, maxima = [], []
@@ -262,15 +262,15 @@ def _compute_rocket_dims(graph: Graph, specification: Specification, inputs: Enc
             is_real = real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
             is_inside = graph("Unsqueeze", is_real, [1])
         # near 1 where the convolution is positive, near 0 elsewhere
-        positive = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
+        positive = graph("Sigmoid", graph("Mul", convolved, np.float32(SOFT_POOLING_STEEPNESS)))
         positive = graph("Where", is_inside, positive, np.float32(0))
         positive_sums.append(graph("ReduceSum", positive, [2], keepdims=0))
-        masked = graph("Where", is_inside, convolved, _MASKED_CONVOLUTION)
+        masked = graph("Where", is_inside, convolved, _MASKED_CONVOLUTION_VALUE)
         maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
     count = graph.cast(graph("Max", graph("Unsqueeze", count, [1]), np.int64(1)), np.float32)
     shares = [graph("Div", sums, count) for sums in positive_sums]
     features = graph("Concat", *shares, *maxima, axis=1)
-    is_empty = graph("Unsqueeze", graph("Equal", inputs.lengths, np.int64(0)), [1])
+    is_empty = graph("Unsqueeze", graph("Equal", tensors.lengths, np.int64(0)), [1])
     features = graph("Where", is_empty, np.float32(0), features)
     centered = graph("Sub", features, graph.weights["rocket_dim/center"])
     return graph("MatMul", centered, graph.weight("rocket_dim/kernel"))

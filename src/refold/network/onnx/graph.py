@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from refold._support.optional_imports import import_optional
 
-Value = Any
+Operand = Any
 """A value of a graph, or a number, list or array, which becomes a constant of the graph."""
 
 
@@ -42,8 +42,8 @@ class Graph:
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
-        # An input is a `Value`, or None for an optional input that is left out. Integers and lists
-        # of integers become int64.
+        # An input is an `Operand`, or None for an optional input that is left out. Integers and
+        # lists of integers become int64.
         values = [self.to_value(value) for value in inputs]
         # the operators of Refold are in the standard domain "", except for LabelEncoder
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
@@ -68,7 +68,7 @@ class Graph:
         """Concatenate values; a single value needs no node."""
         return self("Concat", *values, axis=axis) if len(values) > 1 else values[0]
 
-    def cast(self, value: Value, dtype: DTypeLike) -> Any:
+    def cast(self, value: Operand, dtype: DTypeLike) -> Any:
         """Convert a value to a NumPy type."""
         return self("Cast", value, to=_to_onnx_type(dtype))
 
@@ -81,7 +81,7 @@ class Graph:
         return value
 
     def add_output(
-        self, name: str, value: Value, dtype: DTypeLike, shape: Iterable[int | str] | None
+        self, name: str, value: Operand, dtype: DTypeLike, shape: Iterable[int | str] | None
     ) -> Any:
         """Add an output."""
         value = self("Identity", value)  # a copy, so that only the copy is renamed
@@ -137,7 +137,7 @@ def _to_onnx_type(dtype: DTypeLike) -> Any:
 # Layers
 
 
-def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
+def add_dense(graph: Graph, layer_name: str, x: Operand) -> Any:
     """Add a dense layer, x @ kernel + bias."""
     kernel_and_bias = (graph.weight(f"{layer_name}/{name}") for name in ("kernel", "bias"))
     return graph("Gemm", x, *kernel_and_bias)
@@ -145,19 +145,19 @@ def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
 
 def add_lstm(
     graph: Graph,
-    layer_names: list[str],
-    x: Value,
-    lengths: Value = None,
+    direction_layer_names: list[str],
+    x: Operand,
+    lengths: Operand = None,
     initial_states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
     # The names are those of the layers of the forward and, in the encoder, of the backward
     # direction. ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units).
     # The outputs have the shapes (steps, directions, n, units) and (directions, n, units).
-    first_layer = layer_names[0]
+    first_layer = direction_layer_names[0]
     arrays: list[Any] = []
     for name in ("kernel", "recurrent_kernel", "bias"):
-        directions = [graph.weights[f"{layer}/lstm_cell/{name}"] for layer in layer_names]
+        directions = [graph.weights[f"{layer}/lstm_cell/{name}"] for layer in direction_layer_names]
         directions = [_reorder_gates(array.T) for array in directions]
         if name == "bias":  # ONNX has a second bias, which Keras does not have, so it is zero
             directions = [np.concatenate([bias, 0 * bias]) for bias in directions]
@@ -168,7 +168,7 @@ def add_lstm(
         *(x, *arrays, lengths, *states),  # lengths None: all sequences have all steps
         num_results=2,
         hidden_size=len(graph.weights[f"{first_layer}/lstm_cell/recurrent_kernel"]),
-        direction="bidirectional" if len(layer_names) == 2 else "forward",
+        direction="bidirectional" if len(direction_layer_names) == 2 else "forward",
     )
     return outputs, last_output
 
@@ -182,13 +182,13 @@ def _reorder_gates(array: np.ndarray) -> np.ndarray:
 # Sequences of unequal lengths
 
 
-def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
+def real_step_mask(graph: Graph, lengths: Operand, num_padded_steps: Operand) -> Any:
     """Return whether a step is before the end of its sequence, (n, steps)."""
-    # ``num_steps`` has the shape (1,)
-    indices = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
+    # ``num_padded_steps`` has the shape (1,)
+    indices = graph("Range", np.int64(0), graph("Squeeze", num_padded_steps), np.int64(1))
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 
-def max_length_or_one(graph: Graph, lengths: Value) -> Any:
+def max_length_or_one(graph: Graph, lengths: Operand) -> Any:
     """Return the maximum length, or 1 if it is 0, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)

@@ -184,7 +184,7 @@ class PackedDecoder:
         d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
         for i in reversed(range(len(self._layers))):
-            d_hidden, d_h, d_c = packed.lstm_gradient(trace.lstm_traces[i], d_hidden)
+            d_hidden, d_h, d_c = packed.lstm_input_gradient(trace.lstm_traces[i], d_hidden)
             # the initial cell state is a tanh, whose derivative is 1 - tanh**2
             d_state = np.concatenate([d_h, d_c * (1 - trace.cell_states[i] ** 2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])

@@ -11,10 +11,10 @@ import numpy as np
 from refold._support.arrays import concatenated_ranges, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import (
     DILATIONS,
-    SIGMOID_STEEPNESS,
+    SOFT_POOLING_STEEPNESS,
     RandomConvolutions,
+    draw_convolutions,
     packed,
-    random_convolutions,
 )
 from refold.network.packed.batches import iterate_encoded_batches, one_hot_encode_columns
 from refold.network.packed.heads import encode_lengths
@@ -147,7 +147,7 @@ class RocketFeatures:
     def _convolution_kernels(self) -> RandomConvolutions:
         """Return the convolutions that the model stores, or else those of the fixed seed."""
         if "convolutions/taps" not in self._weights:
-            return random_convolutions(self._specification.input_width)
+            return draw_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
         return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
@@ -179,7 +179,7 @@ def pool_random_convolutions(
     mixed = packed.product(encoded_steps, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
-    options: Any = {"stride": stride, "steepness": SIGMOID_STEEPNESS}
+    options: Any = {"stride": stride, "steepness": SOFT_POOLING_STEEPNESS}
     positive_shares, maxima = [], []
     for dilation, (begin, end) in zip(dilations, pairwise(ends), strict=True):
         columns = np.ascontiguousarray(mixed[:, begin:end])

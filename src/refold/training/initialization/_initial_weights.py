@@ -34,7 +34,7 @@ _MAX_PADDED_SAMPLE_VALUES = 1 << 22
 # Cap on the values of a sequence, with one-hot tokens, for joint components of numeric and token
 # columns. With more values, only the LSTM models the categorical columns. Without joint components,
 # the error on mixed columns was 5.7 times as large.
-_MAX_JOINT_VALUES = 1 << 14
+_MAX_SEQUENCE_VALUES_TO_FIT_JOINTLY = 1 << 14
 # Cap on the sequences for the components of ROCKET features. More would take longer.
 _MAX_ROCKET_SEQUENCES = 4096
 # A feature with a smaller standard deviation, relative to its mean, is constant up to rounding
@@ -57,11 +57,11 @@ class InitialWeights:
         split: Split,
         corruption: Corruption,
         *,
-        resumed: bool,  # whether training continues from a checkpoint
+        is_resumed: bool,  # whether training continues from a checkpoint
     ) -> None:
         self._network, self._split, self.corruption = network, split, corruption
         # a resumed training computes the initial weights of earlier phases again, from these
-        self._untrained_weights = weights_of(network) if resumed else None
+        self._untrained_weights = get_weight_arrays(network) if is_resumed else None
         # by phase, weights that are worth keeping, or None
         self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
@@ -79,7 +79,7 @@ class InitialWeights:
             if has_linear:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
                 num_steps = encoder_layer.num_steps
-            if _initialize_jointly(specification, num_steps):
+            if _may_fit_columns_jointly(specification, num_steps):
                 width = int(_output_widths(specification).sum())
             # more sequences would need too much memory, but each component needs some of them
             max_sequences = _MAX_PADDED_SAMPLE_VALUES // (num_steps * width)
@@ -91,7 +91,7 @@ class InitialWeights:
                 worth_keeping = set_linear_initialization(
                     network, sequences, seed=split.seed, corruption=self.corruption
                 )
-        self._weights_by_phase[phase] = weights_of(network) if worth_keeping else None
+        self._weights_by_phase[phase] = get_weight_arrays(network) if worth_keeping else None
         return worth_keeping
 
     def of_phase(self, phase: str) -> list[np.ndarray] | None:
@@ -121,16 +121,16 @@ def set_linear_initialization(
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
     num_initialized, output_indices = num_columns, np.arange(widths.sum())
-    if _initialize_jointly(specification, encoder_layer.num_steps):
+    if _may_fit_columns_jointly(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(sequences, *dim_and_steps, **options)
     elif numeric:
-        options |= {"may_use_length": encoder_layer.by_length}
+        options |= {"may_adjust_to_length": encoder_layer.by_length}
         linear = fit_linear_initialization(sequences, numeric, *dim_and_steps, **options)
         num_initialized, output_indices = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         options |= {"may_store_tokens": models.posterior is None}
         linear = fit_token_initialization(sequences, *dim_and_steps, **options)
-    linear = _invert_link_functions(linear, specification, output_indices)
+    linear = _convert_decoder_to_link_inputs(linear, specification, output_indices)
 
     def fill_initialized_outputs(weight_shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
@@ -163,7 +163,7 @@ def set_linear_initialization(
     if encoder_layer.by_length:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
         offsets = np.zeros(encoder_layer.offsets.shape)
-        if (codec := linear.lengthwise_codec) is not None:
+        if (codec := linear.length_adjusted_codec) is not None:
             maps, offsets = codec.maps_by_length, codec.offsets_by_length
             # Maps shrink or enlarge the effect of a weight on the code. The factor undoes this for
             # the map of a medium length. 1e-30 prevents a division by 0.
@@ -186,7 +186,7 @@ def set_linear_initialization(
     return share < 1.0
 
 
-def _invert_link_functions(
+def _convert_decoder_to_link_inputs(
     initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
@@ -218,11 +218,12 @@ def _output_widths(specification: Specification) -> np.ndarray:
     return np.array([n or 1 for n in specification.num_categories])
 
 
-def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
+def _may_fit_columns_jointly(specification: Specification, num_steps: int) -> bool:
     """Return whether to fit joint components of numeric and token columns."""
     is_numeric = make_quantity_mask(specification.column_types)
     is_mixed = bool(is_numeric.any() and not is_numeric.all())
-    return is_mixed and num_steps * int(_output_widths(specification).sum()) <= _MAX_JOINT_VALUES
+    num_values = num_steps * int(_output_widths(specification).sum())
+    return is_mixed and num_values <= _MAX_SEQUENCE_VALUES_TO_FIT_JOINTLY
 
 
 def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
@@ -260,7 +261,7 @@ def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Gen
     if weights is None:
         yield
         return
-    original = weights_of(network)
+    original = get_weight_arrays(network)
     try:
         assign_weights(network, weights)
         yield
@@ -268,7 +269,7 @@ def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Gen
         assign_weights(network, original)
 
 
-def weights_of(network: Network) -> list[np.ndarray]:
+def get_weight_arrays(network: Network) -> list[np.ndarray]:
     """Return the weights of a network."""
     return [np.asarray(variable.value) for variable in network.variables]
 

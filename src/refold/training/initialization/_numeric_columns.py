@@ -31,14 +31,14 @@ _MAX_RIDGE_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length. Cross-validation decides whether these codes are
 # used, and it needs enough series.
-_MIN_SERIES_BY_LENGTH = 20
+_MIN_SERIES_FOR_LENGTH_ADJUSTMENT = 20
 # Cap on the number of padded values times the number of folds, for speed.
-_MAX_VALUES_IN_ALL_FOLDS = 1 << 17
+_MAX_VALUES_TIMES_FOLDS = 1 << 17
 # Cap on the number of folds.
-_MAX_FOLDS = 3
+_MAX_CODEC_FOLDS = 3
 # Candidate priors of codes by length. Each is a pair: whether the components are those of a
-# stationary process, and the `shrinkage` of `fit_lengthwise_codec`.
-_PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
+# stationary process, and the `prior_weight` of `fit_length_adjusted_codec`.
+_CANDIDATE_PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_EM_ITERATIONS = 8
 # Iterations end early if the noise changes by a smaller share.
@@ -47,7 +47,7 @@ _MIN_NOISE_CHANGE = 3e-3
 _MIN_NOISE_SHARE = 1e-4
 # Factor on the noise for the final codes. The mean code under the full noise is drawn towards zero,
 # which makes the error of the reconstruction larger.
-_FINAL_NOISE_FACTOR = 0.01
+_FINAL_CODE_NOISE_FACTOR = 0.01
 
 # Cap on the values per series for stationary components. With more values, the decomposition would
 # take too long.
@@ -58,7 +58,7 @@ _OVERALL_MEAN_COUNT = 2.0
 _MIN_CODE_STD = 1e-3
 
 
-class LengthwiseCodec(NamedTuple):
+class LengthAdjustedCodec(NamedTuple):
     """Linear encoder with a map for each length of a series, and its decoding map."""
 
     encoder: np.ndarray  # (num_steps, n_columns, latent_dim), weights of the values
@@ -94,7 +94,7 @@ class LinearInitialization:
     log_variance: np.ndarray
     # None if codes do not depend on the length; else `encoder` has the weights of this codec, and
     # `encoder_bias` is 0
-    lengthwise_codec: LengthwiseCodec | None = None
+    length_adjusted_codec: LengthAdjustedCodec | None = None
 
 
 class PaddedSeries(NamedTuple):
@@ -118,31 +118,33 @@ def fit_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    noiseless_columns: Sequence[int] = (),  # indices of columns that get no noise
-    may_use_length: bool = False,  # whether the encoder may depend on the length
+    columns_without_noise: Sequence[int] = (),  # indices of columns that get no noise
+    may_adjust_to_length: bool = False,  # whether the encoder may depend on the length
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
     # these are the codes of corrupted series. If no values are missing, the components themselves
     # decode the codes if they are better in cross-validation.
-    series = pad_series(sequences, column_indices, num_steps, seed, corruption, noiseless_columns)
+    series = pad_and_corrupt(
+        sequences, column_indices, num_steps, seed, corruption, columns_without_noise
+    )
     values, is_observed, inputs, lengths = series
     has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
     components = find_principal_components(values, lengths, latent_dim, is_observed, seed=seed)
-    codec = fit_linear_codec(series, components, is_corrupted=bool(corruption))
+    codec = fit_linear_codec(series, components, is_denoising=bool(corruption))
     use_components = not corruption and components_decode_better(series, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
     encoder = codec.encoder_weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
     encoder_bias, codes = -codec.encoder_weights @ codec.mean, codec.encode(inputs)
-    lengthwise = None
-    if may_use_length and not has_missing:
-        lengthwise = _choose_lengthwise_codec(
-            series, components, mse=codec.mse, use_components=use_components, seed=seed
+    adjusted_codec = None
+    if may_adjust_to_length and not has_missing:
+        adjusted_codec = _choose_length_adjusted_codec(
+            series, components, codec, is_decoded_by_components=use_components, seed=seed
         )
-    if lengthwise is not None:
+    if adjusted_codec is not None:
         # a specification that allows it has no corruption, so the encoder reads `values`
-        encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
-        decoder, codes = lengthwise.decoder, lengthwise.encode(values, lengths)
+        encoder, encoder_bias = adjusted_codec.encoder, np.zeros(latent_dim)
+        decoder, codes = adjusted_codec.decoder, adjusted_codec.encode(values, lengths)
 
     # by column: the squared error that is expected on new sequences, and the power of the values
     # minus their mean
@@ -164,17 +166,17 @@ def fit_linear_initialization(
         residual_share=float(share),
         # the variance of the noise as a share of the variance of a code dimension
         log_variance=np.log(np.clip(codec.mse / components.code_std**2, 1e-6, 1.0)),
-        lengthwise_codec=lengthwise,
+        length_adjusted_codec=adjusted_codec,
     )
 
 
-def pad_series(
+def pad_and_corrupt(
     sequences: Sequences,
     column_indices: list[int],
     num_steps: int,
     seed: int,
     corruption: Corruption,
-    noiseless_columns: Sequence[int],
+    columns_without_noise: Sequence[int],
 ) -> PaddedSeries:
     """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
     # of each step: the index of its sequence, and its index in the sequence
@@ -190,7 +192,7 @@ def pad_series(
     # uses are independent although they have the same seed.
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise_std * rng.standard_normal(values.shape) * is_observed
-    noise[..., list(noiseless_columns)] = 0.0
+    noise[..., list(columns_without_noise)] = 0.0
     # for each step of each series, whether it is not dropped
     is_kept = rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
     return PaddedSeries(values, is_observed, (values + noise) * is_kept, lengths)
@@ -230,19 +232,19 @@ def _series_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries)
 
 
 def fit_linear_codec(
-    series: PaddedSeries, components: Components, *, is_corrupted: bool = False
+    padded_series: PaddedSeries, principal_components: Components, *, is_denoising: bool = False
 ) -> LinearCodec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
     # values. The ridge regression uses observed values only. Its weights are drawn towards the
     # components, and more so at steps that fewer series reach. On series of different lengths, the
     # regression has a smaller error than the components.
-    values, is_observed, inputs, _ = series
+    values, is_observed, inputs, _ = padded_series
     n, _, num_columns = values.shape
-    mean, loadings, std = components.mean, components.loadings, components.code_std
+    mean, loadings, std, _, held_out_error = principal_components
     rank = int(loadings.any(axis=1).sum())
     weights = loadings * std[:, None]  # of the decoder
-    if is_corrupted:
+    if is_denoising:
         # least squares from corrupted codes to clean codes, separately for each dimension
         clean, codes = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, inputs))
         std = np.where(loadings.any(axis=1), np.sqrt((codes**2).mean(axis=0)), 1.0)
@@ -258,8 +260,8 @@ def fit_linear_codec(
     # follows from the degrees of freedom, or from cross-validation if there are few series for the
     # rank.
     optimism = n / max(1, n - 1 - rank)
-    if 2 * rank >= n and np.isfinite(components.held_out_error):
-        optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
+    if 2 * rank >= n and np.isfinite(held_out_error):
+        optimism = max(1.0, held_out_error * n / max(error, 1e-6 * power))
     mse = float(error * optimism / count)
     # The penalty is that of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine
     # Learning", 2006, sections 3.3 and 3.5): the residual variance divided by the prior variance of
@@ -276,7 +278,7 @@ def fit_ridge(
     codes: np.ndarray,  # (n, latent_dim)
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
-    penalties: np.ndarray,  # (latent_dim + 1,), of the square of each weight
+    penalty_per_weight: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
     """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
     # The last weight is the constant. Each step and column has a system of normal equations of its
@@ -301,10 +303,10 @@ def fit_ridge(
             rows = inputs[row : row + batch_size]
             products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
             squares += in_system[row : row + batch_size, systems].T.astype(float) @ products
-        squares = squares.reshape(-1, width, width)
         # 1e-9 makes each matrix invertible, also without a penalty
+        squares = squares.reshape(-1, width, width) + np.diag(penalty_per_weight + 1e-9)
         with one_blas_thread():  # threads are slower on many small systems
-            solution[systems] = np.linalg.solve(squares + np.diag(penalties + 1e-9), sums[systems])
+            solution[systems] = np.linalg.solve(squares, sums[systems])
     return solution.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
 
 
@@ -321,7 +323,7 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
         return False
     gains = np.zeros(len(series.values))
     for is_test in split_folds(len(gains), seed):
-        codec, _ = _fit_fold_codec(series.take(~is_test), components, seed)
+        codec, _ = _fit_cross_validation_codec(series.take(~is_test), components, seed)
         test_series = series.take(is_test)
         codes = codec.encode(test_series.values)
         regression_errors = _series_errors(codes, codec.regression_decoder, test_series)
@@ -330,15 +332,15 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
     return mean_gain_lower_bound(gains) > 0
 
 
-def _fit_fold_codec(
-    training_series: PaddedSeries, all_components: Components, seed: int
+def _fit_cross_validation_codec(
+    training_series: PaddedSeries, components_of_all_series: Components, seed: int
 ) -> tuple[LinearCodec, Components]:
     """Return a codec and components of the training series."""
     # The components use a mixture of series and random variations. The mixture was chosen on all
     # series.
     values, is_observed, _, lengths = training_series
-    num_components = len(all_components.loadings)
-    options: Any = {"mixture_of": all_components, "seed": seed}
+    num_components = len(components_of_all_series.loadings)
+    options: Any = {"mixture_source": components_of_all_series, "seed": seed}
     components = find_principal_components(values, lengths, num_components, is_observed, **options)
     return fit_linear_codec(training_series, components), components
 
@@ -359,81 +361,80 @@ def _fit_fold_codec(
 #     Missing Values", JMLR 11, 2010.
 
 
-def _choose_lengthwise_codec(
+def _choose_length_adjusted_codec(
     series: PaddedSeries,
     components: Components,
+    codec_without_length: LinearCodec,  # its codes ignore the length
     *,
-    mse: float,
-    use_components: bool,  # whether the components decode codes that ignore the length
+    is_decoded_by_components: bool,  # whether the components decode codes that ignore the length
     seed: int,
-) -> LengthwiseCodec | None:
+) -> LengthAdjustedCodec | None:
     """Return the codec with the best prior; None if codes that ignore the length are better."""
     n, num_components = len(series.values), len(components.loadings)
-    if n < _MIN_SERIES_BY_LENGTH:
+    if n < _MIN_SERIES_FOR_LENGTH_ADJUSTMENT:
         return None
     # For each prior, an array for each fold: how much smaller the error of each held-out series is
     # than with codes that ignore the length.
-    gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
-    num_folds = int(np.clip(_MAX_VALUES_IN_ALL_FOLDS // series.values.size, 1, _MAX_FOLDS))
+    gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _CANDIDATE_PRIORS}
+    num_folds = int(np.clip(_MAX_VALUES_TIMES_FOLDS // series.values.size, 1, _MAX_CODEC_FOLDS))
     for is_test in itertools.islice(split_folds(n, seed), num_folds):
         training_series, test_series = series.take(~is_test), series.take(is_test)
-        codec, fold_components = _fit_fold_codec(training_series, components, seed)
-        decoder = codec.component_decoder if use_components else codec.regression_decoder
+        codec, fold_components = _fit_cross_validation_codec(training_series, components, seed)
+        decoder = codec.component_decoder if is_decoded_by_components else codec.regression_decoder
         errors = _series_errors(codec.encode(test_series.values), decoder, test_series)
         # None if there are too many values for components of a stationary process
-        stationary_components = fit_stationary_components(training_series, num_components)
-        for is_stationary, shrinkage in _PRIORS:
-            prior_principal_components = stationary_components if is_stationary else fold_components
-            if prior_principal_components is not None:
-                lengthwise = fit_lengthwise_codec(
-                    training_series, prior_principal_components, mse=codec.mse, shrinkage=shrinkage
+        stationary_components = fit_autocovariance_components(training_series, num_components)
+        for is_stationary, prior_weight in _CANDIDATE_PRIORS:
+            components_of_prior = stationary_components if is_stationary else fold_components
+            if components_of_prior is not None:
+                adjusted_codec = fit_length_adjusted_codec(
+                    training_series, components_of_prior, codec.mse, prior_weight
                 )
-                codes = lengthwise.encode(test_series.values, test_series.lengths)
-                new_errors = _series_errors(codes, lengthwise.decoder, test_series)
-                gains[is_stationary, shrinkage].append(errors - new_errors)
+                codes = adjusted_codec.encode(test_series.values, test_series.lengths)
+                new_errors = _series_errors(codes, adjusted_codec.decoder, test_series)
+                gains[is_stationary, prior_weight].append(errors - new_errors)
     joined = {prior: np.concatenate(folds) for prior, folds in gains.items() if folds}
     mean_gains = {
         prior: gain.mean() for prior, gain in joined.items() if mean_gain_lower_bound(gain) > 0
     }
     if not mean_gains:
         return None
-    is_stationary, shrinkage = max(mean_gains, key=mean_gains.__getitem__)
+    is_stationary, prior_weight = max(mean_gains, key=mean_gains.__getitem__)
     if is_stationary:
         # not None, because the series of the folds had as many values
-        components = fit_stationary_components(series, num_components) or components
-    return fit_lengthwise_codec(series, components, mse=mse, shrinkage=shrinkage)
+        components = fit_autocovariance_components(series, num_components) or components
+    return fit_length_adjusted_codec(series, components, codec_without_length.mse, prior_weight)
 
 
 @one_blas_thread()
-def fit_lengthwise_codec(
+def fit_length_adjusted_codec(
     series: PaddedSeries,  # without missing values
-    prior_principal_components: Components,  # of zero-filled series or of a stationary process
-    *,
-    mse: float,  # first estimate of the mean squared error of a value
+    components_of_prior: Components,  # of zero-filled series or of a stationary process
+    noise_variance: float,  # first estimate of the mean squared error of a value
     # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
     # more for a stronger prior. With infinity, the weights are those of the prior, and only the
     # codes depend on the length.
-    shrinkage: float,
-) -> LengthwiseCodec:
+    prior_weight: float,
+) -> LengthAdjustedCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
     # In the model, a value is its weights times the code, plus a bias and normal noise.
     _, num_steps, num_columns = series.values.shape
-    rank = len(prior_principal_components.loadings)
+    rank = len(components_of_prior.loadings)
     longest_first = np.argsort(-series.lengths, kind="stable")
     values, lengths = series.values[longest_first], series.lengths[longest_first]
-    weights = prior_principal_components.loadings.T * prior_principal_components.code_std
+    weights = components_of_prior.loadings.T * components_of_prior.code_std
     weights = weights.reshape(num_steps, num_columns, rank)
-    bias = prior_principal_components.mean.reshape(num_steps, num_columns)
+    bias = components_of_prior.mean.reshape(num_steps, num_columns)
     # the noise is above 0, also for series of zeros, whose covariance would be singular
     # `power` is (num_steps,), and `count` is the number of all values
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
-    noise = max(mse, min_noise)  # variance
+    noise = max(noise_variance, min_noise)  # variance
     # for each step, how many series are long enough to have it; these series come first
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
     # (num_steps, rank + 1, n_columns)
     prior_weights = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
-    for _ in range(_MAX_EM_ITERATIONS if np.isfinite(shrinkage) else 0):
+    for _ in range(_MAX_EM_ITERATIONS if np.isfinite(prior_weight) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
         codes, covariances = _compute_code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
@@ -446,7 +447,7 @@ def fit_lengthwise_codec(
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
         # (empirical Bayes, as in `fit_linear_codec`); the bias, which is last, has a weak penalty
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
-        penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
+        penalty = prior_weight * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior_weights))
         solution = prior_weights + change
         # expected squared error: the terms of the expanded square of values minus predictions
@@ -462,21 +463,21 @@ def fit_lengthwise_codec(
     rotation = rotation[singular_values > 1e-9 * singular_values[0]]
     is_nonzero = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
-    noise *= _FINAL_NOISE_FACTOR
+    noise *= _FINAL_CODE_NOISE_FACTOR
     codes, _ = _compute_code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
     # The maps compute the codes of `_compute_code_posterior`, divided by `std`. They divide by it
     # twice, because the encoder has the weights of the decoder, which are multiplied by `std`.
     scaled_weights = weights * std
-    offsets = _accumulate_products(scaled_weights, bias[..., None])[..., 0]
-    grams = _accumulate_products(weights, weights)
+    offsets = _sum_products_before_each_step(scaled_weights, bias[..., None])[..., 0]
+    grams = _sum_products_before_each_step(weights, weights)
     inverses = np.linalg.inv(grams + np.diag(np.where(is_nonzero, noise, 1.0)))
     maps = inverses / std[:, None] / std
     decoder = np.concatenate([scaled_weights.transpose(2, 0, 1), bias[None]])
-    return LengthwiseCodec(scaled_weights, offsets, maps, decoder)
+    return LengthAdjustedCodec(scaled_weights, offsets, maps, decoder)
 
 
-def _accumulate_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _sum_products_before_each_step(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the sums of the products of two arrays over the steps before each step."""
     # Arrays (num_steps, n_columns, i) and (num_steps, n_columns, j) give (num_steps + 1, i, j): the
     # first sum is over no step, and the last one is over all steps.
@@ -491,8 +492,8 @@ def _compute_code_posterior(
     # The posterior is the distribution of the code, given the values of the series. The values have
     # normal noise with the variance `noise`. The prior of a code is a standard normal distribution.
     rank = weights.shape[2]
-    grams = _accumulate_products(weights, weights)
-    offsets = _accumulate_products(weights, bias[..., None])[..., 0]
+    grams = _sum_products_before_each_step(weights, weights)
+    offsets = _sum_products_before_each_step(weights, bias[..., None])[..., 0]
     # one inverse for each length that occurs
     distinct, index = np.unique(lengths, return_inverse=True)
     inverses = np.linalg.inv(grams[distinct] + noise * np.eye(rank))[index]
@@ -500,7 +501,7 @@ def _compute_code_posterior(
     return np.einsum("nd,nde->ne", sums, inverses), noise * inverses
 
 
-def fit_stationary_components(series: PaddedSeries, num_components: int) -> Components | None:
+def fit_autocovariance_components(series: PaddedSeries, num_components: int) -> Components | None:
     """Return the components of a stationary process; None if the series have too many values."""
     # In a stationary process, the covariance of two steps only depends on their distance (P. J.
     # Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11).

@@ -32,19 +32,19 @@ from refold.training._time_warps import draw_time_shifts, shift_in_time
 # as large for 10, 30 and 100 series of 12, 11 and 6 data sets, and 1.54 times on one data set.
 
 # From this number of series on, their covariance is good enough, and no mixture is tried.
-_MAX_SERIES_TO_MIX = 2000
+_MAX_SERIES_TO_ADD_VARIATIONS = 2000
 # Cap on the values of all series for which a mixture is chosen. The choice takes time, because it
 # decomposes each mixture anew in each fold.
-_MAX_VALUES_TO_MIX = 1 << 17
+_MAX_VALUES_TO_ADD_VARIATIONS = 1 << 17
 # Approximate number of surrogates, and of warped copies. More change the covariance little.
-_NUM_VARIATIONS = 1000
+_NUM_VARIATIONS_OF_ALL_SERIES = 1000
 # Cap on the values of all surrogates, and of all warped copies, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
 # Share of the unchanged series in the total variance of series and warped copies. In proportion to
 # their number, it would be almost 0.
-_ORIGINAL_SHARE = 0.25
+_ORIGINAL_SERIES_VARIANCE_SHARE = 0.25
 # If fewer than this share of all components are needed, a truncated decomposition is faster.
-_MAX_TRUNCATED_SHARE = 0.2
+_MAX_COMPONENT_SHARE_FOR_TRUNCATED_SVD = 0.2
 
 # Number of cross-validation folds.
 _NUM_FOLDS = 5
@@ -61,7 +61,7 @@ def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
 # Principal components
 
 
-class MixtureWeights(NamedTuple):
+class VariationMixture(NamedTuple):
     """How much of which variations is mixed with the series."""
 
     surrogate_weight: float  # of all surrogates together; 1 counts as much as one series
@@ -71,8 +71,8 @@ class MixtureWeights(NamedTuple):
 # Candidates for the choice by cross-validation. Each weight of the surrogates is combined with each
 # time warp of its line; 0.0 means no warped copies. The first candidate is used if no other is
 # better.
-_MIXTURES = tuple(
-    MixtureWeights(surrogate_weight, warp_std)
+_VARIATION_MIXTURES = tuple(
+    VariationMixture(surrogate_weight, warp_std)
     for surrogate_weight, warp_stds in (
         (1e-6, [0.0]),  # the surrogates count only in directions that the series do not span
         (0.5, [0.0]),
@@ -94,7 +94,7 @@ class Components(NamedTuple):
     # (n_components,), standard deviation of each code dimension, and at least that of surrogates
     # that together have the weight of one series; 1 where the loading is zero
     code_std: np.ndarray
-    mixture: MixtureWeights | None = None  # None without cross-validation
+    mixture: VariationMixture | None = None  # None without cross-validation
     # squared error, summed over the observed values of a series; the mean over held-out series
     held_out_error: float = np.nan
 
@@ -107,7 +107,7 @@ def find_principal_components(
     *,
     seed: int,
     # components of a superset of the series, whose mixture is used again
-    mixture_of: Components | None = None,
+    mixture_source: Components | None = None,
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
@@ -117,20 +117,20 @@ def find_principal_components(
     surrogates = np.zeros((0, len(mean)))
     # the choice of a mixture would be slow: for each mixture and fold, it would compute a full
     # decomposition of a large covariance
-    min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_MATRIX_SIDE
+    min_slow_components = _MAX_COMPONENT_SHARE_FOR_TRUNCATED_SVD * MAX_ONE_THREAD_MATRIX_SIDE
     is_slow = mean.size > MAX_ONE_THREAD_MATRIX_SIDE and n_components >= min_slow_components
-    if n >= _MAX_SERIES_TO_MIX or series.size > _MAX_VALUES_TO_MIX or is_slow:
+    if n >= _MAX_SERIES_TO_ADD_VARIATIONS or series.size > _MAX_VALUES_TO_ADD_VARIATIONS or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
-        if mixture_of is None or mixture_of.mixture is None:
-            mixture, held_out_error = _choose_mixture(
+        if mixture_source is None or mixture_source.mixture is None:
+            mixture, held_out_error = _choose_variation_mixture(
                 series, lengths, is_observed, n_components, seed
             )
         else:
-            mixture, held_out_error = mixture_of.mixture, mixture_of.held_out_error
+            mixture, held_out_error = mixture_source.mixture, mixture_source.held_out_error
         # the second mixture is only there for its surrogates, which have the weight of one series
-        mixtures = [mixture, MixtureWeights(surrogate_weight=1.0)]
-        rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).mixture_rows()
+        mixtures = [mixture, VariationMixture(surrogate_weight=1.0)]
+        rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).mixture_matrices()
         surrogates = with_surrogates[n:]  # the rows of the series come first
     else:
         rows = np.zeros((1, len(mean)))
@@ -150,48 +150,48 @@ def find_principal_components(
 
 
 @one_blas_thread()
-def _choose_mixture(
+def _choose_variation_mixture(
     series: np.ndarray, lengths: np.ndarray, is_observed: np.ndarray, n_components: int, seed: int
-) -> tuple[MixtureWeights, float]:
+) -> tuple[VariationMixture, float]:
     """Return the mixture whose components explain held-out series best, and its error."""
-    errors = np.zeros((len(_MIXTURES), len(series)))
+    errors = np.zeros((len(_VARIATION_MIXTURES), len(series)))
     for is_held_out in split_folds(len(series), seed):
         train = series[~is_held_out]
         held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
-        variations = _draw_variations(train, lengths[~is_held_out], _MIXTURES, seed)
-        for i, directions in enumerate(variations.find_leading_directions(n_components, seed)):
+        variations = _draw_variations(train, lengths[~is_held_out], _VARIATION_MIXTURES, seed)
+        for i, directions in enumerate(variations.find_directions_by_mixture(n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
     # lower bound of how much each mixture lowers the error of the first one
     gains = [0.0, *(mean_gain_lower_bound(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
-    return _MIXTURES[best], float(errors[best].mean())
+    return _VARIATION_MIXTURES[best], float(errors[best].mean())
 
 
 class _SeriesVariations(NamedTuple):
     """Centered series and their variations, scaled so that ``rows.T @ rows`` is a covariance."""
 
     # the total variance of the surrogates equals that of the series
-    mixtures: Sequence[MixtureWeights]
+    mixtures: Sequence[VariationMixture]
     num_series: int
     # for each `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
     series_by_warp_std: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
-    def mixture_rows(self) -> Iterator[np.ndarray]:
+    def mixture_matrices(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""
         for surrogate_weight, warp_std in self.mixtures:
             surrogates = np.sqrt(surrogate_weight / self.num_series) * self.surrogates
             yield np.concatenate([self.series_by_warp_std[warp_std], surrogates])
 
-    def find_leading_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
+    def find_directions_by_mixture(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
         """Yield the leading directions (n_components, num_steps * n_columns) of each mixture.
 
         The directions of a mixture are in any order.
         """
         num_surrogates, num_values = self.surrogates.shape
         if num_values > min(MAX_ONE_THREAD_MATRIX_SIDE, num_surrogates):
-            for rows in self.mixture_rows():
+            for rows in self.mixture_matrices():
                 yield _leading_svd(rows, n_components, seed)[1]
             return
         # For few values, the directions are the leading eigenvectors of the covariance, which
@@ -209,16 +209,15 @@ class _SeriesVariations(NamedTuple):
 
 
 def _draw_variations(
-    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
+    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[VariationMixture], seed: int
 ) -> _SeriesVariations:
     """Draw the surrogates, and the warped copies that the mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
     centered = (series - mean).reshape(n, -1) / np.sqrt(n)
-    variance = (centered**2).sum()
     # number of copies of each series, rounded up
-    num_copies = -(-min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // mean.size) // n)
+    num_copies = -(-min(_NUM_VARIATIONS_OF_ALL_SERIES, _MAX_VARIATION_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
     # Surrogates have the spectra of the series and random phases. Each series is padded with as
     # many zeros as it has steps, so that its end does not wrap around to its beginning.
@@ -228,13 +227,14 @@ def _draw_variations(
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (len(copies), 2, 1))
     surrogates = np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
     surrogates = surrogates.reshape(len(copies), -1)
-    surrogates *= np.sqrt(variance / max((surrogates**2).sum(), 1e-30))
+    surrogates *= np.sqrt((centered**2).sum() / max((surrogates**2).sum(), 1e-30))
     shifts = draw_time_shifts(copy_lengths, num_steps, rng)
     series_by_warp_std = {0.0: centered}
+    original = np.sqrt(_ORIGINAL_SERIES_VARIANCE_SHARE) * centered
     for std in {mixture.warp_std for mixture in mixtures} - {0.0}:
         warped = (shift_in_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
-        warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
-        series_by_warp_std[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
+        warped *= np.sqrt((1 - _ORIGINAL_SERIES_VARIANCE_SHARE) / len(warped))
+        series_by_warp_std[std] = np.concatenate([original, warped])
     return _SeriesVariations(mixtures, n, series_by_warp_std, surrogates)
 
 
@@ -243,7 +243,7 @@ def _leading_svd(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.n
     num_rows, num_values = matrix.shape
     with one_blas_thread(*matrix.shape):
         if min(matrix.shape) > MAX_ONE_THREAD_MATRIX_SIDE:
-            if n_components < _MAX_TRUNCATED_SHARE * min(matrix.shape):  # by a random projection
+            if n_components < _MAX_COMPONENT_SHARE_FOR_TRUNCATED_SVD * min(matrix.shape):
                 _, singular_values, directions = randomized_svd(
                     matrix, n_components, random_state=seed
                 )

@@ -19,7 +19,7 @@ from refold.sequences import Column, Schema, Sequences, sequence_and_step_indice
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
     fit_linear_initialization,
-    pad_series,
+    pad_and_corrupt,
 )
 
 # Number of iterations of the subspace iteration. More iterations are more exact.
@@ -30,14 +30,14 @@ _NUM_EXTRA_DIRECTIONS = 10
 
 # Cap on the categories of a column whose tokens are stored. With more, their levels in a code would
 # not be distinct as float16.
-_MAX_STORED_CATEGORIES = 256
+_MAX_CATEGORIES_TO_STORE_TOKENS = 256
 # Share of the loss that codes with stored tokens must save in comparison with principal components.
 # Components describe which tokens go together. Stored tokens do not, so they also reconstruct
 # anomalous sequences, and a small gain is not worth this. On sentences of 120 steps at 32
 # dimensions, 76 % of the categories were wrong without stored tokens, and 61 % with them.
-_MIN_GAIN_TO_STORE_TOKENS = 0.05
+_MIN_LOSS_GAIN_TO_STORE_TOKENS = 0.05
 # Difference in logits between a stored token and the one with the next level.
-_LOGIT_MARGIN = 12.0
+_STORED_TOKEN_LOGIT_MARGIN = 12.0
 
 # Candidate factors from a difference of probabilities to a difference of logits. With the first
 # one, logits do not depend on the regression.
@@ -46,14 +46,14 @@ CANDIDATE_LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_SEQUENCE_COUNT = 10.0
 # Lower bound of the loss that remains, as a share. It is a scale, so it must not be 0.
-_MIN_REMAINING_LOSS_SHARE = 1e-4
+_LOWER_BOUND_OF_LOSS_SHARE = 1e-4
 # Share of the sequences that are held out to choose the factor.
 _SHARE_TO_CHOOSE_FACTOR = 0.2
 # Cap on these sequences, for speed.
 _MAX_SEQUENCES_TO_CHOOSE_FACTOR = 300
 
 
-class OneHotTokens(NamedTuple):
+class OneHotArrays(NamedTuple):
     """One-hot tokens of sequences, as a sparse array."""
 
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
@@ -68,16 +68,16 @@ class OneHotTokens(NamedTuple):
         return np.maximum(self.num_categories, 1)
 
     @property
-    def token_counts(self) -> np.ndarray:
+    def token_counts_by_step(self) -> np.ndarray:
         """Number of sequences that have each token at each step (num_steps, width)."""
         return np.asarray(self.one_hot_values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
 
     @property
-    def num_observed(self) -> np.ndarray:
+    def num_observed_by_step(self) -> np.ndarray:
         """Number of sequences with a value in the column of each token (num_steps, width)."""
         return np.repeat(self.is_observed.sum(axis=0), self.widths, axis=1)
 
-    def take(self, indices: np.ndarray) -> "OneHotTokens":
+    def take(self, indices: np.ndarray) -> "OneHotArrays":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
             one_hot_values=self.one_hot_values[indices],
@@ -86,7 +86,7 @@ class OneHotTokens(NamedTuple):
         )
 
 
-def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotTokens:
+def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotArrays:
     """One-hot encode the first steps of binary and categorical columns."""
     # of each step of the data: index of its sequence, and its index in the sequence
     sequence, step = sequence_and_step_indices(sequences)
@@ -109,7 +109,7 @@ def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotTokens:
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
     ones = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
-    return OneHotTokens(ones, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
+    return OneHotArrays(ones, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
 
 
 class _TokenCodec(NamedTuple):
@@ -156,15 +156,15 @@ def fit_token_initialization(
         is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.dropped_share
         data = values.data * is_kept[values.row, values.col // width]
         inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
-    training, held_out = split_to_choose_factor(n, seed)
+    training, held_out = split_to_choose_logit_factor(n, seed)
     # The best choice so far. The share is its loss, divided by the loss of the factor 0.
     fit_codec, factor, share = fit_token_component_codec, 0.0, 1.0
     if len(held_out):
         # For each codec: the function that fits it, the candidate factors, and the share of the
         # loss that it must save. Stored tokens have the right logits, so their factor is 0 or 1.
         candidates: list[Any] = [(fit_token_component_codec, CANDIDATE_LOGIT_FACTORS, 0.0)]
-        if may_store_tokens and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
-            candidates.append((fit_token_storing_codec, (0.0, 1.0), _MIN_GAIN_TO_STORE_TOKENS))
+        if may_store_tokens and tokens.num_categories.max() <= _MAX_CATEGORIES_TO_STORE_TOKENS:
+            candidates.append((fit_token_storing_codec, (0.0, 1.0), _MIN_LOSS_GAIN_TO_STORE_TOKENS))
         for candidate, factors, min_gain in candidates:
             codec = candidate(tokens.take(training), latent_dim, inputs[training], seed)
             terms = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
@@ -184,22 +184,22 @@ def fit_token_initialization(
 
 
 def fit_token_component_codec(
-    tokens: OneHotTokens, latent_dim: int, one_hot_inputs: scipy.sparse.csr_array, seed: int
+    one_hot_tokens: OneHotArrays, latent_dim: int, inputs: scipy.sparse.csr_array, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    mean, loadings, noise = _find_one_hot_components(tokens.one_hot_values, latent_dim, seed)
-    arrays = tokens.one_hot_values, one_hot_inputs
-    clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
+    values = one_hot_tokens.one_hot_values
+    mean, loadings, noise = _find_one_hot_components(values, latent_dim, seed)
+    clean_codes, codes = (array @ loadings.T - loadings @ mean for array in (values, inputs))
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
-    frequencies = token_frequencies(tokens)
+    frequencies = token_frequencies(one_hot_tokens)
     # slopes (latent_dim,) of the regression of clean codes on the standardized codes of the inputs
     code_slopes = (clean_codes * codes).sum(axis=0) / n / std
     # empirical Bayes, as in `fit_linear_codec`: the penalty of a dimension of the code is the noise
     # divided by the mean square of the expected weights of this dimension
     penalties = noise / np.maximum(code_slopes**2 * (loadings**2).mean(axis=1), 1e-12)
-    slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalties)
+    slope, offset = _regress_tokens(one_hot_tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
     return _TokenCodec(mean, loadings / std[:, None], log_variance, frequencies, offset, slope)
 
@@ -237,17 +237,17 @@ def _find_one_hot_components(
 
 @one_blas_thread()
 def _regress_tokens(
-    tokens: OneHotTokens,
+    tokens: OneHotArrays,
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
-    penalties: np.ndarray,  # (latent_dim,), of the square of a weight
+    penalty_per_dimension: np.ndarray,  # (latent_dim,), of the square of a weight
 ) -> tuple[np.ndarray, np.ndarray]:
     """Regress tokens minus their frequency on codes, each step by itself: slope and offset."""
     # The slope is (latent_dim, num_steps, width) and the offset (num_steps, width). A missing value
     # counts as its frequency. Codes are centered over the sequences that have the step.
     (num_steps, width), latent_dim = frequencies.shape, codes.shape[1]
     products = (tokens.one_hot_values.T @ codes).T.reshape(latent_dim, num_steps, width)
-    count = tokens.token_counts
+    count = tokens.token_counts_by_step
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
     negative_lengths = -tokens.lengths[longest_first]
@@ -268,7 +268,7 @@ def _regress_tokens(
         observed_products = codes.T @ is_observed - np.outer(center, is_observed.sum(axis=0))
         expected = np.repeat(observed_products, tokens.widths, axis=1) * frequencies[step]
         target_products = products[:, step] - np.outer(center, count[step]) - expected
-        gram = squares - num_added * np.outer(center, center) + np.diag(penalties)
+        gram = squares - num_added * np.outer(center, center) + np.diag(penalty_per_dimension)
         slope[:, step] = np.linalg.solve(gram, target_products)
         offset[step] = -center @ slope[:, step]
     return slope, offset
@@ -284,12 +284,12 @@ def _regress_tokens(
 # distance of levels large. A missing token is decoded as the most frequent one. Training by
 # gradient descent did not find such a code in any trial, from principal components or from random
 # weights, with parallel or autoregressive decoders.
-def fit_token_storing_codec(tokens: OneHotTokens, latent_dim: int, *_: object) -> _TokenCodec:
+def fit_token_storing_codec(tokens: OneHotArrays, latent_dim: int, *_: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; called like `fit_token_component_codec`."""
-    num_steps, width = tokens.token_counts.shape
+    num_steps, width = tokens.token_counts_by_step.shape
     # index of the first one-hot value of each column (n_columns,), level of each token (width,)
     column_starts, levels = np.cumsum(tokens.widths) - tokens.widths, np.ones(width)
-    count = tokens.token_counts.sum(axis=0)
+    count = tokens.token_counts_by_step.sum(axis=0)
     for start, num_categories in zip(column_starts, tokens.num_categories, strict=True):
         if num_categories:  # else the column is binary, and its level is 1 if it is true
             block = slice(start, start + num_categories)
@@ -299,16 +299,16 @@ def fit_token_storing_codec(tokens: OneHotTokens, latent_dim: int, *_: object) -
     encoder, slope = np.zeros((2, latent_dim, num_steps, width))
     offset = np.zeros((num_steps, width))
     # contribution of each token to the mean square of its level (num_steps, width)
-    power = tokens.token_counts * levels**2 / max(len(tokens.lengths), 1)
+    power = tokens.token_counts_by_step * levels**2 / max(len(tokens.lengths), 1)
     for i in range(min(latent_dim, num_steps * len(column_starts))):  # dimension i stores a token
         step, column = divmod(i, len(column_starts))
         block = step, slice(column_starts[column], column_starts[column] + tokens.widths[column])
         # distance of levels in a code with a mean square of 1; 1 if the code is always 0
         distance = 1 / np.sqrt(power[block].sum() or 1.0)
         encoder[i][block] = distance * levels[block[1]]
-        # logit = -_LOGIT_MARGIN * (code / distance - level)**2, without the term code**2
-        slope[i][block] = 2 * _LOGIT_MARGIN / distance * levels[block[1]]
-        offset[block] = -_LOGIT_MARGIN * levels[block[1]] ** 2
+        # logit = -margin * (code / distance - level)**2, without the term code**2
+        slope[i][block] = 2 * _STORED_TOKEN_LOGIT_MARGIN / distance * levels[block[1]]
+        offset[block] = -_STORED_TOKEN_LOGIT_MARGIN * levels[block[1]] ** 2
     # 1e-6 is the smallest variance of a code, as in `fit_token_component_codec`
     weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
     mean = np.zeros(num_steps * width)
@@ -318,37 +318,37 @@ def fit_token_storing_codec(tokens: OneHotTokens, latent_dim: int, *_: object) -
 # Logits
 
 
-def split_to_choose_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_to_choose_logit_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split indices at random into those for the regression and those to choose the factor by."""
     order = np.random.default_rng([seed, 0x5B01]).permutation(num_sequences)
     count = min(int(_SHARE_TO_CHOOSE_FACTOR * num_sequences), _MAX_SEQUENCES_TO_CHOOSE_FACTOR)
     return order[count:], order[:count]
 
 
-def token_frequencies(tokens: OneHotTokens) -> np.ndarray:
+def token_frequencies(one_hot_tokens: OneHotArrays) -> np.ndarray:
     """Return the frequency of each token among observed values (num_steps, width)."""
-    count, num_observed = tokens.token_counts, tokens.num_observed
-    num_categories = np.where(tokens.num_categories > 0, tokens.num_categories, 2)
-    num_choices = np.repeat(num_categories, tokens.widths)
+    count, num_observed = one_hot_tokens.token_counts_by_step, one_hot_tokens.num_observed_by_step
+    num_categories = np.where(one_hot_tokens.num_categories > 0, one_hot_tokens.num_categories, 2)
+    num_choices = np.repeat(num_categories, one_hot_tokens.widths)
     # half a count for each token of a column, so that no frequency is 0
     overall = (count.sum(axis=0) + 0.5) / (num_observed.sum(axis=0) + 0.5 * num_choices)
     return (count + _PRIOR_SEQUENCE_COUNT * overall) / (num_observed + _PRIOR_SEQUENCE_COUNT)
 
 
-def to_logits(frequencies: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
+def to_logits(frequencies: np.ndarray, num_categories_by_column: np.ndarray) -> np.ndarray:
     """Return logits of frequencies (num_steps, width); a binary column has 0 categories."""
-    is_binary = np.repeat(num_categories == 0, np.maximum(num_categories, 1))
+    is_binary = np.repeat(num_categories_by_column == 0, np.maximum(num_categories_by_column, 1))
     # for the softmax of a categorical column, logarithms are logits
     log_complement = np.log1p(-np.minimum(frequencies, 1 - 1e-9))
     return np.log(frequencies) - np.where(is_binary, log_complement, 0.0)
 
 
 def choose_logit_factor(
-    tokens: OneHotTokens,  # that the frequencies and the regression were not fitted to
+    tokens: OneHotArrays,  # that the frequencies and the regression were not fitted to
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
-    slope: np.ndarray,  # (latent_dim, num_steps, width)
-    offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
+    regression_slope: np.ndarray,  # (latent_dim, num_steps, width)
+    regression_offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
     candidate_factors: Sequence[float] = CANDIDATE_LOGIT_FACTORS,  # the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
@@ -368,7 +368,7 @@ def choose_logit_factor(
         rows = np.flatnonzero(tokens.lengths > step)
         actual = values[:, step * width : (step + 1) * width].toarray()[rows]
         is_observed = tokens.is_observed[rows, step]
-        difference = codes[rows] @ slope[:, step] + offset[step]
+        difference = codes[rows] @ regression_slope[:, step] + regression_offset[step]
         for k, factor in enumerate(candidate_factors):
             predicted = frequency_logits[step] + factor * difference
             loss = np.logaddexp(0, predicted[:, binary]) - actual[:, binary] * predicted[:, binary]
@@ -380,7 +380,7 @@ def choose_logit_factor(
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    share = np.clip(losses[best] / losses[0], _MIN_REMAINING_LOSS_SHARE, 1.0)
+    share = np.clip(losses[best] / losses[0], _LOWER_BOUND_OF_LOSS_SHARE, 1.0)
     return float(candidate_factors[best]), float(share)
 
 
@@ -413,25 +413,26 @@ def fit_mixed_initialization(
     columns, token_columns = list(range(len(is_token))), np.flatnonzero(is_token)
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in columns))
     encoded = Sequences(np.hstack(blocks), sequences.offsets, schema=schema)
-    noiseless_columns = token_columns.tolist()  # corruption adds noise only to numeric columns
-    settings: Any = {"seed": seed, "corruption": corruption, "noiseless_columns": noiseless_columns}
+    settings: Any = {"seed": seed, "corruption": corruption}
+    # corruption adds noise only to numeric columns
+    settings["columns_without_noise"] = token_columns.tolist()
     initialization = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
     indices = np.flatnonzero(~sequences.schema.numeric)  # of the token columns
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))
     token_sequences = Sequences(sequences.values[:, indices], sequences.offsets, schema=schema)
     tokens = one_hot_encode_tokens(token_sequences, num_steps)
-    training, held_out = split_to_choose_factor(len(sequences), seed)
+    training, held_out = split_to_choose_logit_factor(len(sequences), seed)
     factor = 0.0
     if len(held_out):
         # the factor is chosen on held-out sequences, so a fit without them is needed
         fold = fit_linear_initialization(
             encoded[training], columns, latent_dim, num_steps, **settings
         )
-        inputs = pad_series(encoded[held_out], columns, num_steps, **settings).encoder_inputs
+        inputs = pad_and_corrupt(encoded[held_out], columns, num_steps, **settings).encoder_inputs
         codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
-        terms = _token_regression_terms(fold, tokens.take(training), token_columns)
+        terms = _extract_token_regression(fold, tokens.take(training), token_columns)
         factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
-    frequencies, slope, offset = _token_regression_terms(initialization, tokens, token_columns)
+    frequencies, slope, offset = _extract_token_regression(initialization, tokens, token_columns)
     arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
     decoder, bias, residual_std = (array.copy() for array in arrays)
     decoder[..., token_columns] = factor * slope
@@ -440,14 +441,15 @@ def fit_mixed_initialization(
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
-def _token_regression_terms(
+def _extract_token_regression(
     initialization: LinearInitialization,
-    tokens: OneHotTokens,
-    token_columns: np.ndarray,  # (width,), their indices in the outputs of the decoder
+    one_hot_tokens: OneHotArrays,
+    token_output_indices: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
-    frequencies = token_frequencies(tokens)
+    frequencies = token_frequencies(one_hot_tokens)
     # the factors (num_steps, width) draw the regression towards 0 where few values are observed
-    factor = tokens.num_observed / (tokens.num_observed + _PRIOR_SEQUENCE_COUNT)
-    offset = initialization.decoder_bias[:, token_columns] - frequencies
-    return frequencies, factor * initialization.decoder[..., token_columns], factor * offset
+    num_observed = one_hot_tokens.num_observed_by_step
+    factor = num_observed / (num_observed + _PRIOR_SEQUENCE_COUNT)
+    offset = initialization.decoder_bias[:, token_output_indices] - frequencies
+    return frequencies, factor * initialization.decoder[..., token_output_indices], factor * offset
