@@ -1,7 +1,7 @@
 """The arguments of `SequenceAutoencoder`, each declared once.
 
 A field of `Arguments` declares an argument. Its annotation holds up to three things: the type, the
-`ArgumentRules`, and the `FitOption`, if `refold fit` has one. The estimator checks its arguments by
+`ArgumentFacts`, and the `CliOption`, if `refold fit` has one. The estimator checks its arguments by
 these declarations, the command line makes options from them, and further training compares
 arguments with those of the fitted model.
 
@@ -28,10 +28,10 @@ from refold._support.rules import (
 )
 from refold.errors import ParameterError, argument
 
-__all__ = ["ARGUMENT_RULES", "FIT_OPTIONS", "ArgumentRules", "Arguments", "Corruption", "FitOption"]
+__all__ = ["ARGUMENT_RULES", "FIT_OPTIONS", "ArgumentFacts", "Arguments", "CliOption", "Corruption"]
 
 
-class FitOption(NamedTuple):
+class CliOption(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
     type: type  # the command line converts the text of the option to this type
@@ -44,7 +44,7 @@ class FitOption(NamedTuple):
     convert: Callable[[Any], Any] = lambda value: value
 
 
-class ArgumentRules(NamedTuple):
+class ArgumentFacts(NamedTuple):
     """The values of an argument, and whether further or resumed training can change them."""
 
     rule: Rule
@@ -151,9 +151,9 @@ _VERBOSE_VALIDATION_RULE = Rule("0 or 1", lambda x: isinstance(x, Integral) and 
 _FRACTION_VALIDATION_RULE = number_rule(minimum=0, below=1)
 
 # Options whose group on the help page is not "Training"
-_make_model_option = partial(FitOption, panel="Model")
-_make_data_dependent_option = partial(_make_model_option, default_text="depends on the data")
-_make_window_option = partial(FitOption, int, "N", panel="Windows")
+_make_model_panel_option = partial(CliOption, panel="Model")
+_make_data_dependent_option = partial(_make_model_panel_option, default_text="depends on the data")
+_make_windows_panel_option = partial(CliOption, int, "N", panel="Windows")
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        ArgumentRules(_LATENT_DIM_VALIDATION_RULE, "specification.latent_dim"),
-        _make_model_option(
+        ArgumentFacts(_LATENT_DIM_VALIDATION_RULE, "specification.latent_dim"),
+        _make_model_panel_option(
             float,
             "N",
             "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
@@ -172,33 +172,33 @@ class Arguments:
     ] = 16
     units: Annotated[
         int,
-        ArgumentRules(integer_rule(), "specification.units"),
-        _make_model_option(int, "N", "Units per recurrent layer."),
+        ArgumentFacts(integer_rule(), "specification.units"),
+        _make_model_panel_option(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        ArgumentRules(integer_rule(), "specification.depth"),
-        _make_model_option(int, "N", "Recurrent layers in the encoder, and in the decoder."),
+        ArgumentFacts(integer_rule(), "specification.depth"),
+        _make_model_panel_option(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        ArgumentRules(one_of("lstm", "gru"), "specification.cell"),
-        _make_model_option(str, "NAME", "lstm or gru."),
+        ArgumentFacts(one_of("lstm", "gru"), "specification.cell"),
+        _make_model_panel_option(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        ArgumentRules(_ARCHITECTURE_VALIDATION_RULE, "specification.architecture"),
-        _make_model_option(str, "NAME", "default, dense, repeat or reshape."),
+        ArgumentFacts(_ARCHITECTURE_VALIDATION_RULE, "specification.architecture"),
+        _make_model_panel_option(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        ArgumentRules(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
+        ArgumentFacts(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
         _make_data_dependent_option(str, "NAME", "parallel or autoregressive."),
     ] = "auto"
     patch: Annotated[
         int | str,
-        ArgumentRules(or_auto(integer_rule()), "specification.patch"),
-        _make_model_option(
+        ArgumentFacts(or_auto(integer_rule()), "specification.patch"),
+        _make_model_panel_option(
             int,
             "N",
             "Steps that the LSTMs read and write at once.",
@@ -207,13 +207,13 @@ class Arguments:
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        ArgumentRules(or_auto(integer_rule(0)), "specification.rocket_dim"),
+        ArgumentFacts(or_auto(integer_rule(0)), "specification.rocket_dim"),
         _make_data_dependent_option(int, "N", "Latent dimensions for ROCKET features."),
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        ArgumentRules(or_auto(integer_rule(0, 1)), "specification.length_dim"),
-        _make_model_option(
+        ArgumentFacts(or_auto(integer_rule(0, 1)), "specification.length_dim"),
+        _make_model_panel_option(
             int,
             "N",
             "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
@@ -222,8 +222,8 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        ArgumentRules(BOOLEAN_RULE, "specification.nested"),
-        _make_model_option(
+        ArgumentFacts(BOOLEAN_RULE, "specification.nested"),
+        _make_model_panel_option(
             bool, None, "Train the first half of a code, quarter, ... to decode alone."
         ),
     ] = False
@@ -231,26 +231,26 @@ class Arguments:
     # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
-        ArgumentRules(integer_rule(0), "specification.forecast_steps"),
-        _make_model_option(int, "N", "Steps to forecast, for `refold forecast`."),
+        ArgumentFacts(integer_rule(0), "specification.forecast_steps"),
+        _make_model_panel_option(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     window: Annotated[
         int | None,
-        ArgumentRules(or_none(integer_rule()), "window"),
-        _make_window_option(help="Cut long series into windows of N steps, here and later."),
+        ArgumentFacts(or_none(integer_rule()), "window"),
+        _make_windows_panel_option(help="Cut long series into windows of N steps, here and later."),
     ] = None
     step: Annotated[
         int | None,
-        ArgumentRules(or_none(integer_rule())),
-        _make_window_option(
+        ArgumentFacts(or_none(integer_rule())),
+        _make_windows_panel_option(
             help="Steps from the start of a window to the next.",
             default_text="a quarter of --window",
         ),
     ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        ArgumentRules(one_of("features", "sequence", None), "scaler.mode"),
-        _make_model_option(
+        ArgumentFacts(one_of("features", "sequence", None), "scaler.mode"),
+        _make_model_panel_option(
             str,
             "SCALE",
             "Standardize by features, by sequence, or none.",
@@ -258,18 +258,18 @@ class Arguments:
         ),
     ] = "features"
     missing_values: Annotated[
-        Any, ArgumentRules(or_none(_MISSING_VALUES_VALIDATION_RULE), "schema.missing")
+        Any, ArgumentFacts(or_none(_MISSING_VALUES_VALIDATION_RULE), "schema.missing")
     ] = None
-    warm_start: Annotated[bool, ArgumentRules(BOOLEAN_RULE)] = False
+    warm_start: Annotated[bool, ArgumentFacts(BOOLEAN_RULE)] = False
     max_epochs: Annotated[
         int | None,
-        ArgumentRules(or_none(integer_rule())),
-        FitOption(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
+        ArgumentFacts(or_none(integer_rule())),
+        CliOption(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
-        ArgumentRules(or_none(integer_rule())),
-        FitOption(
+        ArgumentFacts(or_none(integer_rule())),
+        CliOption(
             int,
             "N",
             "Sequences per training step.",
@@ -277,29 +277,29 @@ class Arguments:
         ),
     ] = None
     learning_rate: Annotated[
-        float, ArgumentRules(number_rule(above=0)), FitOption(float, "R", "Peak learning rate.")
+        float, ArgumentFacts(number_rule(above=0)), CliOption(float, "R", "Peak learning rate.")
     ] = 0.003
     optimizer: Annotated[
         Any,
-        ArgumentRules(or_none(_OPTIMIZER_VALIDATION_RULE)),
-        FitOption(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
+        ArgumentFacts(or_none(_OPTIMIZER_VALIDATION_RULE)),
+        CliOption(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
-        ArgumentRules(_FRACTION_VALIDATION_RULE),
-        FitOption(float, "R", "Fraction held out to stop early, and for the error."),
+        ArgumentFacts(_FRACTION_VALIDATION_RULE),
+        CliOption(float, "R", "Fraction held out to stop early, and for the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
-        ArgumentRules(_FRACTION_VALIDATION_RULE),
-        FitOption(
+        ArgumentFacts(_FRACTION_VALIDATION_RULE),
+        CliOption(
             float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
         ),
     ] = 0.0
     patience: Annotated[
         int | None,
-        ArgumentRules(or_none(integer_rule())),
-        FitOption(
+        ArgumentFacts(or_none(integer_rule())),
+        CliOption(
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
@@ -308,8 +308,8 @@ class Arguments:
     ] = None
     refit: Annotated[
         bool | str,
-        ArgumentRules(_REFIT_VALIDATION_RULE),
-        FitOption(
+        ArgumentFacts(_REFIT_VALIDATION_RULE),
+        CliOption(
             bool,
             None,
             "Retrain on all sequences at the end.",
@@ -319,18 +319,18 @@ class Arguments:
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        ArgumentRules(or_auto(integer_rule(0)), may_change_on_resume=True),
+        ArgumentFacts(or_auto(integer_rule(0)), may_change_on_resume=True),
         _make_data_dependent_option(int, "N", "Steps of latent optimization per code."),
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        ArgumentRules(or_none(number_rule(above=0)), may_change_on_resume=True),
-        FitOption(float, "SECONDS", "Time limit for training.", default_text="none"),
+        ArgumentFacts(or_none(number_rule(above=0)), may_change_on_resume=True),
+        CliOption(float, "SECONDS", "Time limit for training.", default_text="none"),
     ] = None
     time_warp: Annotated[
         float | str,
-        ArgumentRules(or_auto(number_rule(minimum=0))),
-        FitOption(
+        ArgumentFacts(or_auto(number_rule(minimum=0))),
+        CliOption(
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
@@ -339,8 +339,8 @@ class Arguments:
     ] = "auto"
     denoise: Annotated[
         float | str,
-        ArgumentRules(_DENOISE_VALIDATION_RULE),
-        FitOption(
+        ArgumentFacts(_DENOISE_VALIDATION_RULE),
+        CliOption(
             str,
             "HOW",
             "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
@@ -348,13 +348,13 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        ArgumentRules(BOOLEAN_RULE, "specification.variational"),
-        _make_model_option(
+        ArgumentFacts(BOOLEAN_RULE, "specification.variational"),
+        _make_model_panel_option(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, ArgumentRules(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
-    verbose: Annotated[int, ArgumentRules(_VERBOSE_VALIDATION_RULE, may_change_on_resume=True)] = 0
+    random_state: Annotated[Any, ArgumentFacts(RANDOM_STATE_RULE, may_change_on_resume=True)] = None
+    verbose: Annotated[int, ArgumentFacts(_VERBOSE_VALIDATION_RULE, may_change_on_resume=True)] = 0
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
@@ -407,13 +407,13 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# The metadata of an annotation are `ArgumentRules`, followed by a `FitOption` if there is one.
+# The metadata of an annotation are `ArgumentFacts`, followed by a `CliOption` if there is one.
 _ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
-ARGUMENT_RULES: dict[str, ArgumentRules] = {
+ARGUMENT_RULES: dict[str, ArgumentFacts] = {
     name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()
 }
 """The declaration of each argument, by name."""
-FIT_OPTIONS: dict[str, FitOption] = {
+FIT_OPTIONS: dict[str, CliOption] = {
     name: option
     for name, annotation in _ANNOTATIONS.items()
     for option in annotation.__metadata__[1:]

@@ -30,16 +30,16 @@ __all__ = [
 
 
 # The mark before an argument. All marks are control characters, which texts of users do not have.
-_ARGUMENT_START = "\x02"
+_ARGUMENT_START_MARK = "\x02"
 # The mark between the spelling in Python and the spelling on the command line, if both are given.
 _SPELLING_SEPARATOR = "\x1f"
 # The mark after an argument.
-_ARGUMENT_END = "\x03"
+_ARGUMENT_END_MARK = "\x03"
 # Group 1 is the spelling in Python. Group 2 is the spelling on the command line, if `python_or_cli`
 # marked both.
 _ARGUMENT_PATTERN = re.compile(
-    f"{_ARGUMENT_START}([^{_SPELLING_SEPARATOR}{_ARGUMENT_END}]*)"
-    f"(?:{_SPELLING_SEPARATOR}([^{_ARGUMENT_END}]*))?{_ARGUMENT_END}"
+    f"{_ARGUMENT_START_MARK}([^{_SPELLING_SEPARATOR}{_ARGUMENT_END_MARK}]*)"
+    f"(?:{_SPELLING_SEPARATOR}([^{_ARGUMENT_END_MARK}]*))?{_ARGUMENT_END_MARK}"
 )
 
 
@@ -61,7 +61,7 @@ class Message(str):
         return Message, (self.marked,)
 
     @property
-    def argument_name(self) -> str | None:
+    def first_argument_name(self) -> str | None:
         """Name of the first argument in the text, or None."""
         names = (match[1].partition("=")[0] for match in _ARGUMENT_PATTERN.finditer(self.marked))
         # the text in the marks may not begin with a name: `python_or_cli` may mark a call
@@ -78,12 +78,12 @@ def argument(name: str = "", /, **value: Any) -> str:
     # in the second form, `value` has one entry, which maps the name to the value: {"alpha": 0.1}
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
-    return f"{_ARGUMENT_START}{name}{_ARGUMENT_END}"
+    return f"{_ARGUMENT_START_MARK}{name}{_ARGUMENT_END_MARK}"
 
 
-def python_or_cli(python_text: str, command_line_text: str) -> str:
+def python_or_cli(python_text: str, cli_text: str) -> str:
     """Return marked text for a message: one wording for Python, another for the command line."""
-    return f"{_ARGUMENT_START}{python_text}{_SPELLING_SEPARATOR}{command_line_text}{_ARGUMENT_END}"
+    return f"{_ARGUMENT_START_MARK}{python_text}{_SPELLING_SEPARATOR}{cli_text}{_ARGUMENT_END_MARK}"
 
 
 class RefoldError(Exception):
@@ -108,7 +108,7 @@ class RefoldError(Exception):
     @property
     def argument_name(self) -> str | None:
         """Name of the first argument in the message; None if there is none."""
-        return self.message.argument_name
+        return self.message.first_argument_name
 
 
 class DataError(RefoldError, ValueError):

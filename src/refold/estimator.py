@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import to_integer_seed
-from refold._support.messages import print_status
+from refold._support.messages import print_stderr
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_has_attribute, check_integer, check_not_empty
 from refold.arguments import Arguments
@@ -387,7 +387,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         base_model = self.model_ if self.__sklearn_is_fitted__() else None
         return self._store_fit(fit(X, arguments, base_model=base_model))
 
-    def _store_fit(self, new_fit: "Fit", checkpoint_in_message: Any = None) -> Self:
+    def _store_fit(self, new_fit: "Fit", checkpoint_or_path_to_show: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
         result = new_fit.result
         self.interrupted_ = result.interrupted
@@ -397,8 +397,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         # if Ctrl-C stopped the refit, the validated weights are complete
         if not result.interrupted or result.complete:
             return self
-        if checkpoint_in_message is not None:  # a path, or a `Checkpoint` with a path
-            path = str(getattr(checkpoint_in_message, "path", checkpoint_in_message))
+        if checkpoint_or_path_to_show is not None:  # a path, or a `Checkpoint` with a path
+            path = str(getattr(checkpoint_or_path_to_show, "path", checkpoint_or_path_to_show))
             raise KeyboardInterrupt(
                 Message(
                     f"Training was interrupted after epoch {len(result.history['epoch'])}. Its "
@@ -839,7 +839,7 @@ def error_curve(
     seed = to_integer_seed(estimator.random_state)
     trials = training.LatentDimTrials(windows, arguments, training.fit, sizes[-1], seed=seed)
     if arguments.verbose and trials.num_sequences < len(windows.sequences):
-        print_status(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
+        print_stderr(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
     pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
@@ -848,7 +848,7 @@ def error_curve(
             fit = trials.measure_fit_error(latent_dim, arguments.time_budget)
             pairs.append((fit, pca))
             if arguments.verbose:
-                print_status(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
+                print_stderr(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
     except KeyboardInterrupt:
         if not pairs:
             raise

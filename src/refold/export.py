@@ -158,7 +158,7 @@ def to_onnx(
 
 
 def _compute_graph_differences(
-    proto: Any, model: Model, graph_columns: ColumnLayout, part: str
+    proto: Any, model: Model, column_layout: ColumnLayout, part: str
 ) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
@@ -181,7 +181,7 @@ def _compute_graph_differences(
     codes = model.with_latent_steps(0).encode_checked(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
-        difference = _run_graph(proto, _to_graph_inputs(graph_columns, sequences))["codes"] - codes
+        difference = _run_graph(proto, _to_graph_inputs(column_layout, sequences))["codes"] - codes
         return difference / np.where(std == 0, 1, std)  # a constant dimension is not divided
     inputs = {"codes": codes}
     if part == "decoder":
@@ -192,43 +192,43 @@ def _compute_graph_differences(
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
             recent_sequences = Sequences(recent, offsets, schema=model.schema)
-            recent_inputs = _to_graph_inputs(graph_columns, recent_sequences)
+            recent_inputs = _to_graph_inputs(column_layout, recent_sequences)
             del recent_inputs["lengths"]  # the graph knows that all lengths are `recent_steps`
             inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
     # function makes the expected tensors from what Refold decodes.
-    results, expected = _run_graph(proto, inputs), _to_graph_inputs(graph_columns, decoded)
+    results, expected = _run_graph(proto, inputs), _to_graph_inputs(column_layout, decoded)
     differences = []
     # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if graph_columns.value_columns:
+    if column_layout.value_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[graph_columns.value_columns]
+        scale = model.error_scaler.scale_[column_layout.value_columns]
         differences.append((difference / scale).ravel())
-    if graph_columns.categorical_columns:
+    if column_layout.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
     return np.concatenate(differences)
 
 
-def _to_graph_inputs(graph_columns: ColumnLayout, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_graph_inputs(column_layout: ColumnLayout, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
     inputs = {}
-    if graph_columns.value_columns:
-        values = sequences.values[:, graph_columns.value_columns]
-        inputs["values"] = values.astype(graph_columns.value_dtype)
-    if graph_columns.categorical_columns:
-        indices = sequences.values[:, graph_columns.categorical_columns]
+    if column_layout.value_columns:
+        values = sequences.values[:, column_layout.value_columns]
+        inputs["values"] = values.astype(column_layout.value_dtype)
+    if column_layout.categorical_columns:
+        indices = sequences.values[:, column_layout.categorical_columns]
         indices = inputs["categories"] = np.where(np.isnan(indices), -1, indices).astype(np.int64)
-        if not graph_columns.categories_as_indices:
+        if not column_layout.categories_as_indices:
             encoded = []
-            missing = graph_columns.missing_category
-            for i, column in zip(graph_columns.categorical_columns, indices.T, strict=True):
-                categories = graph_columns.category_array(i)
+            missing = column_layout.missing_category
+            for i, column in zip(column_layout.categorical_columns, indices.T, strict=True):
+                categories = column_layout.category_array(i)
                 # a missing category has the index -1, which is the last entry of this array
                 with_missing = np.array([*categories, missing], categories.dtype)
                 encoded.append(with_missing[column])

@@ -136,11 +136,11 @@ def test_numeric_and_other_columns_have_their_own_measures():
     result = fidelity(original, decoded, scaler)
     assert (result.nmse, result.accuracy, result.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
     assert (result.measure_name, result.error) == ("NMSE", result.nmse)
-    assert result.larger_error == 1 - result.accuracy
+    assert result.larger_lost_share == 1 - result.accuracy
     words = Sequences.from_list(["ab", "b"])
     result = fidelity(words, ["ab", "a"], Scaler.fit(words))
     assert result == Fidelity(None, 2 / 3, 1 / 2)
-    assert (result.measure_name, result.larger_error) == ("1 - accuracy", pytest.approx(1 / 3))
+    assert (result.measure_name, result.larger_lost_share) == ("1 - accuracy", pytest.approx(1 / 3))
     quality, pca = Fidelity(None, 0.99999, 1.0), Fidelity(None, 0.5, 0.0)
     text = "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %"
     assert quality.text(pca, pca_name="PCA of 4") == text

@@ -23,7 +23,7 @@ _SKLEARN_WRAPPER_MODULE = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
 LONGER_THAN_TRAINING_WORDS = "longer than the longest in training"
-# The function with which `print_status` makes text of a message. ``str`` spells arguments as in
+# The function with which `print_stderr` makes text of a message. ``str`` spells arguments as in
 # Python. The command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
@@ -41,7 +41,7 @@ def warn(message: str | None) -> None:
     warnings.warn(Message(message), UserWarning, stacklevel=stack_level)
 
 
-def print_status(line: str) -> None:
+def print_stderr(line: str) -> None:
     """Print a line on standard error, with arguments spelled as in Python or as options."""
     # not at the top, because it takes time to import rich
     from rich.console import Console

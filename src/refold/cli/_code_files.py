@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, OutputTarget, append_tables, find_format_name_or_none
+from refold.cli._outputs import CODE_FORMATS, OutputTarget, find_format_name_or_none, write_tables
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
@@ -56,9 +56,9 @@ _NUM_CALIBRATED_METADATA_KEY = "refold.calibration_sequences"
 _WINDOW_START_END_COLUMNS = ("start", "end")
 # Columns with the time of the first step of a sequence or window, and the median time between its
 # steps. This gap is in seconds, or in the unit of the times if they are numbers.
-_START_AND_GAP_COLUMNS = ("start_time", "time_gap")
+_START_TIME_AND_GAP_COLUMNS = ("start_time", "time_gap")
 # All columns that say where a code lies in a series. A column of ids cannot have such a name.
-SPAN_COLUMNS = (*_WINDOW_START_END_COLUMNS, *_START_AND_GAP_COLUMNS, "end_time")
+SPAN_COLUMNS = (*_WINDOW_START_END_COLUMNS, *_START_TIME_AND_GAP_COLUMNS, "end_time")
 # Formats of code files that can hold float16.
 FLOAT16_FORMATS = ("parquet", "npy")
 # Exceptions of libraries for a damaged file, or for values that are not numbers.
@@ -99,9 +99,9 @@ def read_code_file(
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
         codes, ids = codes_from_arrow(table, id_column)
         get_times = None
-        if {*_START_AND_GAP_COLUMNS} <= {*table.column_names}:
-            start_times, gaps = (table[name].combine_chunks() for name in _START_AND_GAP_COLUMNS)
-            start_times = parse_times(start_times, _START_AND_GAP_COLUMNS[0])
+        if {*_START_TIME_AND_GAP_COLUMNS} <= {*table.column_names}:
+            times, gaps = (table[name].combine_chunks() for name in _START_TIME_AND_GAP_COLUMNS)
+            start_times = parse_times(times, _START_TIME_AND_GAP_COLUMNS[0])
             gaps = np.asarray(gaps.cast(pa.float64()))
             get_times = partial(evenly_spaced_times, start_times, gaps)
     if model is not None:
@@ -188,13 +188,13 @@ def _read_code_csv(byte_stream: IO[bytes]) -> pa.Table:
         )
     # Ids are read as text, because 007 and 7 are different ids. They become integers if all of them
     # are integers in their shortest form.
-    numeric_names = {*filter(_is_code_column, names), *_START_AND_GAP_COLUMNS}
+    numeric_names = {*filter(_is_code_column, names), *_START_TIME_AND_GAP_COLUMNS}
     text_types = {name: pa.string() for name in names if name not in numeric_names}
     byte_stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=text_types)
     table = pyarrow.csv.read_csv(byte_stream, convert_options=options)
     columns = {name: integers_from_text_if_exact(table.column(name)) for name in text_types}
-    columns |= {name: table.column(name) for name in _START_AND_GAP_COLUMNS if name in names}
+    columns |= {name: table.column(name) for name in _START_TIME_AND_GAP_COLUMNS if name in names}
     # all other columns hold codes, in the order of the latent dimensions: code10 is after code9
     code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))
     values = [table.column(name).cast(pa.float32()).to_numpy() for name in code_columns]
@@ -229,8 +229,8 @@ def make_span_table(windows: Windows, id_column: str, *, has_windows: bool) -> p
     # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
     gaps = [compute_median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     gap_column = pa.array(np.concatenate(gaps), from_pandas=True)
-    table = table.append_column(_START_AND_GAP_COLUMNS[1], gap_column)
-    return table if has_windows else table.select([id_column, *_START_AND_GAP_COLUMNS])
+    table = table.append_column(_START_TIME_AND_GAP_COLUMNS[1], gap_column)
+    return table if has_windows else table.select([id_column, *_START_TIME_AND_GAP_COLUMNS])
 
 
 def write_codes(
@@ -238,7 +238,7 @@ def write_codes(
     code_blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     id_column: str = "id",
     dtype: str = "float32",
-    encoding_model: "refold.Model | None" = None,
+    metadata_model: "refold.Model | None" = None,
     span_table: pa.Table | None = None,
 ) -> None:
     """Write blocks of codes (num_codes, code_size) with ids (num_codes,) as one file.
@@ -248,25 +248,25 @@ def write_codes(
     """
     # an id column cannot have the name of a column of codes
     id_column = "id" if id_column == "code" or _is_code_column(id_column) else id_column
-    code_tables = (codes_to_arrow(codes, ids, dtype, encoding_model) for codes, ids in code_blocks)
+    code_tables = (codes_to_arrow(codes, ids, dtype, metadata_model) for codes, ids in code_blocks)
     with target.open_stream() as stream:
         if target.format_name == "npy":
             # an array needs all codes in memory, but the other formats are written block by block
             np.save(stream, _codes_to_array(pa.concat_tables(code_tables)))
             return
-        tables = _arrange_file_columns(
-            code_tables, target.format_name, id_column, encoding_model, span_table
+        tables = _format_code_tables(
+            code_tables, target.format_name, id_column, metadata_model, span_table
         )
         # a dictionary makes repeated ids smaller, but the floats of codes larger
         parquet_options = {"use_dictionary": [id_column], "compression": "zstd"}
-        append_tables(stream, target.format_name, tables, **parquet_options)
+        write_tables(stream, target.format_name, tables, **parquet_options)
 
 
-def _arrange_file_columns(
+def _format_code_tables(
     code_tables: Iterable[pa.Table],
     format_name: str,
     id_column: str,
-    encoding_model: "refold.Model | None",
+    metadata_model: "refold.Model | None",
     span_table: pa.Table | None,
 ) -> Iterator[pa.Table]:
     """Yield each table of ids and codes with the columns and the metadata of the file format."""
@@ -281,8 +281,8 @@ def _arrange_file_columns(
         if format_name == "parquet":
             columns["code"] = table["code"]
             metadata = {**(table.schema.metadata or {}), _VERSION_METADATA_KEY: refold.__version__}
-            if encoding_model is not None:
-                metadata[_NUM_CALIBRATED_METADATA_KEY] = str(encoding_model.num_calibrated)
+            if metadata_model is not None:
+                metadata[_NUM_CALIBRATED_METADATA_KEY] = str(metadata_model.num_calibrated)
         elif format_name == "csv":
             codes = _codes_to_array(table)
             columns |= {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}

@@ -21,10 +21,10 @@ from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
 @contextmanager
-def provide_input_path(
+def copy_stdin_if_needed(
     file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
+    """Yield ``{"path": ..., "format": ...}`` of an input. Standard input becomes a file."""
     if file_name != outputs.STANDARD_STREAM:
         yield {"path": require_local_path(file_name), "format": format_name}
         return
@@ -63,15 +63,15 @@ def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli._code_files import read_code_file
 
-    with provide_input_path(file_name, format_name, outputs.CODE_FORMATS) as file_options:
+    with copy_stdin_if_needed(file_name, format_name, outputs.CODE_FORMATS) as file_options:
         return read_code_file(**file_options, expected_id_column=model.schema.id_name, model=model)
 
 
-def check_not_mapped(sequences: "refold.Sequences", file_name: str) -> Any:
+def require_in_memory(sequences: "refold.Sequences", file_name_in_error: str) -> Any:
     """Return sequences in memory, or raise an error if they are in a memory-mapped file."""
     if sequences.is_mapped:
         raise ParameterError(
-            f"{file_name} is too large for this command, which holds the data in memory "
+            f"{file_name_in_error} is too large for this command, which holds the data in memory "
             f"({len(sequences)} sequences). Use fewer sequences."
         )
     return sequences
@@ -128,7 +128,7 @@ class ReadOptions:
         Sequences that are larger than memory stay in a memory-mapped file.
         """
         format_name = self._get_format_option(file_name, command_files)
-        with provide_input_path(file_name, format_name, refold.sequences.FORMATS) as file_options:
+        with copy_stdin_if_needed(file_name, format_name, refold.sequences.FORMATS) as file_options:
             # a model of any columns reads all columns, and a model of windows reads a file without
             # ids as one long series, which it cuts
             sequences = refold.sequences.read_for(
@@ -194,7 +194,7 @@ class ReadOptions:
     ) -> Any:
         """Return the sequences of a file, or raise an error if they are larger than memory."""
         with self.open_sequences(model, file_name, command_files) as sequences:
-            return check_not_mapped(sequences, file_name)
+            return require_in_memory(sequences, file_name)
 
     def calibrate_model(
         self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles

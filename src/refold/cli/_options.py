@@ -77,22 +77,22 @@ def _make_list_option(metavar: str, list_converter: Any = _parse_list, **kwargs:
 
 
 # Makes the annotation of a positional argument that is the name of a file.
-_make_file_annotation = partial(Parameter, validator=_check_not_an_option)
+_make_file_parameter = partial(Parameter, validator=_check_not_an_option)
 
 # Types of positional arguments.
-FileArgument = Annotated[str, _make_file_annotation()]
-OptionalFileArgument = Annotated[str | None, _make_file_annotation()]
+FileArgument = Annotated[str, _make_file_parameter()]
+OptionalFileArgument = Annotated[str | None, _make_file_parameter()]
 _MODEL_HELP = "Model file from `refold fit`, or the word series for the pretrained model."
-ModelFile = Annotated[str, _make_file_annotation(name="MODEL", help=_MODEL_HELP)]
+ModelFile = Annotated[str, _make_file_parameter(name="MODEL", help=_MODEL_HELP)]
 _PRETRAINED_HELP = (
     "The word series for the pretrained model, or series-16 for its first 16 numbers."
 )
-PretrainedModelName = Annotated[str, _make_file_annotation(name="MODEL", help=_PRETRAINED_HELP)]
-DataFile = Annotated[str, _make_file_annotation(name="DATA", help="File of sequences, or -.")]
-OptionalModelFile = Annotated[str | None, _make_file_annotation(name="MODEL")]
-OptionalDataFile = Annotated[str | None, _make_file_annotation(name="DATA")]
-CodeFile = Annotated[str, _make_file_annotation(name="CODES")]
-IndexFile = Annotated[str, _make_file_annotation(name="INDEX")]
+PretrainedModelName = Annotated[str, _make_file_parameter(name="MODEL", help=_PRETRAINED_HELP)]
+DataFile = Annotated[str, _make_file_parameter(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _make_file_parameter(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _make_file_parameter(name="DATA")]
+CodeFile = Annotated[str, _make_file_parameter(name="CODES")]
+IndexFile = Annotated[str, _make_file_parameter(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
 PositiveInt = Annotated[int, _make_integer_option(1)]

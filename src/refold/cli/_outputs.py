@@ -216,7 +216,7 @@ class OutputTarget:
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
         with self.open_stream() as stream:
-            append_tables(stream, self.format_name, [table])
+            write_tables(stream, self.format_name, [table])
 
     def write_picture(self, figure: Any) -> None:
         """Write a matplotlib figure."""
@@ -253,7 +253,7 @@ class OutputTarget:
         return sequences
 
 
-def append_tables(
+def write_tables(
     byte_stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
 ) -> None:
     """Write tables with the same columns to a binary stream, one below the other."""

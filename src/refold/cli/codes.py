@@ -12,7 +12,7 @@ from rich.progress import track
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import RayOptions, ReadOptions, check_not_mapped, load_model, read_codes
+from refold.cli._inputs import RayOptions, ReadOptions, load_model, read_codes, require_in_memory
 from refold.errors import ParameterError
 
 
@@ -102,7 +102,7 @@ def decode(
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
     # codes tell the number of columns of a pretrained model
-    model = model.with_columns_of_codes(codes)
+    model = model.adapt_to_code_width(codes)
     lengths = options.repeat_single_length(lengths, len(codes))
     decoded = model.decode(codes, lengths=lengths, clip=clip_options.mode, verbose=int(not quiet))
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
@@ -170,7 +170,7 @@ def probe(
     model = load_model(model_file, latent_steps=latent_steps)
     context = read_options.open_with_labels(model, data_file, files, [label_column], label_file)
     with context as (opened_sequences, labels):
-        sequences = check_not_mapped(opened_sequences, data_file)
+        sequences = require_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
     vectors = {}  # (num_sequences, dimensions) by method

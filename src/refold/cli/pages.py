@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import ReadOptions, check_not_mapped, load_model, read_codes
+from refold.cli._inputs import ReadOptions, load_model, read_codes, require_in_memory
 from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
@@ -148,7 +148,7 @@ def explore(
         max_sequences = max_sequences or _MAX_SEQUENCES_IN_EXPORTED_PAGE
     context = read_options.open_with_labels(model, data_file, files, label_columns, label_file)
     with context as (opened_sequences, labels):
-        sequences = check_not_mapped(opened_sequences, data_file)
+        sequences = require_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
     sequences = windows.sequences

@@ -285,7 +285,7 @@ def stream(
             if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue  # an empty line
             try:
-                id_value, step = _parse_step_id_and_values(raw_step, model.schema, id_column)
+                id_value, step = _parse_id_and_values(raw_step, model.schema, id_column)
                 if id_value not in streams:
                     streams[id_value] = model.stream(window, every_n_steps)
                 # `push` returns a state for every N-th step, and None for the others
@@ -340,34 +340,34 @@ def _read_csv_rows_as_dicts(
         ) from error
 
 
-def _parse_step_id_and_values(
-    raw_step: Any,  # a line of JSON as bytes, or the cells of a table row by column name
+def _parse_id_and_values(
+    json_or_row: Any,  # a line of JSON as bytes, or the cells of a table row by column name
     schema: "refold.sequences.Schema",
     id_column: str | None,
 ) -> tuple[Any, Any]:
     """Return the id of a step, and its values: a list, or a dict by column of the model."""
     try:
-        raw_step = json.loads(raw_step) if isinstance(raw_step, bytes) else raw_step
+        parsed = json.loads(json_or_row) if isinstance(json_or_row, bytes) else json_or_row
     except (ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise FileFormatError(f"This is not JSON: {problem}. Expected one step.") from error
     id_value = None
     if id_column is not None:
-        id_value = raw_step.get(id_column) if isinstance(raw_step, dict) else None
+        id_value = parsed.get(id_column) if isinstance(parsed, dict) else None
         if not isinstance(id_value, str | int):
             raise SchemaError(
                 f"There is no id in {id_column!r}. Expected text or an integer. Got {id_value!r}."
             )
-    if not isinstance(raw_step, dict):
-        return id_value, raw_step
+    if not isinstance(parsed, dict):
+        return id_value, parsed
     names = list(schema.names)
-    if schema.time_gaps and names[-1] not in raw_step:
+    if schema.time_gaps and names[-1] not in parsed:
         # the last column of the model has time gaps; without it, the model computes them from times
         names[-1] = schema.time_name or "time"
-    step = {name: raw_step[name] for name in names if name in raw_step}
+    step = {name: parsed[name] for name in names if name in parsed}
     if not step:
         # ten names are enough for a message
-        present_names = ", ".join(map(repr, [*raw_step][:10])) or "nothing"
+        present_names = ", ".join(map(repr, [*parsed][:10])) or "nothing"
         expected_names = ", ".join(map(repr, schema.names[:10]))
         raise SchemaError(
             f"There is no column of the model, only {present_names}. Expected {expected_names}."

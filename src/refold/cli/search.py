@@ -186,7 +186,7 @@ def cluster(
         opened_index = refold.search.Index.open(input_index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)
         # a pretrained model gets the number of columns from the codes, because there are no data
-        model = model.with_columns_of_codes(clustering.centers)
+        model = model.adapt_to_code_width(clustering.centers)
     else:
         with read_options.open_sequences(model, str(data_file), files) as sequences:
             model = model.adapt(sequences)

@@ -17,7 +17,7 @@ from refold.cli._inputs import TrainingReadOptions, check_ray_supports
 from refold.errors import ParameterError
 
 # Annotation that shows an option under the heading "Training" of the help.
-_IN_TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
+_TRAINING_HELP_PANEL = Parameter(group=options.HELP_PANELS["Training"])
 # Names of the findings of the diagnosis that are logged before training. The fit itself warns of
 # suspicious values, so the findings about them are not logged.
 _FINDING_NAMES_LOGGED_BEFORE_FIT = {
@@ -35,11 +35,11 @@ def fit(
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     fit_options: options.FitOptions = options.FitOptions(),
     base_file: Annotated[
-        str | None, Parameter(name="--from", metavar="MODEL"), _IN_TRAINING_PANEL
+        str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_HELP_PANEL
     ] = None,
     seed: options.OptionalSeed = None,
-    resume: Annotated[bool, _IN_TRAINING_PANEL] = False,
-    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _IN_TRAINING_PANEL] = 60.0,
+    resume: Annotated[bool, _TRAINING_HELP_PANEL] = False,
+    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_HELP_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     ray_address: options.RayAddress = None,
     num_processes: Annotated[

@@ -214,7 +214,7 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, labels[is_train], labels[is_test])
 
 
-def _draw_padded_moving_ones(n: int = 1200, seed: int = 0) -> Sequences:
+def _make_padded_ones_sequences(n: int = 1200, seed: int = 0) -> Sequences:
     """Return `padded_moving_ones` as sequences, all of 10 steps: the padding is part of them."""
     return Sequences.from_array(padded_moving_ones(n, seed)[0], column_types="binary")
 
@@ -222,7 +222,7 @@ def _draw_padded_moving_ones(n: int = 1200, seed: int = 0) -> Sequences:
 # Functions that draw a data set; the caller chooses the number of sequences and the seed.
 _DATA_SET_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
-    "question": _draw_padded_moving_ones,
+    "question": _make_padded_ones_sequences,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }

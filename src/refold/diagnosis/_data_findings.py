@@ -86,7 +86,7 @@ _MIN_VALUES_TO_CHECK_TAILS = 200
 # A column with this many categories or more is reported.
 _MIN_REPORTED_CATEGORIES = 1000
 # A column with more categories than this is reported if its categories are rare.
-_MAX_RARE_CATEGORIES = 50
+_MAX_CATEGORIES_IF_RARE = 50
 # Categories are rare if they occur less often than this on average.
 _MIN_MEAN_OCCURRENCES = 5.0
 # If most categories occur once, they look like ids. With fewer categories than this, it may be
@@ -329,7 +329,7 @@ def _check_columns(sample: Sequences, joined_data_warnings: str) -> Iterator[Fin
             # a single column is the data, and cannot be left out
             if sample.schema.num_columns > 1:
                 is_time = key_types.get(name) == "time"
-                yield from _check_for_times(name, changes, is_sorted=is_time)
+                yield from _find_time_column(name, changes, is_ascending=is_time)
             # a warning that names the column is about its values, and one message is enough
             if repr(name) not in joined_data_warnings:
                 yield from _find_heavy_tails(name, observed_values)
@@ -356,7 +356,7 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
             f"{argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
     elif num_categories >= _MIN_REPORTED_CATEGORIES or (
-        num_categories > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
+        num_categories > _MAX_CATEGORIES_IF_RARE and mean_occurrences < _MIN_MEAN_OCCURRENCES
     ):
         yield Finding(
             "many-categories",
@@ -366,9 +366,9 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
         )
 
 
-def _check_for_times(name: str, changes: np.ndarray, *, is_sorted: bool) -> Iterator[Finding]:
+def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
     """Find a numeric column of times in order, or one with the name of a time out of order."""
-    # `changes` are differences (n,) of neighboring steps in a sequence. `is_sorted` says whether
+    # `changes` are differences (n,) of neighboring steps in a sequence. `is_ascending` says whether
     # the column ascends in every sequence.
     if len(changes) < _MIN_CHANGES_OF_TIMES:
         return
@@ -381,7 +381,7 @@ def _check_for_times(name: str, changes: np.ndarray, *, is_sorted: bool) -> Iter
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
             + python_or_cli(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
-    elif is_sorted:
+    elif is_ascending:
         yield Finding(
             "time-like",
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "

@@ -50,7 +50,7 @@ _OVERFIT_ERROR_GAP = 0.05
 # Decoded lengths are reported if more than this share of the sequences has a wrong length.
 _MAX_WRONG_LENGTH_SHARE = 0.1
 # A decoded length is wrong if it differs from the true length by more than this share of it.
-_LENGTH_ERROR_RATIO = 0.1
+_MAX_LENGTH_DEVIATION = 0.1
 # A loss is stuck if it falls by a smaller share than this during the whole fit.
 _MIN_LOSS_FALL = 0.02
 # A fit is too short if the loss falls by more than this share in the last quarter of the epochs.
@@ -229,7 +229,7 @@ def _diagnose_by_short_fit(
         training_fidelity=fidelity(measured_train, decoded_train, model.error_scaler),
         constant_fidelity=fidelity(held_out, constant_output, model.error_scaler),
         pca_fidelity=fidelity(held_out, pca.reconstruct(held_out), model.error_scaler),
-        wrong_length_share=float(np.mean(length_errors > _LENGTH_ERROR_RATIO * held_out.lengths)),
+        wrong_length_share=float(np.mean(length_errors > _MAX_LENGTH_DEVIATION * held_out.lengths)),
         history=model.history,
         num_training_sequences=len(train),
         latent_dim=latent_dim,

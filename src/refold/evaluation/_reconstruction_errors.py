@@ -383,7 +383,7 @@ class Fidelity:
         return 1.0 - (self.accuracy or 0.0) if self.nmse is None else self.nmse
 
     @property
-    def larger_error(self) -> float:
+    def larger_lost_share(self) -> float:
         """The larger of NMSE and 1 - accuracy."""
         return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
 

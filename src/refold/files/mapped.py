@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.atomic_files import hold_path_lock
-from refold._support.messages import print_status, warn
+from refold._support.messages import print_stderr, warn
 from refold.errors import DataError, FileAccessError, RefoldError, argument
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, convert_long_table
@@ -414,7 +414,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
         with hold_path_lock(entry, locked_message=None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _remove_old_cache_entries(folder, files)
-                print_status(
+                print_stderr(
                     f"{files.root} is too large to be read at once: its values go to {entry}."
                 )
                 with folder_deleted_on_error(folder) as new_entry:

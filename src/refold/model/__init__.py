@@ -37,7 +37,7 @@ from refold.model._model import adapt_to_data as adapt_to_data
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._pretrained import PRETRAINED_MODEL_NOTES as PRETRAINED_MODEL_NOTES
-from refold.model._pretrained import resolve_model_name as resolve_model_name
+from refold.model._pretrained import resolve_file_and_dims as resolve_file_and_dims
 from refold.model._stream import Stream as Stream
 from refold.model._stream import StreamResult as StreamResult
 from refold.model._training_statistics import Fingerprints as Fingerprints

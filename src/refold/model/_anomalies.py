@@ -67,7 +67,7 @@ def measure_errors_and_features(model: "refold.Model", sequences: Sequences) -> 
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
     codes, features = _compute_codes_and_features(model, sequences)
-    value_errors = _compute_decoding_errors(model, sequences, codes)
+    value_errors = _compute_errors_by_value(model, sequences, codes)
     sequence_errors = mean_errors_by_sequence(value_errors, sequences)
     return ErrorsAndFeatures(value_errors, sequence_errors, codes, features)
 
@@ -105,7 +105,7 @@ def _squared_mahalanobis(features: np.ndarray, reference: ReferenceStatistics) -
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
-def _compute_decoding_errors(
+def _compute_errors_by_value(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
@@ -204,7 +204,7 @@ def with_reference_statistics(
     # the means of both score components, over a part of the sequences
     rows = linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_MEAN_SCORES)
     sample = sequences[rows]
-    errors = mean_errors_by_sequence(_compute_decoding_errors(model, sample, codes[rows]), sample)
+    errors = mean_errors_by_sequence(_compute_errors_by_value(model, sample, codes[rows]), sample)
     distances = _squared_mahalanobis(features[rows], reference)
     means = np.array([errors.mean(), distances.mean()])
     # scores are divided by these means, so a mean of 0 becomes 1

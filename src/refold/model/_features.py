@@ -26,11 +26,11 @@ _NUM_CONVOLUTIONS_PER_DILATION = 128
 _MAX_CODES_FOR_FEATURE_SCALES = 256
 # If the logarithm of the root mean square has at most this standard deviation over training
 # sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
-_MIN_LOG_RMS_FEATURE_STD = 0.2
+_MAX_LOG_RMS_NOISE_STD = 0.2
 # The same limit for the length of a sequence, as a share of the mean length.
-_MIN_RELATIVE_LENGTH_STD = 0.05
+_MAX_RELATIVE_LENGTH_NOISE_STD = 0.05
 # The same limit for each pooled convolution.
-_MIN_CONVOLUTION_STD = 1e-4
+_MAX_CONVOLUTION_NOISE_STD = 1e-4
 # Added to root mean squares of scaled values, so that a constant sequence is not divided by 0.
 _RMS_EPSILON = np.float32(1e-3)
 
@@ -76,10 +76,10 @@ class DecodedFeatureExtractor:
         raw_features = self._compute_raw_features(codes[rows]).astype(float)
         self._mean, std = raw_features.mean(axis=0), raw_features.std(axis=0)  # (n_features,) each
         # the first two features are the logarithm of the RMS and the length
-        min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
-        min_std[:2] = _MIN_LOG_RMS_FEATURE_STD, _MIN_RELATIVE_LENGTH_STD * self._mean[1]
+        max_noise_std = np.full(len(std), _MAX_CONVOLUTION_NOISE_STD)
+        max_noise_std[:2] = _MAX_LOG_RMS_NOISE_STD, _MAX_RELATIVE_LENGTH_NOISE_STD * self._mean[1]
         # 0 for features of noise: divided by a tiny number, noise would dominate distances
-        self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
+        self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > max_noise_std)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of codes (n_sequences, code_size)."""
@@ -129,19 +129,20 @@ class DecodedFeatureExtractor:
 
 
 def pool_series_convolutions(
-    scaled_series: Sequences, specification: Specification, max_dilation: int
+    scaled_series: Sequences, network_specification: Specification, max_dilation: int
 ) -> np.ndarray:
     """Return pooled convolutions (n_series, 2048): of each series, and of its standardized form."""
     # These features describe what codes of windows lose: patterns longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
-    convolutions = draw_convolutions(specification.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+    num_outputs = network_specification.num_outputs
+    convolutions = draw_convolutions(num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(max_dilation))))
     # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
-    for block, inputs in iterate_encoded_batches(specification, scaled_series):
+    for block, inputs in iterate_encoded_batches(network_specification, scaled_series):
         # only the values, without the inputs that say which values were observed
-        columns = np.ascontiguousarray(inputs[:, : specification.num_outputs], np.float32)
+        columns = np.ascontiguousarray(inputs[:, :num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
         divisors = np.maximum(1, lengths)[:, None]  # no division by 0 for an empty series
         means = packed.segment_sum(columns, block.offsets) / divisors

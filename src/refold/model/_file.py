@@ -72,7 +72,7 @@ _MODEL_ATTRIBUTES_IN_CONFIG = ("active_dimensions", "window", "step", "max_lost_
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES_IN_FILE = {"scaler": "scaler", "error_scaler": "units"}
 
-StoredStatistics = TypeVar("StoredStatistics", ReferenceStatistics, Calibration, Mixture)
+StatisticsTypeVar = TypeVar("StatisticsTypeVar", ReferenceStatistics, Calibration, Mixture)
 
 
 # A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
@@ -305,8 +305,8 @@ def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str,
 
 
 def _restore_record(
-    record_type: type[StoredStatistics], array_names: dict[str, str], arrays: dict[str, np.ndarray]
-) -> StoredStatistics | None:
+    record_type: type[StatisticsTypeVar], array_names: dict[str, str], arrays: dict[str, np.ndarray]
+) -> StatisticsTypeVar | None:
     """Return a record of those attributes whose arrays are in the file; None without any."""
     values: dict[str, Any] = {k: arrays[name] for k, name in array_names.items() if name in arrays}
     return record_type(**values) if values else None

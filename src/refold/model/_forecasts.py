@@ -33,7 +33,7 @@ _MAX_STORED_RESIDUALS = 1 << 21
 # `_MAX_STORED_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
 _MIN_STORED_RESIDUAL_SEQUENCES = 256
 # Bounds are wider by this share, because rounding can change a forecast.
-_FORECAST_BOUND_WIDENING = 1e-4
+_FORECAST_ROUNDING_MARGIN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _compute_forecast_bound_margins(
         )
     else:
         margins = conformal_margins(residuals[:, :num_steps], alpha)
-        return margins * (1.0 + _FORECAST_BOUND_WIDENING), alpha
+        return margins * (1.0 + _FORECAST_ROUNDING_MARGIN), alpha
     if is_requested:
         raise ParameterError(reason)
     return None, None

@@ -71,10 +71,10 @@ from refold.model._inputs import (
     read_user_data,
 )
 from refold.model._pretrained import (
-    adapt_to_columns,
     join_column_codes,
     keep_first_dims,
-    resolve_model_name,
+    repeat_model_for_columns,
+    resolve_file_and_dims,
     without_calibration,
 )
 from refold.model._stream import Stream
@@ -317,9 +317,9 @@ class Model:
         if not model.any_columns:  # it has columns already, so the data are not needed
             return model
         series = read_user_data(X, as_sequence=model.window is not None)
-        return adapt_to_columns(model, series.schema, series)
+        return repeat_model_for_columns(model, series.schema, series)
 
-    def with_columns_of_codes(self, codes: ArrayLike) -> "Model":
+    def adapt_to_code_width(self, codes: ArrayLike) -> "Model":
         """Return a pretrained model with the number of columns that codes have: x0, x1, ..."""
         if not self.any_columns:
             return self
@@ -338,7 +338,7 @@ class Model:
         if num_columns not in models:
             layout = "series" if num_columns == 1 else "array"
             columns = tuple(Column(name, NUMERIC.name) for name in default_names(num_columns))
-            models[num_columns] = adapt_to_columns(self, Schema(columns, layout))
+            models[num_columns] = repeat_model_for_columns(self, Schema(columns, layout))
         return models[num_columns]
 
     def with_dims(self, dims: int) -> "Model":
@@ -825,7 +825,7 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
-        file, dims = resolve_model_name(path)
+        file, dims = resolve_file_and_dims(path)
         model = _build_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
@@ -842,7 +842,7 @@ class Model:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
             sequences = self.align_to_schema(sequences)
-            self._warn_if_unusual([self._compute_input_statistics(sequences)])
+            self._warn_if_unusual([self._compute_warning_statistics(sequences)])
         warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         return sequences
 
@@ -850,7 +850,7 @@ class Model:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         series = as_sequences(read_user_data(X, self.schema, as_sequence=self.window is not None))
         aligned = self.align_to_schema(self.windows(series).sequences if as_windows else series)
-        self._warn_if_unusual([self._compute_input_statistics(aligned)])
+        self._warn_if_unusual([self._compute_warning_statistics(aligned)])
         return aligned
 
     def align_to_schema(self, sequences: Sequences) -> Sequences:
@@ -876,7 +876,7 @@ class Model:
             return
         block_statistics = []
         for block in map(self.align_to_schema, sequences.blocks()):
-            block_statistics.append(self._compute_input_statistics(block))
+            block_statistics.append(self._compute_warning_statistics(block))
             yield block
         self._warn_if_unusual(block_statistics)
 
@@ -1037,7 +1037,7 @@ class Model:
         calibration = build_calibration(measured, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _compute_input_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
+    def _compute_warning_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
         """Return outlier counts, and the share of variance that each sequence's code explains."""
         # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
         # Its code holds the first half of the cosine coefficients of a curve of ``grid`` points.
@@ -1049,7 +1049,7 @@ class Model:
 
     def _warn_if_unusual(self, statistics_by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        # the list has the result of `_compute_input_statistics` for each block of the data
+        # the list has the result of `_compute_warning_statistics` for each block of the data
         warn(describe_outlier_columns([counts for counts, _ in statistics_by_block], self.schema))
         # with an empty array, because NumPy refuses to concatenate no arrays
         shares = np.concatenate([np.ones(0), *(shares for _, shares in statistics_by_block)])
@@ -1121,7 +1121,7 @@ class Model:
 
     @functools.cached_property
     def _models_by_num_columns(self) -> dict[int, "Model"]:
-        return {}  # the cache of `with_columns_of_codes`
+        return {}  # the cache of `adapt_to_code_width`
 
     @functools.cached_property
     def _feature_extractor(self) -> DecodedFeatureExtractor:
@@ -1138,7 +1138,7 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _wrap_with_adaptation(method_name: str) -> Callable[..., Any]:
+def _wrap_with_model_adaptation(method_name: str) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
@@ -1148,7 +1148,7 @@ def _wrap_with_adaptation(method_name: str) -> Callable[..., Any]:
     def adapt_and_call(self: Model, *positional: Any, **keywords: Any) -> Any:
         first, *further = positional or (keywords.pop(first_name),)
         if first_name == "codes":
-            return method(self.with_columns_of_codes(first), first, *further, **keywords)
+            return method(self.adapt_to_code_width(first), first, *further, **keywords)
         model, series = adapt_to_data(self, first)
         # the result may be a table like a table of the user, so the method gets the table itself
         return method(model, first if is_table(first) else series, *further, **keywords)
@@ -1163,7 +1163,7 @@ _METHODS_THAT_ADAPT_FIRST = (
     *("held_back", "decode", "features", "code_drift"),
 )
 for _name in _METHODS_THAT_ADAPT_FIRST:
-    setattr(PretrainedModel, _name, _wrap_with_adaptation(_name))
+    setattr(PretrainedModel, _name, _wrap_with_model_adaptation(_name))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:

@@ -46,15 +46,15 @@ class ModelFileAndDims(NamedTuple):
     dims: int | None  # None keeps all
 
 
-def resolve_model_name(path_or_name: str | os.PathLike[str]) -> ModelFileAndDims:
+def resolve_file_and_dims(path_or_name: str | os.PathLike[str]) -> ModelFileAndDims:
     """Return the file and the dimensions that a path, or a name such as "series-16", stands for."""
     if (match := _MODEL_NAME_PATTERN.fullmatch(str(path_or_name))) is None:
         return ModelFileAndDims(path_or_name, None)
     return ModelFileAndDims(_SERIES_MODEL_PATH, int(match[1]) if match[1] else None)
 
 
-def adapt_to_columns(
-    model: "refold.Model", schema: Schema, sequences: Sequences | None = None
+def repeat_model_for_columns(
+    model: "refold.Model", schema: Schema, scaler_data: Sequences | None = None
 ) -> "refold.Model":
     """Return a pretrained model for the columns of a schema."""
     # If there are sequences, the model measures errors in their units, and its reference statistics
@@ -80,11 +80,11 @@ def adapt_to_columns(
         {k: np.repeat(v, num_columns) if isinstance(v, np.ndarray) else v for k, v in state.items()}
         for state in (model.scaler.to_dict(), model.error_scaler.to_dict())
     )
-    if sequences is not None:
+    if scaler_data is not None:
         moments = RunningMoments(num_columns)
         # no warnings about numbers that are too large, because they are refused later
         with np.errstate(over="ignore", invalid="ignore"):
-            for block in sequences.blocks():
+            for block in scaler_data.blocks():
                 moments.add(block.values)
         value_range = {"least": moments.minimum, "greatest": moments.maximum}
         std = np.where(moments.scale > 0, moments.scale, 1.0)
@@ -99,10 +99,10 @@ def adapt_to_columns(
         rng, num_codes = np.random.default_rng(0), len(reference.codes)
         order = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
         codes = join_column_codes(reference.codes[np.stack(order, axis=1).ravel()], num_columns)
-        if sequences is not None and len(sequences):
+        if scaler_data is not None and len(scaler_data):
             # the means and log standard deviations in the codes are replaced by those of a random
             # sequence for each code
-            sample = sequences[linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_STATISTICS)]
+            sample = scaler_data[linspace_indices(len(scaler_data), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
                 statistics = scaler.statistics(sample.align_columns(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
@@ -176,11 +176,11 @@ def without_calibration(
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
-def join_column_codes(interleaved_codes: np.ndarray, num_columns: int) -> np.ndarray:
+def join_column_codes(column_code_rows: np.ndarray, num_columns: int) -> np.ndarray:
     """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width)."""
-    # In the interleaved codes, all columns of a sequence come one after another. The code of a
+    # In `column_code_rows`, all columns of a sequence come one after another. The code of a
     # column ends with a mean and a log standard deviation. In the joined code, the means of all
     # columns come after all else, and the log standard deviations last.
-    codes = interleaved_codes.reshape(len(interleaved_codes) // num_columns, num_columns, -1)
+    codes = column_code_rows.reshape(len(column_code_rows) // num_columns, num_columns, -1)
     parts = codes[..., :-2].reshape(len(codes), -1), codes[..., -2], codes[..., -1]
     return np.concatenate(parts, axis=1)

@@ -190,7 +190,7 @@ class Stream:
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
         steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
-        rows = _convert_steps_to_rows(steps, schema, first_step_index)
+        rows = _convert_to_value_rows(steps, schema, first_step_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -244,20 +244,19 @@ def _replace_times_by_gaps(
     return converted, times[-1]
 
 
-def _convert_steps_to_rows(steps: Any, schema: Schema, first_step_index: int) -> Any:
+def _convert_to_value_rows(user_steps: Any, schema: Schema, first_step_index: int) -> Any:
     """Return one or several steps as rows (n_steps, n_columns) of values that may be texts."""
     num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_ITEMS])
     names += " and others" * (num_columns > _MAX_LISTED_ITEMS)
-    if isinstance(steps, str) and schema.layout == "characters":
-        steps = list(steps)
+    if isinstance(user_steps, str) and schema.layout == "characters":
+        user_steps = list(user_steps)
     # with several columns, a list of numbers or texts is one step
-    is_several = _is_list_like(steps) and (
+    is_several = _is_list_like(user_steps) and (
         num_columns == 1
-        or not len(steps)
-        or any(_is_list_like(step) or isinstance(step, Mapping) for step in steps)
+        or not len(user_steps)
+        or any(_is_list_like(step) or isinstance(step, Mapping) for step in user_steps)
     )
-    if not is_several:
-        steps = [steps]
+    steps = user_steps if is_several else [user_steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
     rows = []

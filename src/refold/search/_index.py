@@ -658,7 +658,7 @@ def plot_hits(
     from refold import plots
 
     check_has_attribute("hits", hits, "Hits, the result of Index.search", attribute="query_codes")
-    model = model_of(model).with_columns_of_codes(hits.codes)
+    model = model_of(model).adapt_to_code_width(hits.codes)
     begin, end = (int(row) for row in hits.offsets[query_index : query_index + 2])
     if begin == end:
         raise DataError(f"The query {query_index} has no hits to draw. Loosen the condition.")

@@ -66,7 +66,7 @@ class RowSource:
         if X is not None:
             self.model, X = adapt_to_data(model, X)
         elif codes is not None:
-            self.model = self.model.with_columns_of_codes(codes)
+            self.model = self.model.adapt_to_code_width(codes)
         self._sequences: Any = None if X is None else self.model.open_data_for_blocks(X)
         self._codes: Any = None if codes is None else self.model.check_codes(codes)
         num_rows = len(self._codes if X is None else self._sequences)

@@ -26,7 +26,7 @@ from refold.model import (
     describe_outlier_columns,
     describe_overlap_with_training,
     outlier_limits,
-    resolve_model_name,
+    resolve_file_and_dims,
 )
 from refold.network.packed.heads import SamplingSpec
 from refold.network.packed.network import PackedNetwork
@@ -180,13 +180,13 @@ class ServedModel:
         # A pretrained model takes any number of columns. Here it is used for one column: a code of
         # `code_size` numbers is a code of one column.
         if model.any_columns:
-            model = model.with_columns_of_codes(np.zeros((1, model.code_size)))
+            model = model.adapt_to_code_width(np.zeros((1, model.code_size)))
         if not isinstance(model.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
-        with Path(resolve_model_name(path).path).open("rb") as file:
+        with Path(resolve_file_and_dims(path).path).open("rb") as file:
             # this hash is of the whole file; `hash` covers only the parts on which codes depend
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.name, self.fitted_model, self.hash = name, model, model.hash

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import pluralize, print_status, warn
+from refold._support.messages import pluralize, print_stderr, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
@@ -69,7 +69,7 @@ def find_latent_dim(
     # The argument `latent_dim` is the share. The explained variance is 1 - NMSE. For binary and
     # categorical columns, the accuracy must reach the same share. (The accuracy is the share of
     # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
-    # used. `Fidelity.larger_error` is the share that a code does not explain.
+    # used. `Fidelity.larger_lost_share` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
     trials = LatentDimTrials(
         data_windows, arguments, fit_model, CANDIDATE_LATENT_DIMS[-1], seed=seed
@@ -83,25 +83,25 @@ def find_latent_dim(
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     measure = " and ".join(name for name, applies in measures.items() if applies)
     if arguments.verbose and trials.num_sequences < len(sequences):
-        print_status(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
+        print_stderr(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
     lost_shares = {}  # share of the variance that a code does not explain, by its size
     trial_budget = None if budget is None else _TIME_SHARE_PER_TRIAL * budget
 
     def is_latent_dim_enough(latent_dim: int) -> bool:
         """Fit a model with this code size, and compare what it explains with the share."""
         fidelity = trials.measure_fit_error(latent_dim, trial_budget)
-        lost_shares[latent_dim] = fidelity.larger_error
+        lost_shares[latent_dim] = fidelity.larger_lost_share
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
             code = f"A code of {pluralize(latent_dim, 'dimension')}"
-            print_status(f"{code} explains {explained:.3f} of the held-out {measure}.")
+            print_stderr(f"{code} explains {explained:.3f} of the held-out {measure}.")
         return lost_shares[latent_dim] <= 1 - share
 
     # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is
     # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
     # large enough for PCA are searched first.
     pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
-    pca_indices = (i for i, errors in enumerate(pca_errors) if errors.larger_error <= 1 - share)
+    pca_indices = (i for i, pca in enumerate(pca_errors) if pca.larger_lost_share <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
     chosen_index = bisect_left(candidates, x=True, hi=num_first, key=is_latent_dim_enough)
     if chosen_index == num_first:

@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._support.arrays import linspace_indices, to_integer_seed
 from refold._support.compilation import enable_compilation_cache
-from refold._support.messages import print_status, warn
+from refold._support.messages import print_stderr, warn
 from refold._support.rules import check_not_empty
 from refold.arguments import ARGUMENT_RULES, Arguments
 from refold.errors import ParameterError, argument
@@ -115,7 +115,7 @@ def fit(
         network, suggested_inference_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and (warp_std := settings.warp_std):
-            print_status(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
+            print_stderr(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
 
         # Initialize and train. The phase "validated" trains on the training sequences and keeps the
         # epoch with the lowest validation loss. The phase "refit" starts again on all sequences,
@@ -247,7 +247,7 @@ def _add_training_statistics(
                 "epochs or variational=False may activate more."
             )
         if verbose:
-            print_status(f"{note}.")
+            print_stderr(f"{note}.")
         model = replace(model, active_dimensions=num_active)
     unseen, base_model = split.held_out_sequences, split.base_model
     if base_model is not None and base_model.fingerprints.training_hashes is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import describe_kept_epoch, pluralize, print_status
+from refold._support.messages import describe_kept_epoch, pluralize, print_stderr
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, forecast_next_steps, split_last_steps
@@ -277,7 +277,7 @@ def log_held_out_errors(
         return
     scaler = split.scaler("validated")
     num_epochs = fit_result.history["phase"].count("validated")
-    print_status(f"{describe_kept_epoch(fit_result.best_epoch, num_epochs).capitalize()}.")
+    print_stderr(f"{describe_kept_epoch(fit_result.best_epoch, num_epochs).capitalize()}.")
     forecast_lines: list[str] = []
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
@@ -299,7 +299,7 @@ def log_held_out_errors(
     baseline = evaluator.pca_baseline
     pca_name = f"PCA with {pluralize(0 if baseline is None else baseline.latent_dim, 'dimension')}"
     count = pluralize(len(sequences), "sequence")
-    print_status(f"Held out ({count}): {errors.text(pca_errors, pca_name=pca_name)}.")
+    print_stderr(f"Held out ({count}): {errors.text(pca_errors, pca_name=pca_name)}.")
     # what ended the training too early, and what to set; None if nothing did
     advice, budget = None, training_settings.time_budget
     is_late = 0 < _LATE_EPOCHS_START_SHARE * num_epochs <= fit_result.best_epoch
@@ -318,18 +318,18 @@ def log_held_out_errors(
         reasons += _list_error_reasons(split, specification, fit_result, float(is_wrong.mean()))
         if error < _MIN_ERROR_TO_IMPROVE:
             reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
-        print_status(f"No better than PCA: {'; '.join(reasons[:_MAX_REPORTED_REASONS])}.")
+        print_stderr(f"No better than PCA: {'; '.join(reasons[:_MAX_REPORTED_REASONS])}.")
     elif advice is not None and is_late and error > _MIN_ERROR_TO_IMPROVE:
-        print_status(f"{advice[0].upper()}{advice[1:]}.")
+        print_stderr(f"{advice[0].upper()}{advice[1:]}.")
     median, nmse = float(np.median(split.lengths)), errors.nmse or 0.0
     is_long = split.window is None and median > _MIN_LENGTH_TO_SUGGEST_WINDOWS
     if is_long and nmse > _MIN_NMSE_TO_SUGGEST_WINDOWS:
-        print_status(
+        print_stderr(
             f"The median sequence has {median:g} steps, much of which is lost. A code for each "
             f"window loses less: {argument(window=_SUGGESTED_WINDOW)}."
         )
     for forecast_line in forecast_lines:
-        print_status(forecast_line)
+        print_stderr(forecast_line)
 
 
 def _list_error_reasons(
