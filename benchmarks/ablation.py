@@ -319,7 +319,7 @@ def load_set(name: str) -> tuple[Any, Any]:
     if not variant:
         return train, test
     train, test = (_varied(part, variant, base, seed) for seed, part in enumerate((train, test)))
-    return train, test.align_columns(train.schema)
+    return train, test.convert_to_schema(train.schema)
 
 
 def facts_of(name: str) -> Facts:

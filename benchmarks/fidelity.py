@@ -74,7 +74,7 @@ def fit_and_score(name: str, folder: Path, size: int, seconds: float, seed: int)
     except NotPossibleError as error:
         return {"not_possible": str(error)}
     took = time.perf_counter() - began
-    test = read(folder / "test.parquet").align_columns(train.schema)  # not before the fit
+    test = read(folder / "test.parquet").convert_to_schema(train.schema)  # not before the fit
     return {"took": took, **errors(train, test, reconstruct(test))}
 
 

@@ -54,7 +54,7 @@ refold.load("series").encode([[0.0, 1.0, 0.5, 2.0] * 25])
 def curves(sequences: Any) -> np.ndarray:
     """Return the standardized columns of sequences as curves (n, columns, 128)."""
     model = refold.load("series").adapt(sequences)
-    aligned = sequences.align_columns(model.schema)
+    aligned = sequences.convert_to_schema(model.schema)
     return resample_columns_by_cosines(
         model.scaler.transform(interpolate_missing_values(aligned)), model.specification.grid
     )

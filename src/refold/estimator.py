@@ -590,7 +590,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for each feature follows. For a classic architecture, padding is zeros.
         """
         model = self.model_
-        sequences = model.align_to_schema(as_sequences(model.windows(X).sequences))
+        sequences = model.convert_and_check(as_sequences(model.windows(X).sequences))
         fixed_steps = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed_steps or max(1, int(sequences.lengths.max(initial=0)))

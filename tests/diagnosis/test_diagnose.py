@@ -83,7 +83,7 @@ def test_noise_is_not_learned():
 def test_an_error_of_the_short_fit_is_a_finding(monkeypatch):
     words = [[f"w{i}"] * 3 for i in range(12)]
     schema = Schema((Column("word", "categorical", tuple(f"w{i}" for i in range(60_000))),))
-    diagnosis = diagnose(Sequences.from_list(words, names=["word"]).align_columns(schema))
+    diagnosis = diagnose(Sequences.from_list(words, names=["word"]).convert_to_schema(schema))
     assert diagnosis.findings[0].name == "cannot-fit"
     assert "Keep the most frequent categories" in diagnosis.findings[0].message
 

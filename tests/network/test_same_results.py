@@ -72,7 +72,7 @@ def test_page(case, page):
 def make_case(case, **changes):
     data, options = MODEL_CASES[case]
     model = fitted(data, **options | changes)
-    return model, as_sequences(data).align_columns(model.schema)
+    return model, as_sequences(data).convert_to_schema(model.schema)
 
 
 def check_codes(codes, expected):
@@ -81,7 +81,7 @@ def check_codes(codes, expected):
 
 def check_decoded_finite(decoded, model, codes, lengths=None):
     """Compare decoded sequences, of predicted lengths by default, with those of packed rows."""
-    decoded = as_sequences(decoded).align_columns(model.schema)
+    decoded = as_sequences(decoded).convert_to_schema(model.schema)
     lengths = model.predict_lengths(codes) if lengths is None else lengths
     expected = model.decode_to_sequences(codes, lengths)
     assert decoded.lengths.tolist() == expected.lengths.tolist()

@@ -118,7 +118,7 @@ def sines():
 def ahead(sines):
     """Return a forecast of five steps with bounds; the figure does not need a fitted model."""
     values = np.random.default_rng(0).normal(size=(60, 5, 1))
-    steps = Sequences.from_list(list(values), ids=sines.ids).align_columns(sines.schema)
+    steps = Sequences.from_list(list(values), ids=sines.ids).convert_to_schema(sines.schema)
     return Forecast(steps, 0.1, values - 1, values + 1)
 
 

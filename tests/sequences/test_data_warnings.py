@@ -65,7 +65,7 @@ def test_the_line_names_columns_value_count_position_and_fix_also_of_files(tmp_p
     data = read_as_mapped(tmp_path / "a.parquet", block_bytes=300)
     assert data_warnings(data) == lines
     in_memory = mark_missing(sequences, [-99999, 1e20])
-    marked = refold.sequences.convert_mapped_blocks(
+    marked = refold.sequences.apply_to_mapped_blocks(
         data, lambda block: mark_missing(block, [-99999, 1e20])
     )
     assert marked.is_mapped

@@ -110,7 +110,7 @@ def test_ids_differ_except_in_a_sample():
     large = np.array([2**64 - 1], np.uint64)
     assert Sequences.from_list([[1.0]], ids=large).ids.tolist() == [str(2**64 - 1)]
     drawn = Sequences.from_list([[1.0], [2.0]], ids=["a", "b"])[[0, 0, 1]]
-    aligned = drawn.with_values(drawn.values + 1).align_columns(drawn.schema)
+    aligned = drawn.with_values(drawn.values + 1).convert_to_schema(drawn.schema)
     assert aligned.ids.tolist() == ["a", "a", "b"]
 
 

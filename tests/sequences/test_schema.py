@@ -86,7 +86,7 @@ def test_counts_are_declared_and_whole():
         with pytest.raises(DataError, match="count column holds whole numbers from 0"):
             Sequences.from_list([[1, wrong]], column_types="count")
         with pytest.raises(DataError, match="sequence 0, step 1, column 'x0'"):
-            Sequences.from_list([[1.0, wrong]]).align_columns(counts.schema)
+            Sequences.from_list([[1.0, wrong]]).convert_to_schema(counts.schema)
 
 
 def test_unknown_categories_are_counted_in_one_warning():
@@ -94,7 +94,7 @@ def test_unknown_categories_are_counted_in_one_warning():
     data = Sequences.from_list([[["a", "z"]], [["q", "z"]], [["q", "y"]], [[None, "x"]]])
     message = r"2 entries of column 'x0' \('q'\); 2 entries of"
     with pytest.warns(UserWarning, match=message) as caught:
-        aligned = data.align_columns(fitted)
+        aligned = data.convert_to_schema(fitted)
     assert [warning.filename for warning in caught] == [__file__]
     np.testing.assert_array_equal(aligned.values, [[0, 2], [2, 2], [2, 1], [np.nan, 0]])
 
@@ -104,9 +104,9 @@ SPEED = Schema((Column("speed", "numeric"), Column("on", "binary")))
 
 def test_columns_are_matched_by_name_or_position():
     swapped = Sequences.from_list([[[1.0, 5.0], [0.0, 6.0]]], names=["on", "speed"])
-    np.testing.assert_array_equal(swapped.align_columns(SPEED).values, [[5.0, 1.0], [6.0, 0.0]])
+    np.testing.assert_array_equal(swapped.convert_to_schema(SPEED).values, [[5.0, 1.0], [6.0, 0.0]])
     unnamed = Sequences.from_list([[[5.0, 1.0]]])
-    np.testing.assert_array_equal(unnamed.align_columns(SPEED).values, [[5.0, 1.0]])
+    np.testing.assert_array_equal(unnamed.convert_to_schema(SPEED).values, [[5.0, 1.0]])
 
 
 @pytest.mark.parametrize(
@@ -120,23 +120,24 @@ def test_columns_are_matched_by_name_or_position():
 )
 def test_another_schema_is_refused(row, names, message):
     with pytest.raises(DataError, match=message):
-        Sequences.from_list([[row]], names=names).align_columns(SPEED)
+        Sequences.from_list([[row]], names=names).convert_to_schema(SPEED)
 
 
 def test_categories_are_compared_as_text_if_one_side_is_text():
     sleep = Sequences.from_list([["1", "2", "N5"]]).schema
-    assert Sequences.from_list([[2, 1], []]).align_columns(sleep).to_list() == [["2", "1"], []]
+    assert Sequences.from_list([[2, 1], []]).convert_to_schema(sleep).to_list() == [["2", "1"], []]
     text = Sequences.from_list([["No", "TRUE", "False"]]).schema
-    assert Sequences.from_list([[True, False]]).align_columns(text).to_list() == [["TRUE", "False"]]
+    converted = Sequences.from_list([[True, False]]).convert_to_schema(text)
+    assert converted.to_list() == [["TRUE", "False"]]
     integers = Sequences.from_list([[1, 2]], column_types="categorical").schema
     with pytest.warns(UserWarning, match=r"1 entry of column 'token' \('N5'\)"):
-        aligned = Sequences.from_list([["2", "N5"]]).align_columns(integers)
+        aligned = Sequences.from_list([["2", "N5"]]).convert_to_schema(integers)
     assert aligned.values[:, 0].tolist() == [1, 2]
 
     with pytest.raises(SchemaError, match="holds numeric values, but the model was fitted on te"):
-        Sequences.from_list([[5, 7]]).align_columns(sleep)
+        Sequences.from_list([[5, 7]]).convert_to_schema(sleep)
     with pytest.raises(DataError, match=r"Got 0\.5 at sequence 0, step 0, column 'x0'"):
-        Sequences.from_list([[0.5]]).align_columns(integers)
+        Sequences.from_list([[0.5]]).convert_to_schema(integers)
 
 
 def test_missing_value_markers_change_only_numeric_columns():
@@ -146,7 +147,7 @@ def test_missing_value_markers_change_only_numeric_columns():
     np.testing.assert_array_equal(marked.values, [[np.nan, 1], [2.5, 0]])
     binary = mark_missing(Sequences.from_list([[0, 1, 1]]), [-9, 1])
     new = Sequences.from_list([[0, -9, 1]])
-    np.testing.assert_array_equal(new.align_columns(binary.schema)[0], [0, np.nan, 1])
+    np.testing.assert_array_equal(new.convert_to_schema(binary.schema)[0], [0, np.nan, 1])
 
 
 def test_markers_have_the_precision_of_the_data_and_are_kept_in_files(tmp_path):

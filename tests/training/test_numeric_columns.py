@@ -40,9 +40,8 @@ def errors(train_split, test_split, latent_dim):
     columns = list(range(train_split.schema.num_columns))
     scaled, steps = scaler.transform(train_split), int(train_split.lengths.max())
     init = fit_linear_initialization(scaled, columns, latent_dim, steps, seed=0)
-    decoded = scaler.inverse_transform(
-        reconstructed(init, scaler.transform(test_split), columns).align_columns(test_split.schema)
-    )
+    decoded = reconstructed(init, scaler.transform(test_split), columns)
+    decoded = scaler.inverse_transform(decoded.convert_to_schema(test_split.schema))
     by_pca = PCABaseline(latent_dim).fit(train_split).reconstruct(test_split)
     return nmse(test_split, decoded, scaler), nmse(test_split, by_pca, scaler)
 

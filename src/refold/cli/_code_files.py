@@ -39,12 +39,12 @@ from refold.sequences import (
     codes_from_arrow,
     codes_to_arrow,
     compute_median_gaps,
-    evenly_spaced_times,
     integers_from_text_if_exact,
     make_window_ids,
     parse_jsonl_entries,
     parse_times,
     stored_model_hash,
+    times_from_gaps,
     vectors_to_arrow,
 )
 
@@ -103,7 +103,7 @@ def read_code_file(
             times, gaps = (table[name].combine_chunks() for name in _START_TIME_AND_GAP_COLUMNS)
             start_times = parse_times(times, _START_TIME_AND_GAP_COLUMNS[0])
             gaps = np.asarray(gaps.cast(pa.float64()))
-            get_times = partial(evenly_spaced_times, start_times, gaps)
+            get_times = partial(times_from_gaps, start_times, gaps)
     if model is not None:
         # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = check_model_hash(stored_model_hash(table), model, "This file")

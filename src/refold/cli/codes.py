@@ -138,7 +138,7 @@ def reconstruct(
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
     # Each reconstruction has the times of its sequence from step 0 on: the array has a 0 for each
     # sequence. If the reconstruction is longer, further times follow at the median gap.
-    get_times = partial(sequences.times_of_step_ranges, 0 * sequences.lengths)
+    get_times = partial(sequences.step_times_in_ranges, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
@@ -180,7 +180,7 @@ def probe(
         vectors["Refold"] = model.encode(sequences, verbose=verbose)
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
-    aligned = sequences.align_columns(model.schema)
+    aligned = sequences.convert_to_schema(model.schema)
     # PCA has at most as many dimensions as there are sequences, and as a sequence has inputs: the
     # values of all steps up to the longest length, with categories as one-hot vectors
     num_inputs_per_step = sum(column.output_width for column in aligned.schema.columns)

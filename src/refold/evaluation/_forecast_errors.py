@@ -174,7 +174,8 @@ def forecast_errors(
     check_not_empty(len(past), "sequence", "to forecast")
     season = pick_season(past) if season is None else season
     num_steps = max(1, int(future.lengths.max(initial=1)))
-    forecast, numeric = as_sequences(forecast).align_columns(future.schema), future.schema.numeric
+    forecast = as_sequences(forecast).convert_to_schema(future.schema)
+    numeric = future.schema.numeric
     forecasts = {"model": forecast, "last_value": seasonal_naive(past, num_steps, season=1)}
     if numeric.any():
         forecasts["linear"] = linear_continuation(past, num_steps)

@@ -123,7 +123,7 @@ class PCABaseline:
             raise SchemaError(
                 f"PCA was fitted on columns {list(self.schema_.names)}. Got "
                 f"{list(sequences.schema.names)} (types and categories count, too). Bring the data "
-                "to the schema of the training split with `sequences.align_columns(train.schema)`."
+                "to the schema of the training split: `sequences.convert_to_schema(train.schema)`."
             )
         # the mean becomes 0 in all columns, because 0 stands for padding and missing entries
         values = self.scaler_.transform(sequences).values - self._compute_scaled_mean()

@@ -508,7 +508,7 @@ def _check_pair(original: AnySequences, reconstructed: AnySequences) -> tuple[Se
         raise SchemaError(
             f"The originals have columns {list(original.schema.names)}. Got reconstructions with "
             f"{list(reconstructed.schema.names)} (types and categories count, too). Bring both to "
-            "one schema with `reconstructed.align_columns(original.schema)`."
+            "one schema with `reconstructed.convert_to_schema(original.schema)`."
         )
     return original, reconstructed
 

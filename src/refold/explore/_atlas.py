@@ -116,7 +116,7 @@ class Atlas:
         self.model, X = adapt_to_data(model, X)
         model = self.model
         windows = model.windows(X)  # whole sequences, if the model has no `window`
-        self.sequences = as_sequences(windows.sequences).align_columns(model.schema)
+        self.sequences = as_sequences(windows.sequences).convert_to_schema(model.schema)
         lengths = self.sequences.lengths
         num_sequences = len(lengths)
         check_not_empty(num_sequences, "sequence", "to show")
@@ -183,7 +183,7 @@ class Atlas:
 
     def _compute_p_values(self, indices: np.ndarray) -> np.ndarray:
         """Return the p-value of each sequence (n_indices,), and set its `score_components`."""
-        aligned = self.model.align_to_schema(self.sequences[indices])
+        aligned = self.model.convert_and_check(self.sequences[indices])
         _, self.score_components[indices], p_values = self.model.measure_anomalies(aligned)
         return p_values
 
@@ -332,7 +332,7 @@ class Atlas:
             )
         if self.model.calibration is not None:
             # "anomaly" has the two components of the anomaly score, as `score_components`
-            aligned = self.model.align_to_schema(sequences)
+            aligned = self.model.convert_and_check(sequences)
             _, components, p_values = self.model.measure_anomalies(aligned)
             for answer, p_value, pair in zip(answers, p_values, components, strict=True):
                 answer |= {"p_value": float(p_value), "anomaly": pair}

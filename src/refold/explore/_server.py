@@ -291,4 +291,4 @@ def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Seq
             f"There are {len(sequences)} sequences, and the page places {MAX_ADDED_SEQUENCES} at "
             "once. Paste fewer."
         )
-    return sequences.align_columns(schema)
+    return sequences.convert_to_schema(schema)

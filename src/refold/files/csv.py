@@ -30,10 +30,10 @@ from refold.files.tables import (
     sequences_from_table,
     to_long_table,
 )
-from refold.sequences._encoding import RowNamer, resolve_column_type_names
+from refold.sequences._encoding import RowNamer, expand_column_types
 from refold.sequences._schema import check_unique_names
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import integers_from_text_if_exact, match_regex
+from refold.sequences._tables import cells_contain_regex, integers_from_text_if_exact
 from refold.sequences.types import CATEGORICAL
 
 # Characters that may separate cells. If two of them fit equally well, the earlier one is chosen.
@@ -98,9 +98,9 @@ def sequences_from_csv(content: bytes, file_name: str, **table_options: Any) -> 
         column_types, feature_name = options.column_types, "x0"
         if isinstance(column_types, Mapping):
             feature_name = next(iter(column_types), "x0")
-        types = resolve_column_type_names(column_types, [feature_name]) * len(features)
+        types = expand_column_types(column_types, [feature_name]) * len(features)
     else:
-        types = resolve_column_type_names(options.column_types, features)
+        types = expand_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == CATEGORICAL.name]
     # Cells that are read as text. The name None stands for no column, and is in no header.
@@ -113,7 +113,7 @@ def sequences_from_csv(content: bytes, file_name: str, **table_options: Any) -> 
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.
         chunks = [chunk for step in features for chunk in cells[step].chunks]
-        joined = _convert_integer_categories(pa.chunked_array(chunks))
+        joined = _parse_if_all_integers(pa.chunked_array(chunks))
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
@@ -205,10 +205,10 @@ class CsvFile:
         self.has_floats |= any(map(pa.types.is_floating, table.schema.types))
         return table
 
-    def _parse_rows(self, delimiter: str, *appended_lines: str) -> Iterator[tuple[list[str], int]]:
+    def _parse_rows(self, delimiter: str, *lines_to_append: str) -> Iterator[tuple[list[str], int]]:
         """Yield the cells of each row, the header first, and the number of the row's last line."""
         lines = io.TextIOWrapper(io.BytesIO(self.content), "utf-8-sig", newline="")
-        reader = csv.reader(chain(lines, appended_lines), delimiter=delimiter)
+        reader = csv.reader(chain(lines, lines_to_append), delimiter=delimiter)
         # the default limit of Python's module, 131072 characters in a cell, is too low for long
         # texts
         previous_limit = csv.field_size_limit(len(self.content))
@@ -249,7 +249,7 @@ def _convert_column(
     if not pa.types.is_string(cells.type):
         return cells
     if requested_type == CATEGORICAL.name:
-        return _convert_integer_categories(cells)
+        return _parse_if_all_integers(cells)
     numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
     # All cells may be words for a missing value. Arrow has replaced the unquoted ones by nulls, so
@@ -257,7 +257,7 @@ def _convert_column(
     if requested_type is None and is_missing.all():
         return cells
     numbers = _replace_decimal_commas(numbers, column_name, csv_file)
-    is_number = match_regex(numbers, _NUMBER_PATTERN)
+    is_number = cells_contain_regex(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _parse_floats(numbers)
     num_numbers = int(is_number.sum())
@@ -274,9 +274,9 @@ def _convert_column(
     )
 
 
-def _convert_integer_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _parse_if_all_integers(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
-    is_integer = match_regex(cells, _INTEGER_CATEGORY_PATTERN)
+    is_integer = cells_contain_regex(cells, _INTEGER_CATEGORY_PATTERN)
     is_integer_or_missing = is_integer | cells.is_null().to_numpy()
     return _parse_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
@@ -287,12 +287,12 @@ def _replace_decimal_commas(
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if csv_file.delimiter != ",":  # commas between cells are not decimal
-        has_comma = match_regex(cells, _DECIMAL_COMMA_PATTERN)
+        has_comma = cells_contain_regex(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
     cell = csv_file.describe_cell(cells, row, column_name)
-    has_point = match_regex(cells, _NUMBER_PATTERN) & match_regex(cells, r"\.")
+    has_point = cells_contain_regex(cells, _NUMBER_PATTERN) & cells_contain_regex(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
@@ -303,7 +303,7 @@ def _replace_decimal_commas(
     # If all numbers with commas look like 1,234, the commas may separate thousands. In countries
     # with decimal commas, Excel separates cells by semicolons. So commas in a file with semicolons
     # are decimal, unless other columns have numbers with decimal points.
-    is_ambiguous = (match_regex(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
+    is_ambiguous = (cells_contain_regex(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
     if is_ambiguous and (csv_file.has_floats or csv_file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "

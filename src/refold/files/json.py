@@ -191,7 +191,7 @@ def label_table_from_json(
     check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label_column, id_column}]
-    return _table_from_objects(entries, file_name, used_keys, text_fallback_keys={*used_keys})
+    return _table_from_objects(entries, file_name, used_keys, keys_allowed_as_text={*used_keys})
 
 
 def _check_json_types(
@@ -218,7 +218,7 @@ def _sequences_from_objects(
     if options.columns is not None:
         check_columns_exist(options.columns, keys, file_name)  # the error lists all keys
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}]
-    table = _table_from_objects(entries, file_name, keys, text_fallback_keys={id_key})
+    table = _table_from_objects(entries, file_name, keys, keys_allowed_as_text={id_key})
     features = [key for key in keys if key != id_key]
     # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
@@ -233,7 +233,7 @@ def _sequences_from_objects(
 
 
 def _table_from_objects(
-    entries: JsonEntries, file_name: str, keys: Sequence[str], text_fallback_keys: set[str]
+    entries: JsonEntries, file_name: str, keys: Sequence[str], keys_allowed_as_text: set[str]
 ) -> pa.Table:
     """Return a table of some keys of objects; large integers become floats, or text if listed."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
@@ -249,7 +249,7 @@ def _table_from_objects(
         except (OverflowError, pa.ArrowException) as error:
             # Arrow refuses integers of more than 64 bits, integers of more than 53 bits in a column
             # with fractions, and text in a list with numbers.
-            if key in text_fallback_keys:
+            if key in keys_allowed_as_text:
                 columns[key] = pa.array([None if cell is None else str(cell) for cell in cells])
                 continue
             try:
@@ -260,14 +260,14 @@ def _table_from_objects(
     return pa.table(columns)
 
 
-def _convert_cell_to_floats(cell: Any) -> Any:
+def _convert_cell_to_floats(json_cell: Any) -> Any:
     """Return a number or a list of numbers as floats, None as None; raise TypeError for others."""
-    if isinstance(cell, list):
-        return [_convert_cell_to_floats(item) for item in cell]
-    if isinstance(cell, bool | str):
+    if isinstance(json_cell, list):
+        return [_convert_cell_to_floats(item) for item in json_cell]
+    if isinstance(json_cell, bool | str):
         raise TypeError
     # from text, because `float` of an integer beyond its range is an error and not infinity
-    return None if cell is None else float(str(cell))
+    return None if json_cell is None else float(str(json_cell))
 
 
 def sequences_to_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002

@@ -2,7 +2,7 @@
 
 `convert_to_mapped_folder` reads a table in chunks and writes its sequences into a folder.
 `open_mapped_folder` leaves the values in the files of the folder until they are used. The folder is
-an entry of the cache (`open_cached`), or temporary (`open_temporary_mapped_folder`).
+an entry of the cache (`open_cached`), or temporary (`open_folder_and_delete_later`).
 
 A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
 `schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
@@ -44,7 +44,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     arrow_to_numpy,
     check_rows_have_ids,
-    choose_declared_types,
+    choose_column_types,
     factorize,
     flat_arrays_from_list_columns,
     has_lists,
@@ -129,7 +129,7 @@ def _convert_blocks(
         block_ids.append(block.ids)
         first_row_names.append(large_table.describe_row(first_row))
         # a block without steps has no values that tell its types, so it only gets the schema
-        yield block.align_columns(schema) if len(block.values) else block.with_schema(schema)
+        yield block.convert_to_schema(schema) if len(block.values) else block.with_schema(schema)
     if options.layout == "list":  # each row is a sequence of its own, so ids may repeat
         return
     all_ids = np.concatenate(block_ids)
@@ -210,8 +210,8 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
         for type_, name in zip(arrow_types, features, strict=True)
     ]
     # None if the table was not written by Refold
-    table_schema = schema_from_metadata(large_table.schema.metadata)
-    types = choose_declared_types(features, arrow_types, options.column_types, table_schema)
+    stored_schema = schema_from_metadata(large_table.schema.metadata)
+    types = choose_column_types(features, arrow_types, options.column_types, stored_schema)
     distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
     # if all values of all columns are missing, the sequence has one step, which is NaN
     num_steps = max([*map(len, distinct_values), int(has_steps)])
@@ -227,7 +227,7 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     # the offsets of one sequence, which has all distinct values
     locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
     arrays = encode_columns(
-        features, columns, types, locate, has_1d_sequences=from_lists, table_schema=table_schema
+        features, columns, types, locate, has_1d_sequences=from_lists, stored_schema=stored_schema
     )
     # as in memory, text that holds numbers causes no warning if it is in lists
     warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
@@ -377,16 +377,16 @@ def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
         raise
 
 
-def open_temporary_mapped_folder(folder: Path, block_bytes: int) -> Sequences:
+def open_folder_and_delete_later(mapped_folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
-    sequences = open_mapped_folder(folder, block_bytes)
+    sequences = open_mapped_folder(mapped_folder, block_bytes)
     # copies of the sequences share the mapped array, so the folder stays until no copy is left
     mapped_array = sequences.values.base if len(sequences.values) else sequences.values
-    weakref.finalize(mapped_array, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(mapped_array, shutil.rmtree, mapped_folder, ignore_errors=True)
     return sequences
 
 
-def convert_mapped_blocks(
+def apply_to_mapped_blocks(
     sequences: Sequences, convert_block: Callable[[Sequences], Sequences]
 ) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
@@ -394,7 +394,7 @@ def convert_mapped_blocks(
     schema = convert_block(sequences.block(0, 0)).schema
     with folder_deleted_on_error(_make_cache_folder()) as folder:
         write_mapped_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
-        return open_temporary_mapped_folder(folder, sequences.block_bytes)
+        return open_folder_and_delete_later(folder, sequences.block_bytes)
 
 
 # The cache
@@ -413,7 +413,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     if not entry.is_dir():
         with hold_path_lock(entry, locked_message=None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
-                _remove_old_cache_entries(folder, files)
+                _free_cache_space(folder, files)
                 print_stderr(
                     f"{files.root} is too large to be read at once: its values go to {entry}."
                 )
@@ -423,7 +423,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
                     # another process may have written the entry first, and then its entry stays.
                     with contextlib.suppress(OSError):
                         new_entry.rename(entry)
-    os.utime(entry)  # `_remove_old_cache_entries` takes the date of a folder as its last use
+    os.utime(entry)  # `_free_cache_space` takes the date of a folder as its last use
     return open_mapped_folder(entry, block_bytes)
 
 
@@ -440,13 +440,13 @@ def _make_cache_folder() -> Path:
     return folder
 
 
-def _remove_old_cache_entries(cache_folder: Path, new_files: ParquetFiles) -> None:
+def _free_cache_space(cache_folder: Path, to_cache: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
-    needed_bytes = 4 * new_files.max_num_values  # a float32 has 4 bytes
-    if new_files.options.time is not None:
+    needed_bytes = 4 * to_cache.max_num_values  # a float32 has 4 bytes
+    if to_cache.options.time is not None:
         # times of 64 bits
-        needed_bytes += 8 * new_files.max_num_values // len(new_files.options.features)
+        needed_bytes += 8 * to_cache.max_num_values // len(to_cache.options.features)
     dates = {}
     for path in cache_folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
@@ -461,7 +461,7 @@ def _remove_old_cache_entries(cache_folder: Path, new_files: ParquetFiles) -> No
     free_bytes = shutil.disk_usage(cache_folder).free
     if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{new_files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} "
+            f"{to_cache.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} "
             f"GB of disk in {cache_folder}, which has {free_bytes / 1e9:.1f} GB left. Name a "
             f"folder with more space in the environment variable {CACHE_FOLDER_VARIABLE}."
         )

@@ -28,7 +28,7 @@ from refold.files.tables import (
     sequences_from_table,
     to_long_table,
 )
-from refold.sequences._encoding import resolve_column_type_names
+from refold.sequences._encoding import expand_column_types
 from refold.sequences._schema import Column, Schema, check_unique_names, merge_column_descriptions
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import pandas_index_names, schema_from_metadata, schema_to_metadata
@@ -144,7 +144,7 @@ class ParquetFiles(NamedTuple):
         pool = pa.default_memory_pool()
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
-                batches = _open_parquet_for_batches(path).iter_batches(
+                batches = _open_buffered_parquet_file(path).iter_batches(
                     batch_size=max(1, CHUNK_BYTES // self.max_bytes_per_row),
                     columns=self.options.used_columns,
                 )
@@ -168,7 +168,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
                 check_first_bytes(file.read(4096), PARQUET, str(file_path))
-            footer = _open_parquet_for_batches(file_path)
+            footer = _open_buffered_parquet_file(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
             file_options.append(resolve_table_options(schemas[-1], str(file_path), options))
@@ -226,7 +226,7 @@ def _merge_schemas(
     if not refold_schemas:
         return merged
     features = file_options[0].features
-    types = resolve_column_type_names(file_options[0].column_types, features)
+    types = expand_column_types(file_options[0].column_types, features)
     requested_types = dict(zip(features, types, strict=True))
     columns: dict[str, list[Column]] = {}  # the columns of all files, by name
     for schema in refold_schemas:
@@ -258,7 +258,7 @@ def _list_parquet_files(root: Path) -> list[Path]:
     return files
 
 
-def _open_parquet_for_batches(path: Path) -> pq.ParquetFile:
+def _open_buffered_parquet_file(path: Path) -> pq.ParquetFile:
     """Open a file to read it in small batches; by default, Arrow reads whole column chunks."""
     return pq.ParquetFile(
         path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True

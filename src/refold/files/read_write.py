@@ -33,7 +33,7 @@ from refold.files.mapped import (
     convert_to_mapped_folder,
     folder_deleted_on_error,
     open_cached,
-    open_temporary_mapped_folder,
+    open_folder_and_delete_later,
 )
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_column_names
@@ -338,8 +338,7 @@ def read_for(
     except (SchemaError, ParameterError):
         # The file differs from the training data. Drop `training_options`, group by group, until
         # the file can be read. The last groups change most: what a sequence is, and what a row is.
-        groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
-        for group in groups:
+        for group in ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns"):
             dropped = [training_options.pop(key) for key in group if key in training_options]
             if dropped:
                 with contextlib.suppress(SchemaError, ParameterError):
@@ -568,7 +567,7 @@ def read_from_batches(
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
-    tables = _convert_batches_to_tables(batches)
+    tables = _convert_each_batch_to_table(batches)
     # Tables are collected until they end, or are too large for memory. `memory_bytes` is the size
     # of float32 values, and tables usually have float64 values, which take twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
@@ -595,7 +594,7 @@ def read_from_batches(
             stored_batches.write_tables(tables)
             convert_to_mapped_folder(stored_batches, folder)
             stored_batches.path.unlink()
-            sequences = open_temporary_mapped_folder(folder, _scale_block_bytes(memory_bytes))
+            sequences = open_folder_and_delete_later(folder, _scale_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     schema = sequences.schema.with_read_options(
         id, time, time_format, duplicates=options.duplicates
@@ -608,7 +607,7 @@ def is_batch_stream(batches_or_table: Any) -> bool:
     return callable(batches_or_table) or isinstance(batches_or_table, pa.RecordBatchReader)
 
 
-def _convert_batches_to_tables(batches: Any) -> Iterator[pa.Table]:
+def _convert_each_batch_to_table(batches: Any) -> Iterator[pa.Table]:
     """Yield an Arrow table for each batch."""
     if callable(batches):
         batches = batches()

@@ -134,7 +134,7 @@ def forecast(
     # the network always forecasts as many steps as it was fitted for, which may be more
     predicted, _ = split_at(_forecast_from_recent_steps(model, series, verbose), num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
-    clipped.times = series.times_of_step_ranges(series.lengths, series.lengths + num_steps)
+    clipped.times = series.step_times_in_ranges(series.lengths, series.lengths + num_steps)
     if margins is None:
         return Forecast(clipped)
     # (n_sequences, num_steps, n_columns), with NaN for columns that are not numeric

@@ -23,9 +23,9 @@ from refold.sequences import (
     Schema,
     Sequences,
     Windows,
+    apply_to_mapped_blocks,
     as_sequences,
     compute_window_positions,
-    convert_mapped_blocks,
     cut_windows,
     default_window_step,
     fingerprints,
@@ -33,7 +33,7 @@ from refold.sequences import (
     is_batch_stream,
     read_for,
     read_from_batches,
-    sequences_from_series_table,
+    table_to_single_series,
     uncut_windows,
 )
 
@@ -78,7 +78,7 @@ def read_user_data(
         except pa.ArrowException:
             return as_sequences(data, schema=schema)  # raises an error that names the column
         has_ids = schema is not None and schema.id_name in table.column_names
-        data = table if has_ids else sequences_from_series_table(table, schema)
+        data = table if has_ids else table_to_single_series(table, schema)
     elif as_sequence and hasattr(data, "__array__") and getattr(data, "ndim", 0) in {1, 2}:
         # an array of objects holds a sequence in each entry
         data = data if data.dtype == object else [np.asarray(data)]
@@ -108,10 +108,10 @@ def cut_into_windows(
 
     if not series.is_mapped:
         return cut_windows(series, choose_window_lengths(series), step)
-    sequences = convert_mapped_blocks(
+    sequences = apply_to_mapped_blocks(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
-    # chosen again, because `convert_mapped_blocks` returns only sequences
+    # chosen again, because `apply_to_mapped_blocks` returns only sequences
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
     positions = compute_window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)

@@ -366,7 +366,7 @@ class Model:
         """
         series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         if not series.is_mapped:
-            series = series.align_columns(self.schema)
+            series = series.convert_to_schema(self.schema)
         dims = self.specification.num_curve_dims
         return cut_into_windows(
             series, self.window, self.step, max_lost_variance=self.max_lost_variance, curve_dim=dims
@@ -397,7 +397,7 @@ class Model:
         The codes (n, code_size) are those of `encode`. The ids (n,) are those of the sequences, or
         of the windows, such as ``a[0:100]``. Sequences in memory are one block.
         """
-        blocks = self.align_blocks_to_schema(self.open_data_for_blocks(X))
+        blocks = self.convert_and_check_blocks(self.open_data_for_blocks(X))
         return ((self.encode_checked(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
@@ -431,7 +431,7 @@ class Model:
         minima, maxima = np.minimum.reduceat(codes, firsts), np.maximum.reduceat(codes, firsts)
         convolutions = []
         for block in series.blocks() if series.is_mapped else [series]:
-            scaled = self.scaler.transform(block.align_columns(self.schema))
+            scaled = self.scaler.transform(block.convert_to_schema(self.schema))
             convolutions.append(pool_series_convolutions(scaled, self.specification, self.window))
         vectors = [means, stds, minima, maxima, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
@@ -490,7 +490,7 @@ class Model:
         windows = self.windows(series)
         sequences = self.open_data_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
-            blocks = self.align_blocks_to_schema(sequences)
+            blocks = self.convert_and_check_blocks(sequences)
             codes = np.concatenate([self.encode_checked(block, verbose) for block in blocks])
         codes = self.check_codes(codes)
         noun = "windows" if self.window else "sequences"
@@ -505,7 +505,7 @@ class Model:
         if not (is_table(X) if as_table is None else as_table):
             return decoded.to_list()
         # the times of all decoded steps, from step 0 of each sequence
-        decoded.times = series.times_of_step_ranges(np.zeros_like(decoded.lengths), decoded.lengths)
+        decoded.times = series.step_times_in_ranges(np.zeros_like(decoded.lengths), decoded.lengths)
         return table_like(decoded, X)
 
     # Errors and anomalies
@@ -830,18 +830,18 @@ class Model:
         return cast(Self, model if dims is None else model.with_dims(dims))
 
     # For other packages of Refold. Aligned sequences have the schema of the training data and are
-    # checked: they are what `read_aligned`, `align_to_schema` or `align_blocks_to_schema` returns.
+    # checked: `read_aligned`, `convert_and_check` and `convert_and_check_blocks` return them.
     # Checked codes are what `check_codes` returns.
 
     def open_data_for_blocks(self, X: SequencesLike) -> Sequences:
-        """Open windows or sequences for `align_blocks_to_schema`, and warn if they are too long."""
+        """Open windows or sequences for `convert_and_check_blocks`; warn if they are too long."""
         # It also aligns sequences in memory, and warns of values unlike the training data.
-        # `align_blocks_to_schema` does both for memory-mapped sequences.
+        # `convert_and_check_blocks` does both for memory-mapped sequences.
         sequences = self.windows(X).sequences
         if sequences.is_mapped:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
-            sequences = self.align_to_schema(sequences)
+            sequences = self.convert_and_check(sequences)
             self._warn_if_unusual([self._compute_warning_statistics(sequences)])
         warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         return sequences
@@ -849,13 +849,13 @@ class Model:
     def read_aligned(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         series = as_sequences(read_user_data(X, self.schema, as_sequence=self.window is not None))
-        aligned = self.align_to_schema(self.windows(series).sequences if as_windows else series)
+        aligned = self.convert_and_check(self.windows(series).sequences if as_windows else series)
         self._warn_if_unusual([self._compute_warning_statistics(aligned)])
         return aligned
 
-    def align_to_schema(self, sequences: Sequences) -> Sequences:
+    def convert_and_check(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
-        sequences = sequences.align_columns(self.schema)
+        sequences = sequences.convert_to_schema(self.schema)
         self.scaler.check_scaled_range(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
         num_missing = int(np.isnan(sequences.values).sum())
@@ -869,13 +869,13 @@ class Model:
             )
         return sequences
 
-    def align_blocks_to_schema(self, sequences: Sequences) -> Iterator[Sequences]:
+    def convert_and_check_blocks(self, sequences: Sequences) -> Iterator[Sequences]:
         """Yield what `open_data_for_blocks` returns in aligned blocks."""
         if not sequences.is_mapped:  # one block, which `open_data_for_blocks` aligned
             yield sequences
             return
         block_statistics = []
-        for block in map(self.align_to_schema, sequences.blocks()):
+        for block in map(self.convert_and_check, sequences.blocks()):
             block_statistics.append(self._compute_warning_statistics(block))
             yield block
         self._warn_if_unusual(block_statistics)

@@ -104,7 +104,7 @@ def repeat_model_for_columns(
             # sequence for each code
             sample = scaler_data[linspace_indices(len(scaler_data), _MAX_SEQUENCES_FOR_STATISTICS)]
             with np.errstate(over="ignore", invalid="ignore"):  # refused later
-                statistics = scaler.statistics(sample.align_columns(schema))
+                statistics = scaler.statistics(sample.convert_to_schema(schema))
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)

@@ -210,7 +210,7 @@ class Stream:
         """Return rows or a table as values (n_steps, n_columns) under the model's schema."""
         if not len(rows):
             return np.empty((0, self._model.schema.num_columns), np.float32)
-        return self._model.align_to_schema(Sequences.from_list([rows], names=column_names)).values
+        return self._model.convert_and_check(Sequences.from_list([rows], names=column_names)).values
 
 
 def _replace_times_by_gaps(

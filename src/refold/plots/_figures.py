@@ -648,8 +648,8 @@ def forecast(
     """
     check_has_attribute("forecasts", forecasts, "the output of forecast", attribute="sequences")
     schema = forecasts.sequences.schema
-    sequences = as_sequences(series).align_columns(schema)
-    true_future = None if truth is None else as_sequences(truth).align_columns(schema)
+    sequences = as_sequences(series).convert_to_schema(schema)
+    true_future = None if truth is None else as_sequences(truth).convert_to_schema(schema)
     counts = {len(x) for x in (sequences, forecasts.sequences, true_future) if x is not None}
     if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
         raise DataError(

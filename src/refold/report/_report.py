@@ -131,7 +131,7 @@ def make_model_section(
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
-        sample = all_sequences[rows].align_columns(model.schema)
+        sample = all_sequences[rows].convert_to_schema(model.schema)
         with warnings.catch_warnings():
             # `reconstruct` below gives the same warning again
             warnings.filterwarnings("ignore", f".* {LONGER_THAN_TRAINING_WORDS}")
@@ -240,7 +240,7 @@ def _sample_rows(lengths: np.ndarray, values_per_step: int, max_rows: int, seed:
 def _sample_training_data(model: Model, fit_data: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample_rows(fit_data.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
-    sample = fit_data[rows].align_columns(model.schema)
+    sample = fit_data[rows].convert_to_schema(model.schema)
     # only sequences that the model may have been trained on
     sample = sample[~model.held_back(sample)]
     if len(sample) < 2 or not sample.lengths.any():

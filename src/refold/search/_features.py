@@ -35,10 +35,10 @@ _MAX_COLUMNS_PER_KERNEL = 9
 # this close, in standard deviations, so that rounding errors do not matter.
 _THRESHOLD_TOLERANCE = 1e-5
 # Thresholds are quantiles of the convolutions of this many sequences.
-_MAX_KERNEL_THRESHOLD_SEQUENCES = 64
+_MAX_SEQUENCES_FOR_THRESHOLDS = 64
 # The convolutions read at most this many first steps of each of these sequences, which bounds the
 # time of a fit.
-_MAX_KERNEL_THRESHOLD_STEPS = 512
+_MAX_STEPS_FOR_THRESHOLDS = 512
 # Largest number of segments of time whose averages are features.
 _MAX_TIME_SEGMENTS = 32
 # Largest number of frequency bands whose amplitudes are features.
@@ -64,7 +64,7 @@ _NUM_NEAREST_DONORS = 4
 # An imputed value is drawn by the cosine of an angle, which is a sum of the other features. If they
 # change by their standard deviation, the angle changes by this number: enough for independent draws
 # of neighbors, and so little that rounding errors do not matter.
-_NOISE_RADIANS_PER_FEATURE_STD = 30
+_IMPUTATION_RADIANS_PER_STD = 30
 
 
 class ScaledBatch(NamedTuple):
@@ -270,8 +270,8 @@ def _draw_convolutions(
     taps = np.empty((len(_MINIROCKET_WEIGHTS), _NUM_KERNELS), np.float32)
     bias = np.empty(_NUM_KERNELS, np.float32)
     # the first steps of some sequences
-    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_KERNEL_THRESHOLD_SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_KERNEL_THRESHOLD_STEPS)
+    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_SEQUENCES_FOR_THRESHOLDS)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_STEPS_FOR_THRESHOLDS)
     step_values = sample.step_values[concatenated_ranges(sample.offsets[sampled], lengths)]
     offsets = offsets_from_lengths(lengths)
     # for each step, its position in its sequence and the length of this sequence, (n_steps,)
@@ -335,7 +335,7 @@ def _impute_features_from_donors(features: np.ndarray, donor_features: np.ndarra
     # A draw (n_rows, n_nearest_donors) is a pseudorandom function of its row, so it does not depend
     # on other rows. The cosine of a random angle has variance 1/2, hence the square root of 2.
     directions = np.random.RandomState(0).standard_normal((features.shape[1], _NUM_NEAREST_DONORS))
-    draws = np.sqrt(2) * np.cos(_NOISE_RADIANS_PER_FEATURE_STD * packed.product(filled, directions))
+    draws = np.sqrt(2) * np.cos(_IMPUTATION_RADIANS_PER_STD * packed.product(filled, directions))
     for rows in _find_groups_of_equal_rows(is_missing):  # rows that lack the same features
         missing_features = np.flatnonzero(is_missing[rows[0]])
         # features that the same donors have

@@ -60,7 +60,7 @@ _MAX_BLOCK_SCORES = 4_000_000
 # Largest number of rows in a group. A search first computes the smallest score of each group. With
 # larger groups, there are fewer minima to sort, but more rows remain for which exact distances are
 # computed.
-_MAX_ROWS_PER_SCORE_MINIMUM = 1024
+_MAX_ROWS_PER_PRUNING_GROUP = 1024
 
 
 # The file of an index
@@ -241,7 +241,7 @@ def nearest(
     # Rows are split into at least k groups, and each group has a smallest score. Exact distances
     # are computed only for rows whose scores are at most the k-th smallest of these group minima.
     # The k nearest rows are among these rows, because k groups have a row with such a score.
-    rows_per_group = max(1, min(_MAX_ROWS_PER_SCORE_MINIMUM, len(vectors) // k))
+    rows_per_group = max(1, min(_MAX_ROWS_PER_PRUNING_GROUP, len(vectors) // k))
     group_starts = np.arange(0, len(vectors), rows_per_group)
     max_block_queries = max(1, _MAX_BLOCK_SCORES // len(vectors))
     for begin in range(0, len(queries), max_block_queries):
@@ -458,7 +458,7 @@ class Index:
             )
         return cls(model, index_file, header, verbose)
 
-    def _make_matching_row_source(
+    def _make_checked_row_source(
         self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
     ) -> RowSource:
         """Return a source of rows; raise an error if its codes or columns do not fit the index."""
@@ -506,7 +506,7 @@ class Index:
         replace : bool, default=False
             Replace rows. By default, an id that is in the index already is an error.
         """
-        row_source = self._make_matching_row_source(X, codes, ids)
+        row_source = self._make_checked_row_source(X, codes, ids)
         with self._file.write_lock():
             rows = self.rows
             metadata_table = make_metadata_table(metadata, len(row_source), rows.table.schema)
@@ -584,7 +584,7 @@ class Index:
         selection: Any = slice(None) if where is None else find_matching_rows(where, rows.table)
         candidates = np.arange(len(rows.ids))[selection]
         if ids is None:
-            row_source = self._make_matching_row_source(X, codes, query_names)
+            row_source = self._make_checked_row_source(X, codes, query_names)
             queries, query_rows = row_source.ids, None
             query_codes, query_vectors = row_source.encode(self._features)
         else:

@@ -44,7 +44,7 @@ _MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
 _MAX_SAMPLE_STEPS = 2_000_000
 # If a column has values at less than this share of the steps of a sequence, the whole column counts
 # as missing in this sequence.
-_MIN_OBSERVED_SHARE_PER_COLUMN = 0.5
+_MIN_OBSERVED_SHARE_TO_USE_COLUMN = 0.5
 
 
 class RowSource:
@@ -93,7 +93,7 @@ class RowSource:
             num_sequences = max(min_sequences, min(_MAX_SAMPLE_SEQUENCES, max_sequences))
             sample = self._sequences[linspace_indices(len(self), num_sequences)]
             # sequences in a file still need the columns of the model; those in memory have them
-            sample = model.align_to_schema(sample) if self._sequences.is_mapped else sample
+            sample = model.convert_and_check(sample) if self._sequences.is_mapped else sample
         blocks = [*_iterate_scaled_batches(model, sample)]
         if len(self) < min_sequences and model.reference is not None:
             codes = model.reference.codes  # of training sequences
@@ -120,13 +120,13 @@ class RowSource:
         max_steps = int(lengths.max()) if is_curve_network else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
-    def encode(self, fitted_features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, search_features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors (n_rows, n_dimensions); without features, both are the codes."""
         if self._sequences is None:
             num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
             blocks: Iterable[Any] = [None] * num_blocks
         else:
-            blocks = self.model.align_blocks_to_schema(self._sequences)
+            blocks = self.model.convert_and_check_blocks(self._sequences)
             # sequences in memory are a single block
             is_mapped = self._sequences.is_mapped
             num_blocks = len(self._sequences.block_sequence_offsets) - 1 if is_mapped else 1
@@ -144,15 +144,15 @@ class RowSource:
                     block_codes = self._codes[num_encoded : num_encoded + num_rows]
                 codes.append(block_codes)
                 num_encoded += len(block_codes)
-                if fitted_features is not None:
-                    shape = len(block_codes), fitted_features.vector_size
+                if search_features is not None:
+                    shape = len(block_codes), search_features.vector_size
                     block_vectors = np.empty(shape, np.float32)
                     block_input = block_codes if sequences is None else sequences
                     for rows, inputs in _iterate_scaled_batches(self.model, block_input):
-                        block_vectors[rows] = fitted_features(inputs)
+                        block_vectors[rows] = search_features(inputs)
                     vectors.append(block_vectors)
         all_codes = np.concatenate(codes)
-        return all_codes, all_codes if fitted_features is None else np.concatenate(vectors)
+        return all_codes, all_codes if search_features is None else np.concatenate(vectors)
 
 
 def _iterate_scaled_batches(
@@ -189,7 +189,7 @@ def _fill_by_nearest(scaled: Sequences, num_categories: list[int]) -> tuple[Sequ
     if not is_gap.any():
         return scaled, np.zeros((len(scaled), is_gap.shape[1]), bool)
     observed_counts = packed.segment_sum((~is_gap).astype(np.float32), scaled.offsets)
-    is_missing = observed_counts < _MIN_OBSERVED_SHARE_PER_COLUMN * scaled.lengths[:, None]
+    is_missing = observed_counts < _MIN_OBSERVED_SHARE_TO_USE_COLUMN * scaled.lengths[:, None]
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
     # A column that counts as missing gets its number of categories as value. In a categorical
     # column, this is the index after that of the last category. In another column, it is 0.
@@ -283,12 +283,12 @@ def make_metadata_table(
 
 
 def make_row_table(
-    row_source: RowSource, ids: pa.Array, fitted_features: SearchFeatures | None, metadata: pa.Table
+    row_source: RowSource, ids: pa.Array, search_features: SearchFeatures | None, metadata: pa.Table
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
-    codes, vectors = row_source.encode(fitted_features)
+    codes, vectors = row_source.encode(search_features)
     metadata_columns = {name: metadata[name] for name in metadata.column_names}
     columns = {"id": ids, **metadata_columns, "code": vectors_to_arrow(codes)}
-    if fitted_features is not None:  # otherwise the vectors are the codes
+    if search_features is not None:  # otherwise the vectors are the codes
         columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)

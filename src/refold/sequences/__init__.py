@@ -4,7 +4,7 @@ The package needs only NumPy and Arrow, and neither Keras nor JAX.
 """
 
 from refold.files.json import parse_jsonl_entries as parse_jsonl_entries
-from refold.files.mapped import convert_mapped_blocks as convert_mapped_blocks
+from refold.files.mapped import apply_to_mapped_blocks as apply_to_mapped_blocks
 from refold.files.read_write import FORMATS as FORMATS
 from refold.files.read_write import column_names as column_names
 from refold.files.read_write import find_format_or_none as find_format_or_none
@@ -36,8 +36,8 @@ from refold.sequences._conversions import fingerprints as fingerprints
 from refold.sequences._conversions import is_table as is_table
 from refold.sequences._conversions import mark_missing as mark_missing
 from refold.sequences._conversions import sequence_and_step_indices as sequence_and_step_indices
-from refold.sequences._conversions import sequences_from_series_table as sequences_from_series_table
 from refold.sequences._conversions import table_like as table_like
+from refold.sequences._conversions import table_to_single_series as table_to_single_series
 from refold.sequences._data_warnings import data_warnings as data_warnings
 from refold.sequences._data_warnings import find_id_or_time_features as find_id_or_time_features
 from refold.sequences._encoding import ColumnTypes as ColumnTypes
@@ -45,7 +45,7 @@ from refold.sequences._encoding import check_codes_finite as check_codes_finite
 from refold.sequences._encoding import check_decoded_finite as check_decoded_finite
 from refold.sequences._encoding import to_id_array as to_id_array
 from refold.sequences._scaling import CLIP_RULE as CLIP_RULE
-from refold.sequences._scaling import MIN_STD_TO_TRAINING_DISTANCE as MIN_STD_TO_TRAINING_DISTANCE
+from refold.sequences._scaling import MIN_STD_PER_DISTANCE_OF_MEAN as MIN_STD_PER_DISTANCE_OF_MEAN
 from refold.sequences._scaling import RunningMoments as RunningMoments
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_float32_range as check_float32_range
@@ -61,9 +61,9 @@ from refold.sequences._tables import has_arrow_interface as has_arrow_interface
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text_if_exact as integers_from_text_if_exact
 from refold.sequences._times import compute_median_gaps as compute_median_gaps
-from refold.sequences._times import evenly_spaced_times as evenly_spaced_times
 from refold.sequences._times import future_times as future_times
 from refold.sequences._times import parse_times as parse_times
+from refold.sequences._times import times_from_gaps as times_from_gaps
 from refold.sequences._windows import Windows as Windows
 from refold.sequences._windows import compute_window_positions as compute_window_positions
 from refold.sequences._windows import cut_windows as cut_windows

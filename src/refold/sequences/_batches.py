@@ -98,12 +98,12 @@ class BucketedBatches:
         return sum(run.num_batches for run in self.iter_batch_runs(indices))
 
     def iter_batch_runs(
-        self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, epoch_shard: int = 0
+        self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
     ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order. A shard is a part of the data that training loads at once.
-        rng = None if seed is None else np.random.default_rng([seed, epoch, epoch_shard])
+        rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
         # bucket and partition of each sequence, both (len(indices),)
         bucket_indices = self._bucket_indices[indices]
         partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
@@ -209,13 +209,13 @@ def pad(
     is_step = np.arange(num_steps) < lengths[:, None]
     values = np.full((*is_step.shape, schema.num_columns), np.nan, np.float32)
     values[is_step] = batch.values
-    return padded_input_and_target(values, lengths, schema.unknown_indices, has_flags=has_flags)
+    return padded_input_and_target(values, lengths, schema.index_of_unknown, has_flags=has_flags)
 
 
 def padded_input_and_target(
     values: Any,
     lengths: Any,  # (B,)
-    unknown_indices: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
+    index_of_unknown: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
     *,
     has_flags: bool,
     input_padding_value: float = np.nan,  # the input in padded steps
@@ -223,23 +223,23 @@ def padded_input_and_target(
 ) -> tuple[Any, Any]:
     """Return the input and target of values (B, T, F), like `pad`; padding may hold anything."""
     is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
-    x, y = unpadded_input_and_target(values, unknown_indices, has_flags=has_flags, xp=xp)
+    x, y = unpadded_input_and_target(values, index_of_unknown, has_flags=has_flags, xp=xp)
     x = xp.where(is_step, x, np.float32(input_padding_value))
     return x, xp.where(is_step, y, np.float32(np.nan))
 
 
 def unpadded_input_and_target(
-    values: Any, unknown_indices: np.ndarray, *, has_flags: bool, xp: Any = np
+    values: Any, index_of_unknown: np.ndarray, *, has_flags: bool, xp: Any = np
 ) -> tuple[Any, Any]:
     """Return the input and target of values (..., F) of real steps, NaN where missing."""
-    unknown_indices = unknown_indices.astype(np.float32)
+    index_of_unknown = index_of_unknown.astype(np.float32)
     is_observed = ~xp.isnan(values)
     # Networks take NaN in the input as padding. So a missing value becomes a finite number, and
     # flags tell what was observed: a real step is no padding, even if all its values are missing.
-    missing_input = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
+    missing_input = np.where(np.isnan(index_of_unknown), np.float32(0), index_of_unknown)
     x = xp.where(is_observed, values, missing_input)
     if has_flags:
         x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
     # an unknown category is no target that a network could learn; no value equals NaN, the unknown
     # index of the other columns
-    return x, xp.where(values != unknown_indices, values, np.float32(np.nan))
+    return x, xp.where(values != index_of_unknown, values, np.float32(np.nan))

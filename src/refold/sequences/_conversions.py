@@ -21,7 +21,7 @@ from refold.sequences._schema import Schema, merge_column_descriptions
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    cut_or_pad_column,
+    cut_or_pad_to_lengths,
     find_id_and_time_names,
     find_time_index_name,
     has_arrow_interface,
@@ -54,7 +54,7 @@ def as_sequences(
     names : list of str, optional
         Names of the features of a list or an array.
     schema : Schema, optional
-        A schema to align the data with, such as that of a fitted model.
+        A schema to convert the data to, such as that of a fitted model.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def as_sequences(
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-        return x if schema is None else x.align_columns(schema)
+        return x if schema is None else x.convert_to_schema(schema)
     if hasattr(x, "tocoo"):  # a sparse matrix of SciPy
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -117,10 +117,10 @@ def as_sequences(
             sequences = Sequences.from_array(x, column_types=column_types, names=names)
     else:
         sequences = Sequences.from_list(x, column_types=column_types, names=names)
-    return sequences if schema is None else sequences.align_columns(schema)
+    return sequences if schema is None else sequences.convert_to_schema(schema)
 
 
-def sequences_from_series_table(table: pa.Table, schema: Schema | None) -> Sequences:
+def table_to_single_series(table: pa.Table, schema: Schema | None) -> Sequences:
     """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
     return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
 
@@ -157,7 +157,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         table = sequences.to_table(id_name, time_name)
         if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
-            times = cut_or_pad_column(user_columns, id_name, time_name, sequences.lengths)
+            times = cut_or_pad_to_lengths(user_columns, id_name, time_name, sequences.lengths)
             table = table.set_column(1, time_name, times)  # after the ids
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
@@ -210,17 +210,17 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
             )
     columns_of_sets = zip(*(set_.schema.columns for set_ in sequences), strict=True)
     schema = Schema(tuple(map(merge_column_descriptions, columns_of_sets)), first.layout)
-    aligned = [set_.align_columns(schema) for set_ in sequences]
-    id_arrays = [set_.ids for set_ in aligned]
+    converted = [set_.convert_to_schema(schema) for set_ in sequences]
+    id_arrays = [set_.ids for set_ in converted]
     # ids of different types, such as text and integers, are not kept
     have_one_type = len({array.dtype.kind for array in id_arrays}) == 1
     ids = np.concatenate(id_arrays) if have_one_type else None
     if ids is not None and len(np.unique(ids)) < len(ids):
         ids = None
-    lengths = np.concatenate([set_.lengths for set_ in aligned])
-    values = np.concatenate([set_.values for set_ in aligned])
-    time_arrays = [set_.times for set_ in aligned if set_.times is not None]
-    have_times = len(time_arrays) == len(aligned) and len({a.type for a in time_arrays}) == 1
+    lengths = np.concatenate([set_.lengths for set_ in converted])
+    values = np.concatenate([set_.values for set_ in converted])
+    time_arrays = [set_.times for set_ in converted if set_.times is not None]
+    have_times = len(time_arrays) == len(converted) and len({a.type for a in time_arrays}) == 1
     times = pa.concat_arrays(time_arrays) if have_times else None
     return Sequences.from_checked(values, offsets_from_lengths(lengths), ids, schema, times)
 
@@ -244,10 +244,11 @@ def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndar
     return sequence_indices, concatenated_ranges(np.zeros_like(lengths), lengths)
 
 
-def mark_missing(sequences: Sequences, numbers: Any) -> Sequences:
+def mark_missing(sequences: Sequences, marker_numbers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns, and keep the markers."""
-    # the schema keeps them, so that data that are aligned with it lose the same markers
-    return sequences.align_columns(replace(sequences.schema, missing=check_marker_numbers(numbers)))
+    # the schema keeps them, so that data that are converted to it lose the same markers
+    schema = replace(sequences.schema, missing=check_marker_numbers(marker_numbers))
+    return sequences.convert_to_schema(schema)
 
 
 def check_marker_numbers(marker_numbers: Any) -> tuple[float, ...]:

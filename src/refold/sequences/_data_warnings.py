@@ -12,7 +12,7 @@ import numpy as np
 from refold.errors import Message, argument, python_or_cli
 from refold.sequences._conversions import sequence_and_step_indices
 from refold.sequences._encoding import StepLocator
-from refold.sequences._lists import find_stray_padding, lengths_without_padding
+from refold.sequences._lists import find_inner_padding, lengths_without_padding
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
@@ -56,7 +56,7 @@ _MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
 # Maximum values of integer types, and magnitudes of their minimum values. They are markers, too.
-_INTEGER_TYPE_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
+_INTEGER_LIMIT_MARKERS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
 _MIN_MAGNITUDE_WITH_EXPONENT = 1e15
 
@@ -130,7 +130,7 @@ def _describe_padding(sequences: Sequences) -> list[str]:
         lengths = lengths_without_padding(is_padded, side)
         lengths = lengths[lengths > 0]  # sequences of zeros alone do not count
         num_padded = (lengths < num_steps).sum()
-        num_stray = find_stray_padding(is_padded, side).sum()
+        num_stray = find_inner_padding(is_padded, side).sum()
         # padding is frequent, differs in length, and hardly occurs between real steps
         if (
             num_padded >= max(_MIN_PADDED_SEQUENCES_FOR_WARNING, _MIN_PADDED_SHARE * len(lengths))
@@ -161,7 +161,7 @@ class _FarValue(NamedTuple):
 
 def _describe_far_values(sequences: Sequences) -> list[str]:
     """Return one warning for each marker or outlier, which names all columns that hold it."""
-    extremes = {int(i): _ExtremeValueCounts() for i in np.flatnonzero(sequences.schema.numeric)}
+    extremes = {int(i): _ColumnExtremes() for i in np.flatnonzero(sequences.schema.numeric)}
     for block in sequences.blocks():
         for column_index, column_extremes in extremes.items():
             column_extremes.add(block.values[:, column_index])
@@ -192,7 +192,7 @@ def _describe_far_values(sequences: Sequences) -> list[str]:
     return messages
 
 
-class _ExtremeValueCounts:
+class _ColumnExtremes:
     """The extreme values of a column that is added in blocks, and how often each occurs."""
 
     def __init__(self) -> None:
@@ -217,7 +217,7 @@ class _ExtremeValueCounts:
         self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
 
-def _find_far_values(column_extremes: _ExtremeValueCounts, column_index: int) -> list[_FarValue]:
+def _find_far_values(column_extremes: _ColumnExtremes, column_index: int) -> list[_FarValue]:
     """Return as many values of a column as possible that are far from all its other values."""
     values, counts = column_extremes.values, column_extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
@@ -247,7 +247,7 @@ def _is_far(suspect: _FarValue, num_regular: int, num_distinct: int, num_values:
     # or a multiple of 1 if the constant is smaller.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_digit_run = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
-    if magnitude in _INTEGER_TYPE_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_digit_run:
+    if magnitude in _INTEGER_LIMIT_MARKERS or magnitude >= _MIN_MARKER_MAGNITUDE or has_digit_run:
         return num_regular >= _MIN_REGULAR_VALUES_FOR_MARKER and gap > _MIN_MARKER_GAP * value_range
     if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_BESIDE_OUTLIER:
         return False

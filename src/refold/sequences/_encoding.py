@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from refold._support.rules import check_counts_match
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._schema import Column, Schema, SequenceLayout, check_column_type, join_names
+from refold.sequences._schema import Column, DecodedLayout, Schema, check_column_type, join_names
 from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_where
 
 # Types of all columns, of each column, or of the columns with these names; None where inferred.
@@ -101,13 +101,12 @@ def to_scalar(value: object) -> Any:
 # Columns
 
 
-def resolve_column_type_names(column_types: ColumnTypes, names: Sequence[str]) -> list[str | None]:
+def expand_column_types(column_types: ColumnTypes, names: Sequence[str]) -> list[str | None]:
     """Return one type per column, None where it is to be inferred."""
     if column_types is None or isinstance(column_types, str):
         resolved: list[Any] = [column_types] * len(names)
     elif isinstance(column_types, Mapping):
-        unknown = [name for name in column_types if name not in names]
-        if unknown:
+        if unknown := [name for name in column_types if name not in names]:
             raise SchemaError(
                 f"{argument('column_types')} names the column {unknown[0]!r}, which does not exist"
                 f". The columns are {', '.join(map(repr, names))}."
@@ -129,10 +128,10 @@ def encode_columns(
     locate: StepLocator,
     *,
     has_1d_sequences: bool = False,  # sequences of one column are (length,), not (length, 1)
-    table_schema: Schema | None = None,  # its categories are used if they cover the data
+    stored_schema: Schema | None = None,  # its categories are used if they cover the data
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
-    stored_columns = () if table_schema is None else table_schema.columns
+    stored_columns = () if stored_schema is None else stored_schema.columns
     stored_categories = {column.name: column.categories or None for column in stored_columns}
     encoded, columns = [], []
     for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
@@ -160,10 +159,10 @@ def encode_columns(
     values = np.stack(encoded, axis=1, dtype=dtype)
     # A stored layout holds for all stored columns together. Without a stored schema, lists of one
     # column are series or tokens. All other data are arrays.
-    layout: SequenceLayout = "array"
-    if table_schema is not None and table_schema.names == tuple(names):
-        layout = table_schema.layout
-    elif table_schema is None and has_1d_sequences and len(names) == 1:
+    layout: DecodedLayout = "array"
+    if stored_schema is not None and stored_schema.names == tuple(names):
+        layout = stored_schema.layout
+    elif stored_schema is None and has_1d_sequences and len(names) == 1:
         layout = "tokens" if columns[0].column_type.has_categories else "series"
     schema = Schema(tuple(columns), layout)
     check_encoded_values(values, schema, locate)

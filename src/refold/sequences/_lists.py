@@ -21,13 +21,13 @@ from refold.sequences._encoding import (
     SequenceArrays,
     StepLocator,
     encode_columns,
+    expand_column_types,
     is_missing_value,
     make_object_array,
     name_sequence,
-    resolve_column_type_names,
     to_id_array,
 )
-from refold.sequences._schema import SequenceLayout, default_names
+from refold.sequences._schema import DecodedLayout, default_names
 from refold.sequences.types import CATEGORICAL
 
 
@@ -37,7 +37,7 @@ def flat_arrays_from_list(
     column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: ArrayLike | None = None,
-    output_layout: SequenceLayout | None = None,
+    output_layout: DecodedLayout | None = None,
     row_namer: RowNamer | None = None,  # if the list comes from a file
 ) -> SequenceArrays:
     """Convert a list; implements `Sequences.from_list`."""
@@ -65,7 +65,7 @@ def flat_arrays_from_list(
         if column_types and isinstance(column_types, Mapping):
             has_tokens = "token" in column_types
         # a type that the user gave without a name
-        elif requested := resolve_column_type_names(column_types or None, ["x0"])[0]:
+        elif requested := expand_column_types(column_types or None, ["x0"])[0]:
             has_tokens = requested == CATEGORICAL.name
         else:
             types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
@@ -75,7 +75,7 @@ def flat_arrays_from_list(
     names = (names,) if isinstance(names, str) else tuple(names)
     raw_columns = list(raw_values.T) if has_columns else [raw_values]
     check_counts_match(len(names), argument("names"), len(raw_columns), "features")
-    types = resolve_column_type_names(column_types, names)
+    types = expand_column_types(column_types, names)
     encoded = encode_columns(names, raw_columns, types, locate, has_1d_sequences=not has_columns)
     are_strings = all(isinstance(item, str) for item in items)
     if output_layout is None and encoded.schema.layout == "tokens" and are_strings:
@@ -188,7 +188,7 @@ def unpad_array(
         lengths = lengths_without_padding(is_padded, side)
         num_trimmed = int((lengths < num_steps).sum())
         # number of sequences with steps that look like padding before other steps
-        num_stray = int(find_stray_padding(is_padded, side).any(axis=1).sum())
+        num_stray = int(find_inner_padding(is_padded, side).any(axis=1).sum())
         # Keras pads in front by default. Then no step at the end is padded, but first steps are.
         is_padded_in_front = side == "post" and is_padded[:, :1].any()
         doubt = ""
@@ -225,7 +225,7 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
     return np.where(is_padded, 0, step_numbers).max(axis=1, initial=0).astype(np.int64)
 
 
-def find_stray_padding(is_padded: np.ndarray, side: str) -> np.ndarray:
+def find_inner_padding(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding, but are not at the padded end."""
     # a real step comes after them, or before them if the padding is in front
     is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]

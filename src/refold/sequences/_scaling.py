@@ -46,7 +46,7 @@ _SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 _MIN_SEQUENCE_STD_TO_MEDIAN = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
-MIN_STD_TO_TRAINING_DISTANCE = 8 * np.finfo(np.float32).eps
+MIN_STD_PER_DISTANCE_OF_MEAN = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
 _MAX_CONSTANT_STD_TO_MEAN = 10 * np.finfo(np.float64).eps
 
@@ -233,7 +233,7 @@ class Scaler:
         # distance of each mean from its mean over the training sequences; the first K statistics
         # are the means of a sequence
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.min_std_, MIN_STD_TO_TRAINING_DISTANCE * distance)
+        min_std = np.maximum(self.min_std_, MIN_STD_PER_DISTANCE_OF_MEAN * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
@@ -282,7 +282,7 @@ class Scaler:
             raise SchemaError(
                 f"The scaler was fitted on {len(self.is_numeric_)} columns, "
                 f"{self.is_numeric_.sum()} of them numeric. Got {len(numeric)}, {numeric.sum()} "
-                "numeric; use Sequences.align_columns."
+                "numeric; use Sequences.convert_to_schema."
             )
 
 

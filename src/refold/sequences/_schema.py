@@ -1,6 +1,6 @@
 """`Schema`: names, types and categories of the columns, and the user's layout.
 
-`to_user_layout` returns values in the user's layout, `align_columns` under another schema.
+`to_user_layout` returns values in the user's layout, `convert_to_schema` under another schema.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from refold.sequences.types import (
     make_quantity_mask,
 )
 
-SequenceLayout = Literal["array", "series", "tokens", "characters", "words"]
+DecodedLayout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT_CHARACTER = "\ufffd"
 # Maximum number of names or categories in a message, so that it stays short.
@@ -116,7 +116,7 @@ class Schema:
         tokens, a ``str``, or a list of words.
     missing : tuple of float, optional
         Numbers that mark a missing value in numeric columns, and in binary columns if they are
-        outside 0 to 1. `Sequences.align_columns` turns them into NaN.
+        outside 0 to 1. `Sequences.convert_to_schema` turns them into NaN.
     time_gaps : bool, default=False
         Whether the last column is the time since the previous step. Comparisons ignore it.
     id_name, time_name : str or None, default=None
@@ -138,7 +138,7 @@ class Schema:
     """
 
     columns: tuple[Column, ...]
-    layout: SequenceLayout = "array"
+    layout: DecodedLayout = "array"
     missing: tuple[float, ...] = ()
     time_gaps: bool = field(default=False, compare=False, repr=False)
     id_name: str | None = field(default=None, compare=False, repr=False)
@@ -154,7 +154,7 @@ class Schema:
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_not_empty(len(self.columns), "column", "in the schema")
         check_unique_names([column.name for column in self.columns])
-        check("layout", self.layout, one_of(*get_args(SequenceLayout)))
+        check("layout", self.layout, one_of(*get_args(DecodedLayout)))
         if self.layout == "array":
             return
         # A step of the other layouts is a single value: in "series" any, in the others a token.
@@ -191,12 +191,12 @@ class Schema:
         return np.flatnonzero([column.column_type.has_categories for column in self.columns])
 
     @cached_property
-    def unknown_indices(self) -> np.ndarray:
+    def index_of_unknown(self) -> np.ndarray:
         """Index of the unknown category of each column (F,); NaN if it is not categorical."""
-        unknown_indices = np.full(self.num_columns, np.nan)
+        index_of_unknown = np.full(self.num_columns, np.nan)
         for i in self.categorical_indices:
-            unknown_indices[i] = len(self.columns[i].categories)
-        return unknown_indices
+            index_of_unknown[i] = len(self.columns[i].categories)
+        return index_of_unknown
 
     @cached_property
     def output_width(self) -> int:
@@ -358,10 +358,10 @@ def to_user_layout(values: np.ndarray, schema: Schema) -> Any:
     return tokens
 
 
-def align_columns(
+def convert_to_schema(
     values: np.ndarray, data_schema: Schema, fitted_schema: Schema, locate: Locator
 ) -> np.ndarray:
-    """Return values (num_steps, F) under a fitted schema; implements `Sequences.align_columns`."""
+    """Return values (num_steps, F) under a fitted schema; see `Sequences.convert_to_schema`."""
     # an empty list has no features, so its schema is only a default
     if not len(values) and has_default_names(data_schema):
         return np.zeros((0, fitted_schema.num_columns), dtype=values.dtype)
@@ -380,12 +380,12 @@ def align_columns(
                 f"{'' if by_position else difference}, but the model was fitted on "
                 f"{fitted_schema.num_columns}. Choose the same ones with {argument('columns=')}."
             )
-    aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
+    converted = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
     unseen: list[str] = []  # descriptions of categories that training did not see
     for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
         data_values, data_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], texts = _translate_categories(data_values, data_column, column, locate)
+            converted[:, i], texts = _translate_categories(data_values, data_column, column, locate)
             unseen += texts
             continue
         # integer categories can become numbers, and text cannot
@@ -397,11 +397,11 @@ def align_columns(
         if markers := column.column_type.filter_missing_markers(fitted_schema.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
-        aligned[:, i] = numbers
-        column.column_type.check_values(aligned[:, i], column.name, locate)
+        converted[:, i] = numbers
+        column.column_type.check_values(converted[:, i], column.name, locate)
     if unseen:
         warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
-    return aligned
+    return converted
 
 
 def _translate_categories(

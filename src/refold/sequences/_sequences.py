@@ -36,10 +36,10 @@ from refold.sequences._encoding import (
 from refold.sequences._lists import fill_masked_entries, flat_arrays_from_list, unpad_array
 from refold.sequences._schema import (
     Column,
+    DecodedLayout,
     Schema,
-    SequenceLayout,
-    align_columns,
     check_unique_names,
+    convert_to_schema,
     default_names,
     describe_column_types,
     indices_to_categories,
@@ -185,7 +185,7 @@ class Sequences:
         names: Sequence[str] | None = None,
         ids: ArrayLike | None = None,
         schema: Schema | None = None,
-        output_layout: SequenceLayout | None = None,
+        output_layout: DecodedLayout | None = None,
     ) -> "Sequences":
         """Convert a list with one entry per sequence.
 
@@ -202,7 +202,7 @@ class Sequences:
         ids : array of shape (n,), optional
             One integer or string per sequence, each only once.
         schema : Schema, optional
-            A schema to align the data with, such as that of a fitted model; see `align_columns`.
+            A schema to convert to, such as that of a fitted model; see `convert_to_schema`.
         output_layout : str, optional
             Layout of a decoded sequence, if not that of the input; see `Schema`.
 
@@ -218,7 +218,7 @@ class Sequences:
         converted = cls.from_checked(*arrays)
         if ids is not None:
             check_unique_ids(converted.ids)
-        return converted if schema is None else converted.align_columns(schema)
+        return converted if schema is None else converted.convert_to_schema(schema)
 
     @classmethod
     def from_array(
@@ -629,7 +629,7 @@ class Sequences:
         """Return an sktime panel: a pandas frame with an index of instance and time point."""
         return self.to_table(id, time).to_pandas().set_index([id, time])
 
-    def align_columns(self, schema: Schema) -> "Sequences":
+    def convert_to_schema(self, schema: Schema) -> "Sequences":
         """Convert the data to another schema, such as that of a fitted model.
 
         Columns are matched by name, or by position if the names differ and one side has default
@@ -639,13 +639,13 @@ class Sequences:
         Examples
         --------
         >>> words = Sequences.from_list(["abc"])
-        >>> Sequences.from_list(["cab"]).align_columns(words.schema).values[:, 0]
+        >>> Sequences.from_list(["cab"]).convert_to_schema(words.schema).values[:, 0]
         array([2., 0., 1.], dtype=float32)
         """
         if schema == self.schema:
             return self
         locate = StepLocator(self.offsets, self.ids)
-        values = align_columns(self.values, self.schema, schema, locate)
+        values = convert_to_schema(self.values, self.schema, schema, locate)
         return type(self).from_checked(values, self.offsets, self.ids, schema, self.times)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
@@ -664,7 +664,7 @@ class Sequences:
         new.ids = to_id_array(ids, len(self))
         return new
 
-    def times_of_step_ranges(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
+    def step_times_in_ranges(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
         """Return the times of the steps from ``starts`` to ``stops``, both (n,), of each sequence.
 
         Steps after the last one of a sequence follow at the median gap, as in `future_times`. None

@@ -25,12 +25,12 @@ from refold.sequences._encoding import (
     capitalize_first,
     check_unique_ids,
     encode_columns,
+    expand_column_types,
     is_missing_value,
     is_text_type,
     make_object_array,
     name_sequence,
     numeric_text_warnings,
-    resolve_column_type_names,
     to_id_array,
 )
 from refold.sequences._lists import flat_arrays_from_list
@@ -173,15 +173,15 @@ def pandas_index_names(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Columns
 
 
-def choose_declared_types(
+def choose_column_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
-    table_schema: Schema | None = None,
+    stored_schema: Schema | None = None,
 ) -> list[str | None]:
     """Return the type of each column: requested, else stored, else that of Arrow, else None."""
-    type_names = resolve_column_type_names(column_types, names)
-    stored_columns = () if table_schema is None else table_schema.columns
+    type_names = expand_column_types(column_types, names)
+    stored_columns = () if stored_schema is None else stored_schema.columns
     stored_types = {column.name: column.type for column in stored_columns}
     for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
         type_from_arrow = CATEGORICAL.name if pa.types.is_dictionary(arrow_type) else None
@@ -291,11 +291,11 @@ def decode_dictionary(column: Any) -> Any:
 def integers_from_text_if_exact(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
-    is_integer = match_regex(cells.drop_null(), _INTEGER_PATTERN)
+    is_integer = cells_contain_regex(cells.drop_null(), _INTEGER_PATTERN)
     return cells.cast(pa.int64()) if is_integer.all() else cells
 
 
-def match_regex(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
+def cells_contain_regex(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; missing cells do not."""
     mask = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
     return np.asarray(mask.fill_null(False))  # noqa: FBT003
@@ -346,7 +346,7 @@ def find_id_and_time_names(
     return id_name, time_name
 
 
-def cut_or_pad_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
+def cut_or_pad_to_lengths(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
     """Return a column of a long table with new lengths (n,): cut, or padded with nulls."""
     ids = table.columns.get(id_name)
     # index of the sequence of each row, (num_rows,); without ids, all rows are one sequence
@@ -431,10 +431,10 @@ def flat_arrays_from_long_table(
     locate = StepLocator(offsets, ids, file_row_namer, row_indices=order)
     features = [table.get_or_raise(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = choose_declared_types(names, arrow_types, column_types, table.table_schema)
+    types = choose_column_types(names, arrow_types, column_types, table.table_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [arrow_to_numpy(feature, name)[order] for name, feature in named_features]
-    arrays = encode_columns(names, raw_columns, types, locate, table_schema=table.table_schema)
+    arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.table_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(step_starts) < len(order):
@@ -629,9 +629,9 @@ def flat_arrays_from_list_columns(
                 )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [arrow_to_numpy(cells, name) for name, cells in zip(names, entries, strict=True)]
-    types = choose_declared_types(names, [column.type for column in entries], column_types, stored)
+    types = choose_column_types(names, [column.type for column in entries], column_types, stored)
     # With has_1d_sequences, those of a single column are (length,). Nested lists give each step a
     # list of features, so their sequences are (length, width), also if the width is 1.
     return encode_columns(
-        names, raw_columns, types, locate, has_1d_sequences=not has_nested, table_schema=stored
+        names, raw_columns, types, locate, has_1d_sequences=not has_nested, stored_schema=stored
     )

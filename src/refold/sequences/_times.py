@@ -1,7 +1,7 @@
 """Times of steps: text as times, times as numbers, gaps between times, and times that follow.
 
 `parse_times` makes times from text. `times_as_numbers` makes numbers from times, to order the
-steps, and `compute_time_gaps` makes gaps from these numbers. `evenly_spaced_times` and
+steps, and `compute_time_gaps` makes gaps from these numbers. `times_from_gaps` and
 `future_times` continue times at their median gap.
 """
 
@@ -39,7 +39,7 @@ _DATE_REPLACEMENTS = (
 # Puts a date in front of a time of day, which Arrow cannot parse alone.
 _DATE_PREFIX_FOR_TIME_OF_DAY = ((r"^", "1970-01-01T"),)
 # Patterns of an offset from UTC at the end of a time, and the name of its time zone.
-_TIME_TO_ZONE_REPLACEMENTS = (
+_EXTRACT_ZONE_REPLACEMENTS = (
     (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
     (r"^.*([+-]\d\d):?(\d\d)$", r"\1:\2"),  # 12:00+0200
 )
@@ -142,7 +142,7 @@ def _restore_time_zone(times: Any, cells: Any) -> Any:
     """Return times in the time zone that all cells of their text name, or else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _rewrite_time_texts(cells, _TIME_TO_ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    zones = _rewrite_time_texts(cells, _EXTRACT_ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
@@ -203,7 +203,7 @@ def compute_median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
 
 
-def evenly_spaced_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
+def times_from_gaps(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
     # Integer times get 64 bits. Times are null where the first time or the gap is unknown.
     time_type = first_times.type
@@ -263,4 +263,4 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
         return pa.nulls(steps, times.type)
     gaps = compute_median_gaps(times, np.array([0, len(times)]))
     # without the first of the times, which is the last time of the sequence
-    return evenly_spaced_times(times[-1:], gaps, np.array([steps + 1]))[1:]
+    return times_from_gaps(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -128,7 +128,7 @@ class ColumnType(ABC):
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def inverse_link_line(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearize_inverse(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
         # The initialization fits a linear function to the values of a column. The two results
         # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
@@ -187,7 +187,7 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `inverse_link_line`. But with this link, the errors on held-out
+    # A softplus link would need no `linearize_inverse`. But with this link, the errors on held-out
     # sequences were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
@@ -219,7 +219,7 @@ class Count(Numeric):
         """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def inverse_link_line(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearize_inverse(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
         # The logarithm needs a mean above 0. These two bounds prevent large negative
         # logarithms where the mean is near 0 or below.

@@ -175,7 +175,7 @@ def parse_arrow(
     elif "sequences" in names:
         sequences = _sequences_from_float_table(table, served) if served.takes_raw_numbers else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).align_columns(served.fitted_model.schema)
+            sequences = Sequences.from_arrow(table).convert_to_schema(served.fitted_model.schema)
         served.fitted_model.scaler.check_scaled_range(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs

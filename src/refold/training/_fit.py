@@ -268,4 +268,4 @@ def _add_training_statistics(
     # a training that was interrupted before the phase "validated" ended is not calibrated
     if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model
-    return model.calibrate_aligned(model.align_to_schema(split.calibration_sequences))
+    return model.calibrate_aligned(model.convert_and_check(split.calibration_sequences))

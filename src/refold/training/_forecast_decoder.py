@@ -373,7 +373,7 @@ def _initialize_forecast_decoder(network: Network, training_pairs: ForecastPairs
                 # approximate the inverse of the link function by a line around the mean forecast
                 predicted = training_pairs.codes_with_recent_values @ weights + constant
                 mean = predicted.mean(axis=0)
-                level, slope = output.type.inverse_link_line(mean, predicted.std(axis=0))
+                level, slope = output.type.linearize_inverse(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
                 residual_std *= slope
             column = output.output_slice.start

@@ -320,7 +320,7 @@ def count_observed_values(sequences: Sequences, indices: np.ndarray) -> int:
     """Count the observed values of the sequences with these indices, without unknown categories."""
     counts = []  # of each block, the number of observed values of each sequence
     for block in sequences.blocks():
-        is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown_indices)
+        is_observed = ~np.isnan(block.values) & (block.values != block.schema.index_of_unknown)
         counts.append(sum_by_sequence(is_observed.astype(float), block).sum(axis=1))
     return int(np.concatenate(counts)[indices].sum())
 

@@ -29,8 +29,8 @@ from refold.sequences import (
     Scaler,
     Sequences,
     Windows,
+    apply_to_mapped_blocks,
     check_float32_range,
-    convert_mapped_blocks,
     data_warnings,
     find_id_or_time_features,
     fingerprints,
@@ -69,7 +69,7 @@ def open_training_windows(
 
     def apply_to_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
         if sequences.is_mapped:  # a block of mapped data is changed later, when it is read
-            return convert_mapped_blocks(sequences, change_block)
+            return apply_to_mapped_blocks(sequences, change_block)
         return change_block(sequences)
 
     if missing_values is not None:
@@ -87,7 +87,7 @@ def open_training_windows(
             "of all steps to Sequences.from_table."
         )
     if base_model is not None and sequences.schema != base_model.schema:
-        sequences = apply_to_blocks(lambda block: block.align_columns(base_model.schema))
+        sequences = apply_to_blocks(lambda block: block.convert_to_schema(base_model.schema))
     return cut_into_windows(sequences, arguments.window, arguments.step)
 
 

@@ -63,7 +63,7 @@ def test_a_browser_computes_the_same(site, browser):
         name = f"encoder-{index}"
         to_onnx(model, folder / f"{name}.onnx", category_indices=True)
         session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
-        feeds = make_feeds(as_sequences(data).align_columns(model.schema), session)
+        feeds = make_feeds(as_sequences(data).convert_to_schema(model.schema), session)
         (expected,) = session.run(None, feeds)
         tensors = [[key, str(x.dtype), x.ravel().tolist(), x.shape] for key, x in feeds.items()]
         text = json.dumps(tensors).replace("NaN", "null")

@@ -59,7 +59,7 @@ def make_feeds(sequences, session, num_padding=2):
 def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
     data, options = MODEL_CASES[case]
     model = model_cases.fitted(data, **options)
-    sequences = as_sequences(data).align_columns(model.schema)
+    sequences = as_sequences(data).convert_to_schema(model.schema)
     codes = model.encode(sequences)
     encoder = export_and_load(model, tmp_path, "encoder", category_indices=True)
     results = run(encoder, **make_feeds(sequences, encoder))["codes"]

@@ -28,7 +28,7 @@ def make_case(case, count=10):
     """Return a network with random weights, and sequences, which repeat after ten."""
     data, options = MODEL_CASES[case]
     model = fitted(data, **options)
-    scaled = model.scaler.transform(as_sequences(data).align_columns(model.schema))
+    scaled = model.scaler.transform(as_sequences(data).convert_to_schema(model.schema))
     return model.network, scaled[np.resize(np.arange(len(scaled)), count)]
 
 

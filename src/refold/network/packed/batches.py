@@ -126,9 +126,9 @@ def pack_input_and_targets(
     # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
     # channels) and targets (n_rows, columns). The index of an unknown category is the number of
     # categories, and NaN for a column that is not categorical.
-    unknown_indices = np.array([n or np.nan for n in specification.num_categories])
+    unknown_index = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(scaled_values[batch_location.set_rows], np.float32)
-    return unpadded_input_and_target(steps, unknown_indices, has_flags=specification.observed_flags)
+    return unpadded_input_and_target(steps, unknown_index, has_flags=specification.observed_flags)
 
 
 def iterate_encoded_batches(

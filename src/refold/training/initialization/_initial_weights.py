@@ -207,7 +207,7 @@ def _convert_decoder_to_link_inputs(
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[output_indices[k]].inverse_link_line(bias[:, k], std)
+        bias[:, k], slope = types[output_indices[k]].linearize_inverse(bias[:, k], std)
         decoder[..., k] *= slope
         residual_std[k] *= slope.mean()
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)

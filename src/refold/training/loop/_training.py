@@ -319,7 +319,7 @@ class Training:
             (shard, batch_run)
             for index, shard in enumerate(phase_data.loader.load_shards(epoch))
             for batch_run in self._batches.iter_batch_runs(
-                shard.sequence_indices, seed=settings.seed, epoch=epoch, epoch_shard=index
+                shard.sequence_indices, seed=settings.seed, epoch=epoch, shard_index=index
             )
         )
         for shard, batch_run in batch_runs:
