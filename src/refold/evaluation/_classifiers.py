@@ -40,6 +40,9 @@ _MAX_REFERENCE_STEPS = 1 << 22
 # Number of principal components among the features of the random forest. More components describe
 # sequences better, and take more time.
 _NUM_PRINCIPAL_COMPONENTS = 32
+# A component with a smaller standard deviation, relative to that of the first one, has only rounding
+# errors. Those of decoded sequences differ from those of real ones, so the forest would use them.
+_MIN_COMPONENT_STD = 1e-5
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
 # Number of trees of the random forest. More trees vary less with the seed, and take more time.
@@ -230,7 +233,9 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
         num_padded_values = int(sequences.lengths.max()) * sequences.schema.output_width
         # n centered sequences have n - 1 components at most
         num_components = min(_NUM_PRINCIPAL_COMPONENTS, len(sequences) - 1, num_padded_values)
-        features.append(PCABaseline(num_components).fit(sequences).transform(sequences))
+        components = PCABaseline(num_components).fit(sequences).transform(sequences)
+        std = components.std(axis=0)
+        features.append(components[:, std > _MIN_COMPONENT_STD * std.max()])
     features += sequence_mean_std(sequences.values, sequences)
     return np.nan_to_num(np.concatenate(features, axis=1))
 
