@@ -82,8 +82,8 @@ def _no_mixtures() -> None:
 def _no_stationary_priors() -> None:
     from refold.training.initialization import _numeric_columns as columns
 
-    kept = tuple(prior for prior in columns._CANDIDATE_PRIORS if not prior[0])
-    _replace("initialization._numeric_columns", "_CANDIDATE_PRIORS", kept)
+    kept = tuple(prior for prior in columns._DECODER_PRIORS if not prior[0])
+    _replace("initialization._numeric_columns", "_DECODER_PRIORS", kept)
 
 
 def _no_initialization() -> None:
@@ -113,7 +113,7 @@ def _no_trade_of_lengths() -> None:
 def _one_decoder() -> None:
     _replace(
         "_specify",
-        "_pick_decoder_type",
+        "_pick_allowed_decoder",
         lambda arguments, **_: "parallel" if arguments.decoder == "auto" else arguments.decoder,
     )
 
@@ -141,7 +141,7 @@ MECHANISMS = {
     ),
     "joint": Mechanism(
         "joint components of numeric and token columns",
-        _constant("initialization._initial_weights", "_may_fit_columns_jointly", value=False),
+        _constant("initialization._initial_weights", "_may_fit_mixed_columns", value=False),
         lambda facts: facts.mixed,
     ),
     "time_warp": Mechanism(
@@ -157,7 +157,7 @@ MECHANISMS = {
     ),
     "refit": Mechanism(
         "refit on all sequences",
-        _constant("_specify", "pick_if_refit", value=False),
+        _constant("_specify", "should_refit", value=False),
         lambda facts: facts.num_sequences < 2000,
     ),
     "keep_initial": Mechanism(

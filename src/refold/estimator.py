@@ -834,18 +834,18 @@ def error_curve(
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
-    windows = training.open_training_windows(X, arguments)
+    windows = training.prepare_training_windows(X, arguments)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
     seed = to_integer_seed(estimator.random_state)
-    trials = training.LatentDimTrials(windows, arguments, training.fit, sizes[-1], seed=seed)
-    if arguments.verbose and trials.num_sequences < len(windows.sequences):
-        print_stderr(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
+    fitter = training.TrialFitter(windows, arguments, training.fit, sizes[-1], seed=seed)
+    if arguments.verbose and fitter.num_sequences < len(windows.sequences):
+        print_stderr(f"Fitting {fitter.num_sequences} of {len(windows.sequences)} sequences.")
     # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
     pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
         for i, latent_dim in enumerate(sizes, start=1):
-            pca = trials.evaluator.pca_errors(latent_dim)
-            fit = trials.measure_fit_error(latent_dim, arguments.time_budget)
+            pca = fitter.evaluator.pca_errors(latent_dim)
+            fit = fitter.measure_fit_error(latent_dim, arguments.time_budget)
             pairs.append((fit, pca))
             if arguments.verbose:
                 print_stderr(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
@@ -858,8 +858,8 @@ def error_curve(
         errors=tuple(fit.error for fit in fits),
         pca=tuple(pca.error for pca in pcas),
         measure=fits[0].measure_name,
-        num_sequences=trials.num_sequences,
-        num_held_out=len(trials.evaluator.sequences),
+        num_sequences=fitter.num_sequences,
+        num_held_out=len(fitter.evaluator.sequences),
         complete=len(pairs) == len(sizes),
         accuracy=tuple(fit.accuracy for fit in fits if fit.accuracy is not None),
         pca_accuracy=tuple(pca.accuracy for pca in pcas if pca.accuracy is not None),

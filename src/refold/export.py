@@ -16,7 +16,7 @@ from refold._support.optional_imports import is_installed
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
 from refold.model import Model, forecast_next_steps, last_steps, model_of
-from refold.network.onnx.columns import ColumnLayout
+from refold.network.onnx.columns import ColumnGroups
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, import_onnx_package
@@ -121,7 +121,7 @@ def to_onnx(
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
     onnx, ir = import_onnx_package("onnx"), import_onnx_package("onnx_ir")
-    columns = ColumnLayout(
+    columns = ColumnGroups(
         specification, model.schema, model.scaler, categories_as_indices=category_indices
     )
     graph = Graph(network.weights)
@@ -158,7 +158,7 @@ def to_onnx(
 
 
 def _compute_graph_differences(
-    proto: Any, model: Model, column_layout: ColumnLayout, part: str
+    proto: Any, model: Model, column_groups: ColumnGroups, part: str
 ) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
@@ -181,7 +181,7 @@ def _compute_graph_differences(
     codes = model.with_latent_steps(0).encode_checked(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
-        difference = _run_graph(proto, _to_graph_inputs(column_layout, sequences))["codes"] - codes
+        difference = _run_graph(proto, _to_graph_inputs(column_groups, sequences))["codes"] - codes
         return difference / np.where(std == 0, 1, std)  # a constant dimension is not divided
     inputs = {"codes": codes}
     if part == "decoder":
@@ -192,43 +192,43 @@ def _compute_graph_differences(
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
             recent_sequences = Sequences(recent, offsets, schema=model.schema)
-            recent_inputs = _to_graph_inputs(column_layout, recent_sequences)
+            recent_inputs = _to_graph_inputs(column_groups, recent_sequences)
             del recent_inputs["lengths"]  # the graph knows that all lengths are `recent_steps`
             inputs |= {f"recent_{name}": array for name, array in recent_inputs.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # The graph of a decoder returns the tensors that the graph of an encoder reads. So the same
     # function makes the expected tensors from what Refold decodes.
-    results, expected = _run_graph(proto, inputs), _to_graph_inputs(column_layout, decoded)
+    results, expected = _run_graph(proto, inputs), _to_graph_inputs(column_groups, decoded)
     differences = []
     # (n, longest), False in the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if column_layout.value_columns:
+    if column_groups.value_columns:
         difference = (results["values"] - expected["values"])[is_step]
-        scale = model.error_scaler.scale_[column_layout.value_columns]
+        scale = model.error_scaler.scale_[column_groups.value_columns]
         differences.append((difference / scale).ravel())
-    if column_layout.categorical_columns:
+    if column_groups.categorical_columns:
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
     return np.concatenate(differences)
 
 
-def _to_graph_inputs(column_layout: ColumnLayout, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_graph_inputs(column_groups: ColumnGroups, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
     """
     inputs = {}
-    if column_layout.value_columns:
-        values = sequences.values[:, column_layout.value_columns]
-        inputs["values"] = values.astype(column_layout.value_dtype)
-    if column_layout.categorical_columns:
-        indices = sequences.values[:, column_layout.categorical_columns]
+    if column_groups.value_columns:
+        values = sequences.values[:, column_groups.value_columns]
+        inputs["values"] = values.astype(column_groups.value_dtype)
+    if column_groups.categorical_columns:
+        indices = sequences.values[:, column_groups.categorical_columns]
         indices = inputs["categories"] = np.where(np.isnan(indices), -1, indices).astype(np.int64)
-        if not column_layout.categories_as_indices:
+        if not column_groups.categories_as_indices:
             encoded = []
-            missing = column_layout.missing_category
-            for i, column in zip(column_layout.categorical_columns, indices.T, strict=True):
-                categories = column_layout.category_array(i)
+            missing = column_groups.missing_category
+            for i, column in zip(column_groups.categorical_columns, indices.T, strict=True):
+                categories = column_groups.category_array(i)
                 # a missing category has the index -1, which is the last entry of this array
                 with_missing = np.array([*categories, missing], categories.dtype)
                 encoded.append(with_missing[column])

@@ -125,7 +125,7 @@ class Case:
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
                 *operations.pooled_convolutions(*inputs, **shared, stride=self.stride, steepness=4),
-                *operations.pooled_positive_runs(*inputs, **shared, rounding_margin=0.1),
+                *operations.pool_positive_steps(*inputs, **shared, rounding_margin=0.1),
             ],
         }
 

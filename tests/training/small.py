@@ -54,8 +54,8 @@ def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     training_mask = np.isin(np.arange(len(scaled)), indices)
     fit_data = _shards.FitBlocks(scaled)
     loader = _shards.ShardLoader(fit_data, lambda block: block, training_mask, longest, seed=0)
-    data = _shards.concatenate_on_device([scaled], longest)
-    validation = _shards.DeviceShard(data, np.array(held_out, np.int64)) if len(held_out) else None
+    data = _shards.copy_blocks_to_device([scaled], longest)
+    validation = _shards.LoadedShard(data, np.array(held_out, np.int64)) if len(held_out) else None
     num_observed = _shards.count_observed_values(scaled, indices)
     return _shards.PhaseData(loader, validation, len(indices), num_observed)
 

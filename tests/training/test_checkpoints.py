@@ -18,7 +18,7 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import FileAccessError, ModelFileError, ParameterError
 from refold.model import pack_container, write_container
-from refold.training.loop._checkpoint import TrainingStart, load_checkpoint
+from refold.training.loop._checkpoint import ResumableTraining, load_checkpoint
 from refold.training.loop._compiled_steps import TrainingEngine
 from refold.training.loop._training import Clock, InterruptHandler
 from training import script
@@ -60,7 +60,7 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
 
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
-    monkeypatch.setattr(TrainingStart, "write", lambda _, progress: epochs.append(progress.epoch))
+    monkeypatch.setattr(ResumableTraining, "write", lambda _, saved: epochs.append(saved.epoch))
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
     SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
     assert epochs == [1, 3, 5]
@@ -128,7 +128,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
         return main(["fit", "sines.npz", "-o", output, *settings, *options])
 
     checkpoint = Path("model.refold.checkpoint")
-    write, pressed = TrainingStart.write, []
+    write, pressed = ResumableTraining.write, []
 
     def press_in_the_refit(self, progress):
         write(self, progress)
@@ -137,7 +137,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingStart, "write", press_in_the_refit)
+        patch.setattr(ResumableTraining, "write", press_in_the_refit)
         assert fit("model.refold", "--resume") == 130
     messages = capsys.readouterr().err.splitlines()
     assert any("so a new training run starts" in message for message in messages)

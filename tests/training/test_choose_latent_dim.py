@@ -11,7 +11,7 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import uncut_windows, write
 from refold.training import fit
-from refold.training._choose_latent_dim import LatentDimTrials, find_latent_dim
+from refold.training._choose_latent_dim import TrialFitter, find_latent_dim
 from refold.training.loop._checkpoint import load_checkpoint
 from small_data import read_as_mapped
 
@@ -40,7 +40,7 @@ def by_pca(monkeypatch):
         budgets.append(time_budget)
         return self.evaluator.pca_errors(size)
 
-    monkeypatch.setattr(LatentDimTrials, "measure_fit_error", trial)
+    monkeypatch.setattr(TrialFitter, "measure_fit_error", trial)
     return budgets
 
 
@@ -48,7 +48,7 @@ def by_pca(monkeypatch):
 def fitted(checkpoint):
     with pytest.MonkeyPatch.context() as patch:
         name = "measure_fit_error"
-        patch.setattr(LatentDimTrials, name, lambda self, size, _: self.evaluator.pca_errors(size))
+        patch.setattr(TrialFitter, name, lambda self, size, _: self.evaluator.pca_errors(size))
         return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
-from refold.training._choose_latent_dim import limit_rocket_dim_to_code
+from refold.training._choose_latent_dim import resolve_rocket_dim
 from small_data import TINY
 from training.small import specification_of
 
@@ -50,4 +50,4 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(series, 32, denoise=0.3) == by_rule(series, 32, variational=True) == 0
     # a size that a share chose has requested features only
-    assert (limit_rocket_dim_to_code("auto", 40), limit_rocket_dim_to_code(8, 3)) == (0, 2)
+    assert (resolve_rocket_dim("auto", 40), resolve_rocket_dim(8, 3)) == (0, 2)

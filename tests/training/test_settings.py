@@ -14,7 +14,7 @@ from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
 from refold.training._held_out_error import InferenceSettings, choose_inference_settings
-from refold.training._specify import pick_batch_size, pick_if_refit, pick_max_epochs, pick_patience
+from refold.training._specify import pick_batch_size, pick_max_epochs, pick_patience, should_refit
 from refold.training._split import split_validation
 from refold.training.loop._compiled_steps import Schedule
 from small_data import TINY
@@ -42,7 +42,7 @@ def test_sizes_depend_on_the_data():
         SimpleNamespace(lengths=np.zeros(n), held_out_indices=np.zeros(held), base_model=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
-    assert [pick_if_refit(split) for split in splits] == [True, False, False]
+    assert [should_refit(split) for split in splits] == [True, False, False]
 
 
 @pytest.mark.parametrize("num_steps", [1, 50, 4000])
@@ -115,7 +115,7 @@ def choose(monkeypatch, errors, may_skip_optimization=True):
         None,
         trained_weights=None,
         get_initial_weights=lambda: [np.array(1)],
-        suggested_inference_settings=InferenceSettings(8, 10),
+        settings_before_choice=InferenceSettings(8, 10),
         may_skip_optimization=may_skip_optimization,
     )
     assert int(weights.value) == 0
@@ -146,7 +146,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     def choose(*_, get_initial_weights, **options):
         assert get_initial_weights() is not None
-        assert options["suggested_inference_settings"].latent_steps > 0
+        assert options["settings_before_choice"].latent_steps > 0
         return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)

@@ -26,7 +26,7 @@ def test_a_batch_is_that_of_pad(name):
     rows = np.array([3, 23, 0, 8, 7], np.int32)
     x, y = pad(scaled, rows, 7, has_flags=case.flags)
     cut = jax.jit(lambda data, rows: _shards.make_padded_batch(data, rows, 7, layout))
-    batch = cut(_shards.concatenate_on_device([scaled], 7), np.append(rows, -1))
+    batch = cut(_shards.copy_blocks_to_device([scaled], 7), np.append(rows, -1))
     np.testing.assert_array_equal(batch.x[:5], x)
     np.testing.assert_array_equal(batch.y[:5], y)
     assert batch.lengths[:5].tolist() == scaled.lengths[rows].tolist()
@@ -42,7 +42,7 @@ def corrupted(case, corruption, *, flags=True):
     data = sequences(case)
     layout = _shards.InputLayout.of_network(network(case, observed_flags=flags or case.flags))
     rows = np.append(np.arange(len(data)), -1).astype(np.int32)
-    on_device = _shards.concatenate_on_device([data], STEPS)
+    on_device = _shards.copy_blocks_to_device([data], STEPS)
     before = _shards.make_padded_batch(on_device, rows, STEPS, layout)
     return before, _shards.corrupt_batch(before, jax.random.key(0), corruption, layout), layout
 

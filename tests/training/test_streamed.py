@@ -11,7 +11,7 @@ from refold.cli import main
 from refold.cli._code_files import read_code_file
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
-from refold.training import DistributedData, Processes
+from refold.training import MultiprocessData, Processes
 from refold.training._shards import FitBlocks, ShardLoader
 from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
@@ -112,7 +112,7 @@ NUMBERED.block_bytes = 100
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    divided = [DistributedData.split_among(Processes(i, 2), NUMBERED, 4) for i in range(2)]
+    divided = [MultiprocessData.divide(Processes(i, 2), NUMBERED, 4) for i in range(2)]
     fit_data = [FitBlocks(data.sequences, data) for data in divided]
     loaders = [ShardLoader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
     seen = []
@@ -129,6 +129,6 @@ def test_processes_agree_on_shards_and_load_different_parts():
             seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
-        DistributedData.split_among(Processes(), NUMBERED, 200)
+        MultiprocessData.divide(Processes(), NUMBERED, 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
-        DistributedData.split_among(Processes(0, 2), NUMBERED, 3)
+        MultiprocessData.divide(Processes(0, 2), NUMBERED, 3)

@@ -6,7 +6,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training._time_warps import choose_warp_std, draw_time_shifts, shift_in_time
+from refold.training._time_warps import choose_warp_std, draw_time_shifts, warp_time
 from small_data import TINY
 
 RNG = np.random.default_rng(0)
@@ -17,7 +17,7 @@ def test_a_warp_keeps_the_ends_and_the_steps_after_them():
     lengths = np.array([8, 3, 1, 0])
     series = RNG.standard_normal((4, 8, 2))
     shifts = draw_time_shifts(lengths, 8, np.random.default_rng(1))
-    warped = shift_in_time(series, lengths, shifts)
+    warped = warp_time(series, lengths, shifts)
     for row, length in enumerate(lengths):
         if length:
             np.testing.assert_allclose(warped[row, [0, length - 1]], series[row, [0, length - 1]])
@@ -27,9 +27,9 @@ def test_a_warp_keeps_the_ends_and_the_steps_after_them():
 
 def test_a_missing_value_is_not_spread():
     series = np.array([1.0, np.nan, 3.0, 4.0])[None, :, None]
-    warped = shift_in_time(series, np.array([4]), np.array([[0.0, -0.4, 0.0, 0.0]]))
+    warped = warp_time(series, np.array([4]), np.array([[0.0, -0.4, 0.0, 0.0]]))
     np.testing.assert_array_equal(warped, series)
-    nearer = shift_in_time(series, np.array([4]), np.array([[0.4, -0.6, 0.0, 0.0]]))
+    nearer = warp_time(series, np.array([4]), np.array([[0.4, -0.6, 0.0, 0.0]]))
     assert nearer[0, :2, 0].tolist() == [1.0, 1.0]
 
 

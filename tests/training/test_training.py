@@ -12,7 +12,7 @@ from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import to_inference_network
 from refold.sequences import BucketedBatches, pad
-from refold.training.initialization._initial_weights import get_weight_arrays
+from refold.training.initialization._initial_weights import list_network_weights
 from refold.training.loop import _training
 from refold.training.loop._compiled_steps import LossNormalizers, Schedule, TrainingEngine
 from refold.training.loop._training import Clock
@@ -75,7 +75,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     with pytest.warns(UserWarning, match=r"infinite in the refit .* The weights of epoch"):
         outcome = train(net, data_of, batches(data), settings(), refit=True)
     assert outcome.phase == "validated"
-    assert same_arrays(get_weight_arrays(not_refitted), get_weight_arrays(net))
+    assert same_arrays(list_network_weights(not_refitted), list_network_weights(net))
 
 
 def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
@@ -128,12 +128,12 @@ def test_the_first_epoch_counts_even_if_time_is_up_within_it():
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
     net, data = network(CASES["numeric"]), sequences(CASES["numeric"])
-    values, before = data.values.copy(), get_weight_arrays(net)
+    values, before = data.values.copy(), list_network_weights(net)
     values[3] = np.float32(1e30)
     data = data.with_values(values)
     with pytest.raises(DivergedError, match=r"infinite in epoch 1\. Try a smaller learning"):
         train(net, lambda _: phase_data(data), batches(data), settings())
-    assert same_arrays(before, get_weight_arrays(net))
+    assert same_arrays(before, list_network_weights(net))
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e18, 1e30])
@@ -144,7 +144,7 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights(rate):
     with warnings.catch_warnings(record=True) as caught, contextlib.suppress(DivergedError):
         warnings.simplefilter("always")
         train(net, lambda _: phase_data(data), batches(data, 24), given)
-    assert all(np.isfinite(w).all() for w in get_weight_arrays(net))
+    assert all(np.isfinite(w).all() for w in list_network_weights(net))
     if rate == 1e30:
         assert "in epoch 2. Try" in str(caught[0].message)
         assert "The weights of epoch 1 were kept." in str(caught[0].message)
@@ -170,5 +170,5 @@ def test_a_training_step_agrees_with_keras():
     for (x, y), count in zip(padded, counts, strict=True):
         share = np.full(len(x), count / np.mean(counts), "float32")
         other.models.autoencoder.train_on_batch(x, y, sample_weight=share)
-    for a, b in zip(get_weight_arrays(net), get_weight_arrays(other), strict=True):
+    for a, b in zip(list_network_weights(net), list_network_weights(other), strict=True):
         assert np.allclose(a, b, atol=2e-6)

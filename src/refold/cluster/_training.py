@@ -238,7 +238,8 @@ def _open_divided_data(
     source: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
 ) -> Any:
     """Open the files in all processes, or raise the error of any process in all of them."""
-    from refold.training import DistributedData, Processes  # not at the top, because it imports JAX
+    # not at the top, because it imports JAX
+    from refold.training import MultiprocessData, Processes
 
     # The error of a process is sent to all processes. Otherwise they would wait for this process.
     processes, parts, own_error = Processes.from_jax_runtime(), None, None
@@ -248,7 +249,7 @@ def _open_divided_data(
                 f"Processes that train read {source} from a file system. Mount the store on all "
                 "machines, or copy the files."
             )
-        parts = DistributedData.split_among(processes, read(source, **read_options), num_parts)
+        parts = MultiprocessData.divide(processes, read(source, **read_options), num_parts)
     except RefoldError as error:
         own_error = error
     for process_error in processes.gather(own_error):

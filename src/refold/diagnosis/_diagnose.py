@@ -156,7 +156,7 @@ def diagnose(
     """
     check_training_packages("Training")
     # imported here, because Refold can be installed without JAX and Keras
-    from refold.training import check_arguments, open_training_windows
+    from refold.training import check_arguments, prepare_training_windows
 
     estimator = refold.SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
@@ -165,7 +165,7 @@ def diagnose(
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the findings have the same messages
-        sequences = open_training_windows(X, arguments).sequences
+        sequences = prepare_training_windows(X, arguments).sequences
         check_not_empty(len(sequences), "sequence", "to check")
         # An argument below 1 is a share of the variance. The fit chooses the number of dimensions,
         # which is not known here, so it counts as 1.

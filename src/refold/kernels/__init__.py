@@ -9,6 +9,6 @@ from refold.kernels._library import log_slow_fallback as log_slow_fallback
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
 from refold.kernels.packed import DILATIONS as DILATIONS
-from refold.kernels.packed import SOFT_POOLING_STEEPNESS as SOFT_POOLING_STEEPNESS
+from refold.kernels.packed import POSITIVITY_STEEPNESS as POSITIVITY_STEEPNESS
 from refold.kernels.packed import RandomConvolutions as RandomConvolutions
 from refold.kernels.packed import draw_convolutions as draw_convolutions

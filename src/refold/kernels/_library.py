@@ -350,9 +350,9 @@ segment_max = partial(_reduce_segments, "segment_max")
 
 
 def pooled_convolutions(
-    raw_signals: np.ndarray,
+    mixed_channels: np.ndarray,
     offsets: np.ndarray,
-    tap_weights: np.ndarray,
+    weights_by_tap: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
@@ -361,8 +361,8 @@ def pooled_convolutions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # both results are (n_sequences, kernels): soft shares of positive convolutions, and maxima
-    signals, ld_signals = _with_row_stride(raw_signals)
-    taps, bias, offsets = _as_float32(tap_weights), _as_float32(bias), _as_int64(offsets)
+    signals, ld_signals = _with_row_stride(mixed_channels)
+    taps, bias, offsets = _as_float32(weights_by_tap), _as_float32(bias), _as_int64(offsets)
     shares, maxima = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias
     options = len(taps), dilation, stride, steepness
@@ -370,18 +370,18 @@ def pooled_convolutions(
     return shares, maxima
 
 
-def pooled_positive_runs(
-    raw_signals: np.ndarray,
+def pool_positive_steps(
+    mixed_channels: np.ndarray,
     offsets: np.ndarray,
-    tap_weights: np.ndarray,
+    weights_by_tap: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
     rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
-    signals, ld_signals = _with_row_stride(raw_signals)
-    taps, bias, offsets = _as_float32(tap_weights), _as_float32(bias), _as_int64(offsets)
+    signals, ld_signals = _with_row_stride(mixed_channels)
+    taps, bias, offsets = _as_float32(weights_by_tap), _as_float32(bias), _as_int64(offsets)
     results = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias
     options = len(taps), dilation, rounding_margin

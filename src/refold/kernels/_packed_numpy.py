@@ -87,9 +87,9 @@ segment_max = partial(_reduce_segments, np.maximum)
 
 
 def pooled_convolutions(
-    raw_signals: np.ndarray,
+    mixed_channels: np.ndarray,
     offsets: np.ndarray,
-    tap_weights: np.ndarray,
+    weights_by_tap: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
@@ -98,22 +98,22 @@ def pooled_convolutions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # A kernel here is a kernel of ROCKET: a convolution with random weights. Column k of
-    # ``raw_signals`` is the weighted sum of channels that kernel k reads. The middle tap is the
+    # ``mixed_channels`` is the weighted sum of channels that kernel k reads. The middle tap is the
     # weight of the step itself, and steps outside of the sequence count as zero. The convolution is
     # computed at the first step and at every stride-th step after it. Two results (n_sequences,
     # kernels) pool it over a sequence: the mean of sigmoid(steepness * convolution), and the
     # maximum of the convolution. Both are 0 for an empty sequence.
-    convolved, starts = _convolve_packed(raw_signals, offsets, tap_weights, bias, dilation, stride)
+    convolved, starts = _convolve(mixed_channels, offsets, weights_by_tap, bias, dilation, stride)
     sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
     # numbers of convolved steps, but 1 for an empty sequence
     divisors = np.maximum(np.diff(starts), 1).astype(np.float32)[:, None]
     return sums / divisors, segment_max(convolved, starts)
 
 
-def pooled_positive_runs(
-    raw_signals: np.ndarray,
+def pool_positive_steps(
+    mixed_channels: np.ndarray,
     offsets: np.ndarray,
-    tap_weights: np.ndarray,
+    weights_by_tap: np.ndarray,
     bias: np.ndarray,
     *,
     dilation: int,
@@ -125,7 +125,7 @@ def pooled_positive_runs(
     # results (n_sequences, kernels), each divided by the length of the sequence: the number of
     # positive steps, where steps from -margin to margin count half; the mean index of positive
     # steps, 0 if there is none; and the length of the longest run of positive steps.
-    convolved, _ = _convolve_packed(raw_signals, offsets, tap_weights, bias, dilation, stride=1)
+    convolved, _ = _convolve(mixed_channels, offsets, weights_by_tap, bias, dilation, stride=1)
     lengths = np.diff(offsets)
     # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
     is_positive, is_not_negative = np.zeros(
@@ -149,10 +149,10 @@ def pooled_positive_runs(
     return share, mean_index.astype(np.float32), (longest / num_steps).astype(np.float32)
 
 
-def _convolve_packed(
-    raw_signals: np.ndarray,
+def _convolve(
+    mixed_channels: np.ndarray,
     offsets: np.ndarray,
-    tap_weights: np.ndarray,
+    weights_by_tap: np.ndarray,
     bias: np.ndarray,
     dilation: int,
     stride: int,
@@ -166,10 +166,10 @@ def _convolve_packed(
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
     first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
-    for tap, weights in enumerate(tap_weights):
-        tap_steps = steps + (tap - len(tap_weights) // 2) * dilation
+    for tap, weights in enumerate(weights_by_tap):
+        tap_steps = steps + (tap - len(weights_by_tap) // 2) * dilation
         is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
-        convolved[is_inside] += raw_signals[(first_rows + tap_steps)[is_inside]] * weights
+        convolved[is_inside] += mixed_channels[(first_rows + tap_steps)[is_inside]] * weights
     return convolved, starts
 
 

@@ -22,7 +22,7 @@ _compiled_or_numpy = _packed_numpy if _library.variant() is None else _library
 
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the random convolutions, in steps."""
-SOFT_POOLING_STEEPNESS = 4.0
+POSITIVITY_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
 # `_packed_numpy` says what each operation computes, and the shapes of its arrays. `_library` has
@@ -41,7 +41,7 @@ linear_decode = _compiled_or_numpy.linear_decode
 segment_sum = _compiled_or_numpy.segment_sum
 segment_max = _compiled_or_numpy.segment_max
 pooled_convolutions = _compiled_or_numpy.pooled_convolutions
-pooled_positive_runs = _compiled_or_numpy.pooled_positive_runs
+pool_positive_steps = _compiled_or_numpy.pool_positive_steps
 # An LSTM gives the same bits here and in `fused`, because both run the same code.
 lstm = _compiled_or_numpy.lstm
 lstm_input_gradient = _compiled_or_numpy.lstm_input_gradient

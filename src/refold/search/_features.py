@@ -188,7 +188,7 @@ class SearchFeatures:
         channels, taps, bias = self._convolutions
         inputs = packed.product(step_values, channels)  # of each kernel, (n_steps, n_kernels)
         pooled = [  # for each dilation, three arrays (n_sequences, n_kernels)
-            packed.pooled_positive_runs(
+            packed.pool_positive_steps(
                 inputs[:, kernels],
                 offsets,
                 taps[:, kernels],

@@ -1,7 +1,7 @@
 """Choice of the code size if ``latent_dim`` is a share of the variance, such as 0.9.
 
 `choose_latent_dim` finds the smallest code that explains this share. It measures codes by
-`LatentDimTrials`, which fit models with different code sizes to the same data.
+a `TrialFitter`, which fits models with different code sizes to the same data.
 """
 
 import time
@@ -22,7 +22,7 @@ from refold.training._held_out_error import HeldOutEvaluator
 from refold.training._shards import FitBlocks, sample_indices
 from refold.training._specify import check_columns
 from refold.training._split import Split
-from refold.training.loop._checkpoint import TrainingStart
+from refold.training.loop._checkpoint import ResumableTraining
 
 # Candidates for the number of latent dimensions: all up to 16, then in steps of about an eighth.
 # The errors of closer candidates differ by less than chance does.
@@ -36,8 +36,8 @@ _MIN_FINAL_FIT_TIME_SHARE = 0.1
 
 
 def choose_latent_dim(
-    data_windows: Windows, saved_training: TrainingStart, fit_model: Callable[..., Any]
-) -> tuple[Arguments, TrainingStart]:
+    data_windows: Windows, saved_training: ResumableTraining, fit_model: Callable[..., Any]
+) -> tuple[Arguments, ResumableTraining]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
     # The code size is the number of latent dimensions.
     # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
@@ -50,12 +50,12 @@ def choose_latent_dim(
     latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
     if budget is not None:  # the final fit gets the time that the choice left over
         budget = max(_MIN_FINAL_FIT_TIME_SHARE * budget, budget - choice["seconds"])
-    rocket_dim = limit_rocket_dim_to_code(arguments.rocket_dim, latent_dim)
+    rocket_dim = resolve_rocket_dim(arguments.rocket_dim, latent_dim)
     arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
     return arguments, replace(saved_training, identity=saved_training.identity | {"choice": choice})
 
 
-def limit_rocket_dim_to_code(rocket_dim: int | str, latent_dim: int) -> int:
+def resolve_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
     """Return the number of ROCKET features in a code whose size is chosen by its error."""
     # "auto" means no features here: a larger code would have more features, and so its error might
     # not be smaller than that of a smaller code. At least one dimension must reconstruct.
@@ -71,25 +71,23 @@ def find_latent_dim(
     # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
     # used. `Fidelity.larger_lost_share` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = LatentDimTrials(
-        data_windows, arguments, fit_model, CANDIDATE_LATENT_DIMS[-1], seed=seed
-    )
+    fitter = TrialFitter(data_windows, arguments, fit_model, CANDIDATE_LATENT_DIMS[-1], seed=seed)
     sequences = data_windows.sequences
     # Larger codes than PCA needs for an error of 0 on its training data are of no use. The last
     # candidate is the first one with at least this size.
-    num_useful = bisect_left(CANDIDATE_LATENT_DIMS, trials.evaluator.max_components) + 1
+    num_useful = bisect_left(CANDIDATE_LATENT_DIMS, fitter.evaluator.max_components) + 1
     candidates = CANDIDATE_LATENT_DIMS[:num_useful]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     measure = " and ".join(name for name, applies in measures.items() if applies)
-    if arguments.verbose and trials.num_sequences < len(sequences):
-        print_stderr(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
+    if arguments.verbose and fitter.num_sequences < len(sequences):
+        print_stderr(f"Choosing the size on {fitter.num_sequences} of {len(sequences)} sequences.")
     lost_shares = {}  # share of the variance that a code does not explain, by its size
     trial_budget = None if budget is None else _TIME_SHARE_PER_TRIAL * budget
 
-    def is_latent_dim_enough(latent_dim: int) -> bool:
+    def does_fit_explain_share(latent_dim: int) -> bool:
         """Fit a model with this code size, and compare what it explains with the share."""
-        fidelity = trials.measure_fit_error(latent_dim, trial_budget)
+        fidelity = fitter.measure_fit_error(latent_dim, trial_budget)
         lost_shares[latent_dim] = fidelity.larger_lost_share
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
@@ -100,12 +98,12 @@ def find_latent_dim(
     # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is
     # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
     # large enough for PCA are searched first.
-    pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
+    pca_errors = map(fitter.evaluator.pca_errors, candidates)  # computed only if needed
     pca_indices = (i for i, pca in enumerate(pca_errors) if pca.larger_lost_share <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
-    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=is_latent_dim_enough)
+    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=does_fit_explain_share)
     if chosen_index == num_first:
-        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=is_latent_dim_enough)
+        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=does_fit_explain_share)
     if chosen_index < len(candidates):
         return candidates[chosen_index]
     largest = candidates[-1]
@@ -117,8 +115,8 @@ def find_latent_dim(
     return largest
 
 
-class LatentDimTrials:
-    """Fits of models with different code sizes to one data set, and their held-out errors."""
+class TrialFitter:
+    """Fit models with different code sizes to one data set, and measure their held-out errors."""
 
     # A trial has the split, the seed and the settings of the final fit, but no refit. So its error
     # is measured on sequences that it was not trained on.
@@ -166,7 +164,7 @@ class LatentDimTrials:
             refit=False,
             calibration_fraction=0.0,
             time_budget=time_budget,
-            rocket_dim=limit_rocket_dim_to_code(self._arguments.rocket_dim, latent_dim),
+            rocket_dim=resolve_rocket_dim(self._arguments.rocket_dim, latent_dim),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings

@@ -27,9 +27,9 @@ from refold.sequences import Windows, check_marker_numbers, default_window_step,
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecast_decoder import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
-from refold.training._shards import DistributedData, FitBlocks
+from refold.training._shards import FitBlocks, MultiprocessData
 from refold.training._specify import build_network, check_columns, make_settings
-from refold.training._split import Split, open_training_windows, split_off_calibration
+from refold.training._split import Split, prepare_training_windows, split_off_calibration
 from refold.training.initialization._initial_weights import InitialWeights, temporary_weights
 from refold.training.loop._checkpoint import CheckpointArgument, open_checkpoint
 from refold.training.loop._training import FitResult, Training
@@ -49,7 +49,7 @@ _MAX_REFERENCE_SEQUENCES = 1024
 _MAX_REFERENCE_VALUES = 1 << 21
 # Minimum number of these sequences, even if they exceed the cap on values. Fewer sequences would
 # not give meaningful statistics.
-_MIN_SAMPLED_REFERENCE_SEQUENCES = 64
+_MIN_REFERENCE_STATISTICS_SEQUENCES = 64
 
 
 class Fit(NamedTuple):
@@ -76,12 +76,12 @@ def fit(
 
     # Open the data, with the columns of the base model if there is one. Without the argument
     # `window`, each sequence is one window. If several processes train together, X is a
-    # `DistributedData`: each process opens all data and trains on its parts.
+    # `MultiprocessData`: each process opens all data and trains on its parts.
     check_arguments(arguments, base_model, checkpoint, resume=resume)
-    divided_data = X if isinstance(X, DistributedData) else None
-    data: Any = X if divided_data is None else divided_data.sequences
+    data_parts = X if isinstance(X, MultiprocessData) else None
+    data: Any = X if data_parts is None else data_parts.sequences
     # a trial fit gets its data as `Windows`, which were checked and cut before
-    windows = X if isinstance(X, Windows) else open_training_windows(data, arguments, base_model)
+    windows = X if isinstance(X, Windows) else prepare_training_windows(data, arguments, base_model)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside. Weights, sizes and settings do not depend on them.
@@ -92,7 +92,7 @@ def fit(
         check_columns(sequences)
     enable_compilation_cache()
     seed = to_integer_seed(arguments.random_state) if dim_trial_seed is None else dim_trial_seed
-    fit_data = FitBlocks(sequences, divided_data)
+    fit_data = FitBlocks(sequences, data_parts)
     with open_checkpoint(
         checkpoint, arguments, fit_data, seed=seed, resume=resume, base_model=base_model
     ) as saved:
@@ -112,7 +112,7 @@ def fit(
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
-        network, suggested_inference_settings = build_network(evaluator, arguments)
+        network, settings_before_choice = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and (warp_std := settings.warp_std):
             print_stderr(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
@@ -144,7 +144,7 @@ def fit(
     # Choose trained or initial weights, and encoding with or without latent optimization, by the
     # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
     choice, fit_result = choose_weights(
-        suggested_inference_settings,
+        settings_before_choice,
         evaluator,
         network,
         fit_result,
@@ -262,7 +262,7 @@ def _add_training_statistics(
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.num_columns
     max_sequences = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
-    sample = split.sample(phase, int(max(max_sequences, _MIN_SAMPLED_REFERENCE_SEQUENCES)))
+    sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_STATISTICS_SEQUENCES)))
     model = with_reference_statistics(model, sample, mixture_seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
     # a training that was interrupted before the phase "validated" ended is not calibrated

@@ -21,7 +21,7 @@ from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import output_slices
 from refold.training._shards import FitBlocks, sample_indices
 from refold.training._split import Split
-from refold.training.initialization._initial_weights import get_weight_arrays, temporary_weights
+from refold.training.initialization._initial_weights import list_network_weights, temporary_weights
 from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._training import FitResult, InterruptHandler
 
@@ -132,19 +132,19 @@ def fit_forecast_decoder(
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
     max_sequences = max(1, int(_MAX_FORECAST_TRAINING_VALUES / values_per_sequence))
 
-    def cut_into_pairs(phase: str, sequences: Sequences) -> ForecastPairs:
+    def make_forecast_pairs(phase: str, sequences: Sequences) -> ForecastPairs:
         """Cut sequences, and encode them with the current weights of the network."""
         scaled = split.scaler(phase).transform(sequences)
-        return cut_sequences(scaled, to_inference_network(network), split.seed)
+        return cut_and_encode(scaled, to_inference_network(network), split.seed)
 
     # with a base model, training goes on from the forecast decoder of the base model
     starts_anew = split.base_model is None
     # The first forecast decoder is for the weights of the validated phase. A refit may have
     # replaced them in the network.
     with temporary_weights(network, fit_result.validated_weights):
-        training_pairs = cut_into_pairs("validated", split.sample("validated", max_sequences))
+        training_pairs = make_forecast_pairs("validated", split.sample("validated", max_sequences))
         if len(split.held_out_indices):
-            held_out_pairs = cut_into_pairs("validated", split.held_out_sequences)
+            held_out_pairs = make_forecast_pairs("validated", split.held_out_sequences)
         else:  # all cuts of a sequence are held out, or none
             is_held_out = (training_pairs.sequence_indices + 1) % _HOLD_OUT_EVERY == 0
             held_out_pairs = training_pairs.take(is_held_out)
@@ -157,12 +157,12 @@ def fit_forecast_decoder(
             num_epochs = _train_with_early_stopping(
                 network, training_pairs, held_out_pairs, arguments, split.seed
             )
-        validated_weights = get_weight_arrays(network)
+        validated_weights = list_network_weights(network)
     if fit_result.validated_weights is None:  # the network had the validated weights already
         return fit_result
     # Outside of the context, the network has the weights of a refit. They give other codes, which
     # need another forecast decoder.
-    training_pairs = cut_into_pairs("refit", split.sample("refit", max_sequences))
+    training_pairs = make_forecast_pairs("refit", split.sample("refit", max_sequences))
     if starts_anew:
         _initialize_forecast_decoder(network, training_pairs)
     if num_epochs:
@@ -170,7 +170,7 @@ def fit_forecast_decoder(
     return replace(fit_result, validated_weights=validated_weights)
 
 
-def cut_sequences(scaled_sequences: Sequences, encoder: FittedNetwork, seed: int) -> ForecastPairs:
+def cut_and_encode(scaled_sequences: Sequences, encoder: FittedNetwork, seed: int) -> ForecastPairs:
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = encoder.specification
     forecast_steps, lengths = specification.forecast_steps, scaled_sequences.lengths
@@ -260,7 +260,7 @@ def _train_forecast_decoder(
     num_updates = num_epochs * -(-len(training_pairs.codes) // _FORECAST_BATCH_SIZE)
     schedule: Any = keras.optimizers.schedules.CosineDecay(_FORECAST_LEARNING_RATE, num_updates)
     optimizer = AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_make_loss_relative_to_initial(network, training_pairs))
+    model.compile(optimizer, loss=_make_relative_error_loss(network, training_pairs))
     validation, initial_loss = None, np.inf
     if held_out_pairs is not None:
         inputs = _list_decoder_inputs(model, held_out_pairs)
@@ -285,12 +285,12 @@ def _list_decoder_inputs(forecaster: Any, forecast_pairs: ForecastPairs) -> list
     return [forecast_pairs.codes, forecast_pairs.recent_values][: len(forecaster.inputs)]
 
 
-def _make_loss_relative_to_initial(network: Network, training_pairs: ForecastPairs) -> Any:
+def _make_relative_error_loss(network: Network, training_pairs: ForecastPairs) -> Any:
     """Return a loss: the error of each step and column divided by that of the initial decoder."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
-    def compute_forecast_errors(future_values: Any, outputs: Any) -> tuple[Any, Any]:
+    def compute_masked_errors(future_values: Any, outputs: Any) -> tuple[Any, Any]:
         """Return the error of each value, 0 for a missing one, and whether it was observed."""
         is_observed = ops.logical_not(ops.isnan(future_values))
         values = ops.where(is_observed, future_values, 0.0)
@@ -300,7 +300,7 @@ def _make_loss_relative_to_initial(network: Network, training_pairs: ForecastPai
     model: Any = network.forecaster
     outputs = model.predict(_list_decoder_inputs(model, training_pairs), batch_size=1024, verbose=0)
     future = training_pairs.future_values
-    errors, is_observed = (np.asarray(array) for array in compute_forecast_errors(future, outputs))
+    errors, is_observed = (np.asarray(array) for array in compute_masked_errors(future, outputs))
     count = np.maximum(is_observed.sum(axis=0), 1.0)
     # mean errors over the cuts, and mean squares, of each step and column: both have the shape
     # (forecast_steps, n_columns)
@@ -310,12 +310,12 @@ def _make_loss_relative_to_initial(network: Network, training_pairs: ForecastPai
     min_errors = _MIN_ERROR_SHARE_OF_POWER * np.maximum(power, _MIN_ERROR_SHARE_OF_POWER)
     initial_errors = np.maximum(initial_errors, min_errors)
 
-    def compute_loss_relative_to_initial(future_values: Any, outputs: Any) -> Any:
-        errors, is_observed = compute_forecast_errors(future_values, outputs)
+    def compute_relative_error_loss(future_values: Any, outputs: Any) -> Any:
+        errors, is_observed = compute_masked_errors(future_values, outputs)
         total: Any = ops.sum(errors / initial_errors, axis=(1, 2))
         return total / ops.maximum(ops.sum(is_observed, axis=(1, 2)), 1.0)
 
-    return compute_loss_relative_to_initial
+    return compute_relative_error_loss
 
 
 # The linear initial decoder
@@ -346,7 +346,7 @@ def _initialize_forecast_decoder(network: Network, training_pairs: ForecastPairs
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training_pairs.future_values[:, :, output.index]
         last = training_pairs.recent_values[:, block]
-        weights, constant = _fit_category_transitions(last, future, num_categories)
+        weights, constant = _fit_category_logits(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training_pairs.codes):
         # Regress the future values, and the differences of future values from the last value. For
@@ -452,7 +452,7 @@ def _fit_ridge_path(
     return slope, (level - center @ slope)[:, None]
 
 
-def _fit_category_transitions(
+def _fit_category_logits(
     last_one_hot: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
     future_categories: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column

@@ -103,27 +103,28 @@ class HeldOutEvaluator:
 
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with true lengths, and at most ``num_components`` components."""
-        if self.pca_baseline is None:
+        if self.fitted_pca is None:
             # there are no steps to fit to, so the error is that of a method that explains nothing
             numeric = self.sequences.schema.numeric
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
-        reconstructed = self.pca_baseline.first(num_components).reconstruct(self.sequences)
+        reconstructed = self.fitted_pca.first(num_components).reconstruct(self.sequences)
         return fidelity(self.sequences, reconstructed, self.split.held_out_error_scaler)
 
     @property
-    def num_values_per_code(self) -> int:
+    def latent_dim_with_statistics(self) -> int:
         """Number of values that encode a sequence: its code, and its mean and scale if stored."""
         return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
-    def pca_baseline(self) -> PCABaseline | None:
+    def fitted_pca(self) -> PCABaseline | None:
         """PCA of the training sequences; None if all of them are empty."""
         sample = self.split.sample("validated", self._max_pca_sequences)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        num_components = min(self.num_values_per_code, len(sample), num_values)  # at most the rank
+        # at most the rank
+        num_components = min(self.latent_dim_with_statistics, len(sample), num_values)
         return PCABaseline(num_components).fit(sample, self.split.held_out_error_scaler)
 
 
@@ -152,7 +153,7 @@ class InferenceSettings:
 # Early stopping has already compared the initial weights with the weights of each epoch, but with
 # the true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
-    suggested_inference_settings: InferenceSettings,  # by arguments or, if "auto", the data
+    settings_before_choice: InferenceSettings,  # by arguments or, if "auto", the data
     evaluator: HeldOutEvaluator,
     network: Network,
     fit_result: FitResult,
@@ -171,7 +172,7 @@ def choose_weights(
         or not is_comparable
         or initial_weights.corruption  # PCA reads clean input, so its error cannot be compared
     ):
-        return suggested_inference_settings, fit_result
+        return settings_before_choice, fit_result
     last_phase = fit_result.phase or "validated"
     choice = choose_inference_settings(
         evaluator,
@@ -179,7 +180,7 @@ def choose_weights(
         split.scaler("validated"),
         trained_weights=fit_result.validated_weights,
         get_initial_weights=lambda: initial_weights.of_phase("validated"),
-        suggested_inference_settings=suggested_inference_settings,
+        settings_before_choice=settings_before_choice,
         may_skip_optimization=may_skip_optimization,
     )
     # the initial weights, if trained weights were chosen and must be checked against them
@@ -219,23 +220,23 @@ def choose_inference_settings(
     # called only if the initial weights are compared, because after a resume they are computed
     # again; returns None if they are not worth keeping
     get_initial_weights: Callable[[], list[np.ndarray] | None],
-    suggested_inference_settings: InferenceSettings,
+    settings_before_choice: InferenceSettings,
     may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> InferenceSettings:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
     # `candidates` has numbers of steps of latent optimization
-    candidates = {suggested_inference_settings.latent_steps}
+    candidates = {settings_before_choice.latent_steps}
     if may_skip_optimization:
         candidates.add(0)
 
     def choose_latent_steps(
-        network_weights: list[np.ndarray] | None,
+        weights_to_measure: list[np.ndarray] | None,
     ) -> tuple[float, InferenceSettings]:
         """Return the error with these weights and the best candidate, and the settings of both."""
         errors = {}  # by latent steps
-        with temporary_weights(network, network_weights):
+        with temporary_weights(network, weights_to_measure):
             packed = to_inference_network(network)
             for latent_steps in candidates:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
@@ -244,7 +245,7 @@ def choose_inference_settings(
         best_steps = max(candidates)
         if errors[best_steps] > _MAX_OPTIMIZATION_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
-        settings = replace(suggested_inference_settings, latent_steps=best_steps)
+        settings = replace(settings_before_choice, latent_steps=best_steps)
         if may_skip_optimization:
             settings = replace(settings, default_latent_steps=best_steps)
         return errors[best_steps], settings
@@ -295,8 +296,8 @@ def log_held_out_errors(
                 ahead = f"{pluralize(num_steps, 'step')} ahead"
                 forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
     errors = fidelity(sequences, decoded, model.error_scaler)
-    pca_errors = evaluator.pca_errors(evaluator.num_values_per_code)
-    baseline = evaluator.pca_baseline
+    pca_errors = evaluator.pca_errors(evaluator.latent_dim_with_statistics)
+    baseline = evaluator.fitted_pca
     pca_name = f"PCA with {pluralize(0 if baseline is None else baseline.latent_dim, 'dimension')}"
     count = pluralize(len(sequences), "sequence")
     print_stderr(f"Held out ({count}): {errors.text(pca_errors, pca_name=pca_name)}.")

@@ -109,7 +109,7 @@ class Processes:
         # `positions` has the shape (num_batches, batch_size), so a column is a place in each batch
 
         # the state and `args` are the same in all processes
-        def run_on_all_shards(
+        def run_in_all_processes(
             train_state: Any, data_shards: Any, batch_positions: Any, *args: Any, padded_length: int
         ) -> Any:
             def run_on_local_shard(state: Any, data: Any, positions: Any, *args: Any) -> Any:
@@ -130,7 +130,7 @@ class Processes:
             )
             return mapped(train_state, data_shards, batch_positions, *args)
 
-        return run_on_all_shards
+        return run_in_all_processes
 
 
 def sum_over_processes(arrays: Any) -> Any:
@@ -155,11 +155,11 @@ def wrap_global_batch_draws(function: Callable[..., Any], num_processes: int) ->
         batch_size = len(jax.tree.leaves(local_arrays)[0])
         first_row = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
-        def pad_to_global_batch(array: Any) -> Any:
+        def place_in_global_batch(array: Any) -> Any:
             zeros = jnp.zeros((num_processes * batch_size, *array.shape[1:]), array.dtype)
             return jax.lax.dynamic_update_slice_in_dim(zeros, array, first_row, 0)
 
-        results = function(jax.tree.map(pad_to_global_batch, local_arrays), *args, **kwargs)
+        results = function(jax.tree.map(place_in_global_batch, local_arrays), *args, **kwargs)
         return jax.tree.map(
             lambda array: jax.lax.dynamic_slice_in_dim(array, first_row, batch_size), results
         )

@@ -1,7 +1,7 @@
 """Shards of training data on the device, and padded batches that training cuts out of them.
 
 `FitBlocks` divides the sequences of a fit into blocks. In each epoch, a `ShardLoader` copies a few
-random blocks at a time to the device, as a `DeviceShard`. In compiled code, `make_padded_batch`
+random blocks at a time to the device, as a `LoadedShard`. In compiled code, `make_padded_batch`
 makes a `Batch` of sequences of a shard, and `corrupt_batch` changes its input for denoising.
 """
 
@@ -26,7 +26,7 @@ from refold.training._time_warps import warp_time_randomly
 
 # Number of blocks that each part of the data (see `FitBlocks`) gives to a shard. More blocks mix
 # the sequences better but need more memory.
-_SHARD_BLOCKS_PER_PART = 4
+_BLOCKS_FROM_EACH_PART = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
 # is written between epochs, so a training of large data that is killed loses at most one epoch.
 _MAX_EPOCH_TIME_STEPS = 1 << 24
@@ -43,7 +43,7 @@ class DeviceData(NamedTuple):
     lengths: Any  # int32 (n_sequences,)
 
 
-def concatenate_on_device(
+def copy_blocks_to_device(
     blocks: Iterable[Sequences],
     num_padding: int,  # rows to add at the end: the number of steps of the longest batch
     # numbers of steps and sequences to allocate; by default those of the blocks
@@ -70,7 +70,7 @@ def concatenate_on_device(
     return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
-class DistributedData(NamedTuple):
+class MultiprocessData(NamedTuple):
     """Training data in parts of consecutive sequences; all processes have equally many parts."""
 
     sequences: Sequences  # of all parts, in each process
@@ -78,7 +78,7 @@ class DistributedData(NamedTuple):
     num_parts: int  # a multiple of the number of processes
 
     @classmethod
-    def split_among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
+    def divide(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
         """Divide sequences, by default into one part for each process."""
         num_parts = num_parts or processes.process_count
         if num_parts % processes.process_count:
@@ -102,12 +102,12 @@ class FitBlocks:
     # process has
     # a single part, which is a single block if the data is in memory.
 
-    def __init__(self, sequences: Sequences, divided_data: DistributedData | None = None) -> None:
+    def __init__(self, sequences: Sequences, data_parts: MultiprocessData | None = None) -> None:
         self.sequences = sequences
-        self.processes = processes = Processes() if divided_data is None else divided_data.processes
-        num_parts = 1 if divided_data is None else divided_data.num_parts
+        self.processes = processes = Processes() if data_parts is None else data_parts.processes
+        num_parts = 1 if data_parts is None else data_parts.num_parts
         # whether all data is in memory and a single process trains on it
-        self.in_memory = divided_data is None and not sequences.is_mapped
+        self.in_memory = data_parts is None and not sequences.is_mapped
         # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
         bounds = np.linspace(0, len(sequences), num_parts + 1)
         self.partition_offsets = np.round(bounds).astype(np.int64)
@@ -130,12 +130,12 @@ class FitBlocks:
         # indices of the blocks that this process trains on
         self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
-        self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _SHARD_BLOCKS_PER_PART)
+        self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_FROM_EACH_PART)
         # Number of steps and number of sequences that the share of a process in a shard can have at
         # most: the sum of the largest blocks of each part, in the process where it is largest.
         self.shard_capacity: Any = tuple(
             max(
-                sum(int(np.sort(sizes[part])[-_SHARD_BLOCKS_PER_PART:].sum()) for part in parts)
+                sum(int(np.sort(sizes[part])[-_BLOCKS_FROM_EACH_PART:].sum()) for part in parts)
                 for parts in process_parts
             )
             for sizes in (np.diff(step_offsets), np.diff(self.block_offsets))
@@ -158,7 +158,7 @@ class FitBlocks:
         """Whether any value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def divide_into_batches(self, batch_size: int, padded_length: int | None) -> BucketedBatches:
+    def plan_batches(self, batch_size: int, padded_length: int | None) -> BucketedBatches:
         """Return the division into batches; each batch has sequences of every part."""
         offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
         lengths = self.sequences.lengths
@@ -170,11 +170,11 @@ class FitBlocks:
         num_batches = sum(
             batch_plan.count_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
-            for blocks in self.draw_shard_block_indices(seed, epoch)
+            for blocks in self.draw_blocks_by_shard(seed, epoch)
         )
         return -(-num_batches // self.epochs_per_pass)  # rounded up
 
-    def draw_shard_block_indices(self, seed: int, epoch: int) -> list[np.ndarray]:
+    def draw_blocks_by_shard(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
@@ -186,8 +186,8 @@ class FitBlocks:
         # `first` up to `end`, without `end`.
         first, end = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
         return [
-            np.concatenate([order[i : i + _SHARD_BLOCKS_PER_PART] for order in orders])
-            for i in _SHARD_BLOCKS_PER_PART * np.arange(first, end)
+            np.concatenate([order[i : i + _BLOCKS_FROM_EACH_PART] for order in orders])
+            for i in _BLOCKS_FROM_EACH_PART * np.arange(first, end)
         ]
 
     def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def sample_indices(indices: np.ndarray, max_indices: int, seed: int) -> np.ndarr
     return np.sort(rng.choice(indices, max_indices, replace=False))
 
 
-class DeviceShard(NamedTuple):
+class LoadedShard(NamedTuple):
     """Sequences on the device, and which of them to train on or to validate with."""
 
     data: DeviceData
@@ -238,11 +238,11 @@ class ShardLoader:
     max_batch_steps: int  # number of steps of the longest batch
     seed: int  # for the order of the blocks, and for the time warps
     warp_std: float = 0.0  # standard deviation of the time warps, in steps
-    _only_shard: DeviceShard | None = None  # all data before time warps, if it fits in one shard
+    _only_shard: LoadedShard | None = None  # all data before time warps, if it fits in one shard
 
-    def load_shards(self, epoch: int) -> Iterator[DeviceShard]:
+    def load_shards(self, epoch: int) -> Iterator[LoadedShard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, blocks in enumerate(self.fit_data.draw_shard_block_indices(self.seed, epoch)):
+        for index, blocks in enumerate(self.fit_data.draw_blocks_by_shard(self.seed, epoch)):
             if self.fit_data.num_shards > 1:
                 shard = self._load_blocks(blocks)
             else:  # the order of the blocks in the shard does not matter
@@ -255,7 +255,7 @@ class ShardLoader:
                 shard = shard._replace(data=data)
             yield shard
 
-    def _load_blocks(self, block_indices: np.ndarray) -> DeviceShard:
+    def _load_blocks(self, block_indices: np.ndarray) -> LoadedShard:
         """Load a shard: the blocks of this process, and the training indices of all processes."""
         fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
@@ -270,18 +270,18 @@ class ShardLoader:
 
         blocks = load_scaled_blocks() if len(process_blocks) else [fit_data.sequences[[]]]
         # all shards have the same shape, for which a training step is compiled once
-        data = concatenate_on_device(blocks, self.max_batch_steps, fit_data.shard_capacity)
+        data = copy_blocks_to_device(blocks, self.max_batch_steps, fit_data.shard_capacity)
         # with a single block, a position in the shard is an index in the data set
         is_single_block = len(fit_data.block_offsets) == 2
         stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
-        return DeviceShard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
+        return LoadedShard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
 
 
 class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
     loader: ShardLoader
-    validation: DeviceShard | None
+    validation: LoadedShard | None
     num_sequences: int  # number of sequences in the training data
     num_observed: int  # number of observed values in the training data
 
@@ -326,15 +326,15 @@ def count_observed_values(sequences: Sequences, indices: np.ndarray) -> int:
 
 
 def make_padded_batch(
-    data: DeviceData, sequence_positions: Any, num_steps: int, layout: InputLayout
+    data: DeviceData, positions_in_shard: Any, num_steps: int, layout: InputLayout
 ) -> Batch:
     """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
     # the position -1 stands for a row that only fills up the batch
-    is_sequence = sequence_positions >= 0
-    sequence_positions = jnp.maximum(sequence_positions, 0)
+    is_sequence = positions_in_shard >= 0
+    positions_in_shard = jnp.maximum(positions_in_shard, 0)
     slice_steps = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=num_steps)
     # (batch_size, num_steps, n_features); what follows a sequence is replaced by padding below
-    first_steps, lengths = data.first_steps[sequence_positions], data.lengths[sequence_positions]
+    first_steps, lengths = data.first_steps[positions_in_shard], data.lengths[positions_in_shard]
     values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, first_steps)
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)

@@ -20,7 +20,7 @@ from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_s
 from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
 from refold.training._shards import FitBlocks
 from refold.training._split import Split
-from refold.training._time_warps import MAX_SERIES_TO_WARP, choose_warp_std
+from refold.training._time_warps import MIN_SERIES_WITHOUT_WARPS, choose_warp_std
 from refold.training.loop._training import Settings
 
 # benchmarks/results/ablation.md has the measurements behind the defaults. "Without a mechanism, the
@@ -74,19 +74,19 @@ _MIN_SCHEDULED_EPOCHS = 30
 _MIN_PATIENCE = 50
 # Cap on the outputs of a model at each step. The time and the memory of training are proportional
 # to their number (docs/reference/data.md).
-_MAX_OUTPUTS_PER_STEP = 50_000
+_MAX_OUTPUT_WIDTH = 50_000
 
 
 def check_columns(sequences: Sequences) -> None:
     """Raise an error for a column without a value, or for too many categories in all columns."""
     Scaler.fit(sequences, None)  # raises an error for columns without values
     schema = sequences.schema
-    if schema.output_width <= _MAX_OUTPUTS_PER_STEP:
+    if schema.output_width <= _MAX_OUTPUT_WIDTH:
         return
     column = max(schema.columns, key=lambda column: column.output_width)
     raise DataError(
         f"Column {column.name!r} has {column.output_width} categories, and a model can have "
-        f"{_MAX_OUTPUTS_PER_STEP} in all columns, because each takes time and memory at every "
+        f"{_MAX_OUTPUT_WIDTH} in all columns, because each takes time and memory at every "
         "step. Keep the most frequent categories and replace the others by one, such as 'other', "
         "or hash them: zlib.crc32(text) % 10000."
     )
@@ -166,7 +166,7 @@ def make_specification(
     max_linear_length = compute_max_linear_path_steps(schema.output_width, latent_dim)
     # long, but not too long for a linear path
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
-    decoder = _pick_decoder_type(arguments, prefer_autoregressive=is_token_model and not is_long)
+    decoder = _pick_allowed_decoder(arguments, prefer_autoregressive=is_token_model and not is_long)
     drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -235,7 +235,7 @@ def check_forecast(forecast_steps: int, scale: str | None, max_length: int) -> N
 
 # On numeric data, the parallel decoder is better. On JapaneseVowels with 16 dimensions, it explains
 # 0.870 of the variance, and the autoregressive decoder explains 0.864.
-def _pick_decoder_type(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
+def _pick_allowed_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
     """Pick the decoder: the preferred one, if the other arguments allow it."""
     if arguments.decoder != "auto":
         return arguments.decoder
@@ -325,7 +325,7 @@ def make_settings(
         check_encodable_lengths(split.calibration_sequences.lengths, packed)
     fit_data, num_training = split.fit_data, len(split.training_indices)
     batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
-    batches = fit_data.divide_into_batches(batch_size, network.fixed_steps)
+    batches = fit_data.plan_batches(batch_size, network.fixed_steps)
     updates_per_epoch = fit_data.batches_per_epoch(batches, split.training_indices, split.seed)
     # With large data, several epochs together visit all sequences once, which is a pass. The
     # default number of epochs is chosen for complete passes.
@@ -346,7 +346,7 @@ def make_settings(
         time_budget=time_budget,
         warp_std=_pick_warp_std(split, network.specification, arguments),
         corruption=arguments.corruption,
-        refit=pick_if_refit(split) if arguments.refit == "auto" else bool(arguments.refit),
+        refit=should_refit(split) if arguments.refit == "auto" else bool(arguments.refit),
         verbose=arguments.verbose,
     )
 
@@ -376,7 +376,7 @@ def pick_patience(max_epochs: int) -> int:
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
-def pick_if_refit(split: Split) -> bool:
+def should_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
     # A model that is trained further gets no refit, because a refit could end with a larger
     # validation loss. On the sets for choosing, the error without a refit was 0.996 times as large.
@@ -397,10 +397,10 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
                 f"{tokens.name!r} is {tokens.type}. Use {argument(time_warp=0)}."
             )
         return float(time_warp)
-    is_default = specification.architecture == "default"
+    num_series, is_default = len(split.lengths), specification.architecture == "default"
     # many series show shifted patterns by themselves
-    if split.base_model is not None or not is_default or len(split.lengths) >= MAX_SERIES_TO_WARP:
+    if split.base_model is not None or not is_default or num_series >= MIN_SERIES_WITHOUT_WARPS:
         return 0.0
     # "validated" is the training that held-out sequences validate, before a refit
-    sample = split.scaler("validated").transform(split.sample("validated", MAX_SERIES_TO_WARP))
+    sample = split.scaler("validated").transform(split.sample("validated", num_series))
     return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

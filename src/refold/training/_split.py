@@ -1,6 +1,6 @@
 """The data of a fit, and its split into sequences for training, validation and calibration.
 
-A fit calls `open_training_windows`, then `split_off_calibration` for the calibration sequences,
+A fit calls `prepare_training_windows`, then `split_off_calibration` for the calibration sequences,
 and makes a `Split` of the other ones.
 """
 
@@ -38,11 +38,11 @@ from refold.sequences import (
     uncut_windows,
 )
 from refold.training._shards import (
-    DeviceShard,
     FitBlocks,
+    LoadedShard,
     PhaseData,
     ShardLoader,
-    concatenate_on_device,
+    copy_blocks_to_device,
     count_observed_values,
     sample_indices,
 )
@@ -54,7 +54,7 @@ _MAX_HELD_OUT_VALUES = 4_000_000
 _MIN_SERIES_TO_HOLD_OUT_WHOLE = 10
 
 
-def open_training_windows(
+def prepare_training_windows(
     X: SequencesLike, arguments: Arguments, base_model: Model | None = None
 ) -> Windows:
     """Open training data, warn if it looks wrong, and cut it into windows.
@@ -183,9 +183,9 @@ class Split:
         )
         validation = None
         if phase == "validated" and len(self.held_out_indices):
-            data = concatenate_on_device([scaler.transform(self.held_out_sequences)], max_steps)
+            data = copy_blocks_to_device([scaler.transform(self.held_out_sequences)], max_steps)
             held_out = self.held_out_indices
-            validation = DeviceShard(data, sequence_indices=held_out, stored_indices=held_out)
+            validation = LoadedShard(data, sequence_indices=held_out, stored_indices=held_out)
         num_observed = count_observed_values(self.fit_data.sequences, indices)
         return PhaseData(loader, validation, len(indices), num_observed)
 
@@ -255,7 +255,7 @@ def split_windows(
     windows: Windows,
     held_out_fraction: float,
     # takes the lengths of n series, and returns indices of series to train on and to hold out
-    split_function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    split_series: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of windows to train on and to hold out, which have no step in common.
 
@@ -270,7 +270,7 @@ def split_windows(
     np.maximum.at(max_lengths, series_indices, windows.sequences.lengths)
     is_long = (ends >= 2 * max_lengths) & (ends > 0)  # enough for a window on either side
     if not held_out_fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT_WHOLE or not is_long.any():
-        training, held_out = (np.isin(series_indices, indices) for indices in split_function(ends))
+        training, held_out = (np.isin(series_indices, indices) for indices in split_series(ends))
         return np.flatnonzero(training), np.flatnonzero(held_out)
     # the boundary of each series, with space for at least one window after it
     boundaries = np.floor(ends * (1 - held_out_fraction)).astype(np.int64)

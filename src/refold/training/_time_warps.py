@@ -1,6 +1,6 @@
 """Time warps, which shift the steps of series in time, and the choice whether to train with them.
 
-`draw_time_shifts` draws the shifts of each step, `shift_in_time` applies them to series, and
+`draw_time_shifts` draws the shifts of each step, `warp_time` applies them to series, and
 `warp_time_randomly` does both for an epoch of training. `choose_warp_std` picks their size.
 """
 
@@ -41,7 +41,7 @@ _MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
 _MIN_SERIES_TO_WARP = 12
 # With this many series or more, no warp is chosen: the series show shifted patterns by themselves.
-MAX_SERIES_TO_WARP = 600
+MIN_SERIES_WITHOUT_WARPS = 600
 # Cap on the values of all series. The choice would take too long on more.
 _MAX_VALUES_TO_TRY_WARPS = 400_000
 # Approximate number of warped copies for the density. More copies make it smoother but slower.
@@ -49,7 +49,7 @@ _NUM_WARPED_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
 _MAX_WARPED_COPY_VALUES = 1_500_000
 # Numbers of principal components in which densities are compared: few and many.
-_PRINCIPAL_COMPONENT_COUNTS = (4, 16)
+_DENSITY_COMPONENT_COUNTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
 _MIN_SINGULAR_VALUE_SHARE = 1e-3
 # Candidate bandwidths of the density, relative to the typical distance to the nearest series.
@@ -68,7 +68,7 @@ def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generat
     return (amplitudes * np.sin(np.pi * frequencies * time)).sum(axis=0)
 
 
-def shift_in_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Interpolate series (n, num_steps, n_columns) at their steps plus shifts (n, num_steps)."""
     last = np.maximum(lengths[:, None] - 1, 0)  # last step; the padding after it does not change
     steps = np.arange(series.shape[1])
@@ -98,7 +98,7 @@ def warp_time_randomly(
     is_step = steps < lengths[:, None]
     # indices in `values` (n, num_steps); 0 in the padding, whose values are not used
     value_indices = np.where(is_step, first_steps[:, None] + steps, 0)
-    values[value_indices[is_step]] = shift_in_time(values[value_indices], lengths, shifts)[is_step]
+    values[value_indices[is_step]] = warp_time(values[value_indices], lengths, shifts)[is_step]
     return values
 
 
@@ -118,7 +118,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
     num_values = n * num_steps * scaled_series.schema.num_columns
     can_warp = 0 < num_values <= _MAX_VALUES_TO_TRY_WARPS and scaled_series.schema.numeric.all()
-    if not can_warp or not _MIN_SERIES_TO_WARP <= n < MAX_SERIES_TO_WARP:
+    if not can_warp or not _MIN_SERIES_TO_WARP <= n < MIN_SERIES_WITHOUT_WARPS:
         return 0.0
     # padding and missing values are 0, the mean
     series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
@@ -126,7 +126,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     # 0x3A4C is the number of this use of random numbers. Each use has another number, so that uses
     # with the same seed are independent.
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
-    gains = np.zeros((len(_PRINCIPAL_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
+    gains = np.zeros((len(_DENSITY_COMPONENT_COUNTS), len(_CANDIDATE_WARP_STDS), n))
     for is_test in (fold == i for i in range(_NUM_FOLDS)):
         gains[..., is_test] = _compute_warp_density_gains(
             series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
@@ -147,7 +147,7 @@ def _compute_warp_density_gains(
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE_SHARE * singular_values[0]).sum()))
     # (num_steps * n_columns, n_components)
-    directions = directions[: min(latent_dim, rank, max(_PRINCIPAL_COMPONENT_COUNTS))].T
+    directions = directions[: min(latent_dim, rank, max(_DENSITY_COMPONENT_COUNTS))].T
     centers = centered @ directions
     points = (test_series - mean).reshape(len(test_series), -1) @ directions
     unwarped_densities = _compute_log_densities(points, centers)
@@ -159,7 +159,7 @@ def _compute_warp_density_gains(
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:
-        warped = shift_in_time(copies, copy_lengths, warp_std * shifts)
+        warped = warp_time(copies, copy_lengths, warp_std * shifts)
         warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
         densities = _compute_log_densities(points, np.concatenate([centers, warped_centers]))
         gains.append(densities - unwarped_densities)
@@ -167,10 +167,10 @@ def _compute_warp_density_gains(
 
 
 def _compute_log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return log densities per component (len(_PRINCIPAL_COMPONENT_COUNTS), n) of points (n, d)."""
+    """Return log densities per component (len(_DENSITY_COMPONENT_COUNTS), n) of points (n, d)."""
     # The densities are those of Gaussian kernels at centers (m, d), in the first few dimensions.
     log_densities = []
-    for num_dimensions in (min(count, points.shape[1]) for count in _PRINCIPAL_COMPONENT_COUNTS):
+    for num_dimensions in (min(count, points.shape[1]) for count in _DENSITY_COMPONENT_COUNTS):
         x, y = points[:, :num_dimensions], centers[:, :num_dimensions]
         # squared distances of all points from all centers (n, m): x**2 + y**2 - 2 * x * y
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)

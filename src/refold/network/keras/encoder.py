@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from refold.kernels import DILATIONS, SOFT_POOLING_STEEPNESS, draw_convolutions
+from refold.kernels import DILATIONS, POSITIVITY_STEEPNESS, draw_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
@@ -351,7 +351,7 @@ class PooledConvolutions(BaseLayer):
         convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, positions, kernels)
         is_real = is_real[:, :: self.stride]  # whether a kernel is centered at a real step
         count = ops.sum(is_real, axis=1)
-        positive_sums = _sum_as_integers(ops.sigmoid(SOFT_POOLING_STEEPNESS * convolved) * is_real)
+        positive_sums = _sum_as_integers(ops.sigmoid(POSITIVITY_STEEPNESS * convolved) * is_real)
         maxima = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         maxima = ops.where(count > 0, maxima, ops.zeros_like(maxima))
         return ops.concatenate([positive_sums / ops.maximum(count, 1.0), maxima], axis=-1)

@@ -23,12 +23,12 @@ _MIN_FLOAT32_NUMBERS_PER_STD = 2.0**18
 # Minimum standard deviation for which float32 is used, far above the smallest float32, 1e-38.
 _MIN_FLOAT32_STD = 1e-30
 # Maximum mean or standard deviation for which float32 is used, far below the largest float32, 3e38.
-_MAX_FLOAT32_VALUE = 1e30
+_MAX_FLOAT32_MEAN = 1e30
 # The smallest int64 stands for a missing category where categories are integers.
 _MISSING_INT64_CATEGORY = int(np.iinfo(np.int64).min)
 
 
-class ColumnLayout:
+class ColumnGroups:
     """Which columns of a model are in which tensor of a graph: values or categories."""
 
     def __init__(
@@ -61,9 +61,9 @@ class ColumnLayout:
             mean = np.abs(mean_of_means) + 3 * std_of_means
             std = np.exp(mean_log_std - 3 * std_of_log_std)
         # distance from each mean to the next float32 number
-        spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_VALUE).astype(np.float32)).astype(float)
+        spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_MEAN).astype(np.float32)).astype(float)
         is_precise = bool((std >= _MIN_FLOAT32_NUMBERS_PER_STD * spacing).all())
-        is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_VALUE
+        is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
         in_range = is_small and std.min(initial=1) > _MIN_FLOAT32_STD
         self.value_dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
         names = [name for i in categorical for name in schema.columns[i].categories]
@@ -115,7 +115,7 @@ class EncoderTensors(NamedTuple):
     statistics: Any
 
 
-def add_encoder_inputs(graph: Graph, columns: ColumnLayout) -> EncoderTensors:
+def add_encoder_inputs(graph: Graph, columns: ColumnGroups) -> EncoderTensors:
     """Add the inputs of an encoder, and the nodes that turn them into channels."""
     values, categories = _add_column_inputs(graph, columns, name_prefix="", num_steps="steps")
     lengths = graph.add_input("lengths", np.int64, ["n"])
@@ -138,7 +138,7 @@ def add_encoder_inputs(graph: Graph, columns: ColumnLayout) -> EncoderTensors:
         # after the end of a sequence, categories count as missing
         categories = graph("Where", is_inside, categories, np.int64(-1))
         observed_masks.append(graph("GreaterOrEqual", categories, np.int64(0)))
-    channels = _make_input_channels(graph, columns, scaled, categories)
+    channels = _make_column_channels(graph, columns, scaled, categories)
     if columns.specification.observed_flags:
         flags = graph.concat(observed_masks, axis=2)
         if len(observed_masks) > 1:
@@ -149,7 +149,7 @@ def add_encoder_inputs(graph: Graph, columns: ColumnLayout) -> EncoderTensors:
     return EncoderTensors(graph.concat(channels, axis=2), is_real, lengths, statistics)
 
 
-def add_recent_values(graph: Graph, columns: ColumnLayout) -> Any:
+def add_recent_values(graph: Graph, columns: ColumnGroups) -> Any:
     """Add the inputs of the last steps; return the recent values (n, num_recent_values)."""
     # As in `refold.model.recent_values`, the recent values are the last step, scaled, and then the
     # differences of earlier steps from the last step. The latest of these steps comes first.
@@ -165,7 +165,7 @@ def add_recent_values(graph: Graph, columns: ColumnLayout) -> Any:
         categories = _fill_from_neighbors(
             graph, categories, num_steps, lambda step: graph("Less", step, np.int64(0))
         )
-    x = graph.concat(_make_input_channels(graph, columns, values, categories), axis=2)
+    x = graph.concat(_make_column_channels(graph, columns, values, categories), axis=2)
     # the arguments of a slice are its starts, ends, axes and steps
     recent = graph("Slice", x, [num_steps - 1], [num_steps], [1])  # (n, 1, channels)
     if num_steps > 1:
@@ -176,7 +176,7 @@ def add_recent_values(graph: Graph, columns: ColumnLayout) -> Any:
 
 
 def _add_column_inputs(
-    graph: Graph, columns: ColumnLayout, name_prefix: str, num_steps: int | str
+    graph: Graph, columns: ColumnGroups, name_prefix: str, num_steps: int | str
 ) -> tuple[Any, Any]:
     """Add inputs (n, steps, columns); return values and category indices, or None for each."""
     # each result is None if the model has no such column
@@ -215,22 +215,22 @@ def _add_column_inputs(
 
 
 def _fill_from_neighbors(
-    graph: Graph, values: Operand, num_recent: int, make_missing_mask: Callable[[Any], Any]
+    graph: Graph, values: Operand, num_steps: int, make_missing_mask: Callable[[Any], Any]
 ) -> Any:
     """Replace a missing entry by the last entry before it, or else by the first after it."""
-    if num_recent == 1:
+    if num_steps == 1:
         return values
-    steps = list(graph("Split", values, num_results=num_recent, axis=1, num_outputs=num_recent))
+    steps = list(graph("Split", values, num_results=num_steps, axis=1, num_outputs=num_steps))
     # Pairs of a step and the neighbor that fills it. The first pairs fill forwards, and the last
     # pairs fill backwards what is still missing.
-    pairs = [(i, i - 1) for i in range(1, num_recent)]
-    pairs += [(i, i + 1) for i in reversed(range(num_recent - 1))]
+    pairs = [(i, i - 1) for i in range(1, num_steps)]
+    pairs += [(i, i + 1) for i in reversed(range(num_steps - 1))]
     for i, neighbor in pairs:
         steps[i] = graph("Where", make_missing_mask(steps[i]), steps[neighbor], steps[i])
     return graph("Concat", *steps, axis=1)
 
 
-def _scale_values(graph: Graph, values: Operand, columns: ColumnLayout) -> Any:
+def _scale_values(graph: Graph, values: Operand, columns: ColumnGroups) -> Any:
     """Return values (n, steps, columns) scaled by the statistics of training, as float32."""
     mean, scale = columns.shift_and_scale()
     if columns.value_dtype == np.float64:
@@ -245,7 +245,7 @@ def _scale_values(graph: Graph, values: Operand, columns: ColumnLayout) -> Any:
 
 
 def _scale_values_by_sequence(
-    graph: Graph, values: Operand, is_observed: Operand, columns: ColumnLayout
+    graph: Graph, values: Operand, is_observed: Operand, columns: ColumnGroups
 ) -> tuple[Any, Any]:
     """Scale each sequence of values by itself; return the result and statistics (n, width)."""
     # as `refold.sequences.Scaler` does
@@ -280,7 +280,7 @@ def _scale_values_by_sequence(
     return scaled, graph("Squeeze", statistics, [1])
 
 
-def _unscale_mean_std(graph: Graph, statistics: Operand, columns: ColumnLayout) -> tuple[Any, Any]:
+def _unscale_mean_std(graph: Graph, statistics: Operand, columns: ColumnGroups) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
     unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
@@ -298,8 +298,8 @@ def _unscale_mean_std(graph: Graph, statistics: Operand, columns: ColumnLayout) 
     return mean, graph("Where", is_numeric, std, np.float64(1))
 
 
-def _make_input_channels(
-    graph: Graph, columns: ColumnLayout, values: Operand, category_ids: Operand
+def _make_column_channels(
+    graph: Graph, columns: ColumnGroups, values: Operand, category_ids: Operand
 ) -> list[Any]:
     """Return the channels (n, steps, ...) of columns in their order, with one-hot categories."""
     if category_ids is None:
@@ -336,7 +336,7 @@ LINKS: dict[str, Callable[[Graph, Any], Any]] = {
 
 
 def add_decoder_outputs(
-    graph: Graph, columns: ColumnLayout, logits: Any, lengths: Operand, statistics: Operand
+    graph: Graph, columns: ColumnGroups, logits: Any, lengths: Operand, statistics: Operand
 ) -> None:
     """Add the outputs of a decoder: values and categories in the units of the data, and lengths."""
     # ``logits`` (n, steps, outputs) may have more steps than the longest sequence, because patches

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.columns import LINKS, ColumnLayout, add_decoder_outputs, add_recent_values
+from refold.network.onnx.columns import LINKS, ColumnGroups, add_decoder_outputs, add_recent_values
 from refold.network.onnx.encoder import (
     add_cosine_basis,
     make_cosine_basis,
-    make_trained_network_mask,
+    make_long_curve_mask,
     to_length_divisors,
 )
 from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, max_length_or_one
@@ -23,7 +23,7 @@ from refold.network.specification import (
 from refold.sequences.types import output_slices
 
 
-def add_decoder(graph: Graph, columns: ColumnLayout) -> None:
+def add_decoder(graph: Graph, columns: ColumnGroups) -> None:
     """Add the decoder, from codes to values, categories and lengths."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
@@ -59,9 +59,9 @@ def _decode_and_resample(
     # map is (curve_dim, points): the last axis of the weights has one entry, the only column.
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
-    trained_network_mask = make_trained_network_mask(graph, specification, predicted_lengths)
-    trained_network_mask = graph("Unsqueeze", trained_network_mask, [1, 2])
-    curves = graph("Where", trained_network_mask, curves, untrained_curves)
+    long_curve_mask = make_long_curve_mask(graph, specification, predicted_lengths)
+    long_curve_mask = graph("Unsqueeze", long_curve_mask, [1, 2])
+    curves = graph("Where", long_curve_mask, curves, untrained_curves)
     # Now the curves are resampled to the steps of each sequence: from points to coefficients of
     # cosines, and from coefficients to steps. The cosines are orthonormal, so a coefficient grows
     # with the root of the number of steps.
@@ -75,7 +75,7 @@ def _decode_and_resample(
     return graph.cast(graph("Transpose", values, perm=[0, 2, 1]), np.float32)
 
 
-def add_forecaster(graph: Graph, columns: ColumnLayout) -> None:
+def add_forecaster(graph: Graph, columns: ColumnGroups) -> None:
     """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
     specification = columns.specification
     codes, statistics = _add_code_input(graph, columns)
@@ -89,7 +89,7 @@ def add_forecaster(graph: Graph, columns: ColumnLayout) -> None:
     add_decoder_outputs(graph, columns, outputs, lengths, statistics)
 
 
-def _add_code_input(graph: Graph, columns: ColumnLayout) -> tuple[Any, Any]:
+def _add_code_input(graph: Graph, columns: ColumnGroups) -> tuple[Any, Any]:
     """Add the input of codes; return their latent dimensions, and their statistics or None."""
     latent_dim = columns.specification.latent_dim
     width = latent_dim + columns.scaler.num_statistics

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from refold.kernels import DILATIONS, SOFT_POOLING_STEEPNESS
-from refold.network.onnx.columns import ColumnLayout, EncoderTensors, add_encoder_inputs
+from refold.kernels import DILATIONS, POSITIVITY_STEEPNESS
+from refold.network.onnx.columns import ColumnGroups, EncoderTensors, add_encoder_inputs
 from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, get_linear_path_map
 
@@ -19,7 +19,7 @@ _MASKED_CONVOLUTION_VALUE = np.float32(-3e38)
 _AXIS_END = 2**31
 
 
-def add_encoder(graph: Graph, columns: ColumnLayout) -> None:
+def add_encoder(graph: Graph, columns: ColumnGroups) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
     inputs = add_encoder_inputs(graph, columns)
@@ -30,7 +30,7 @@ def add_encoder(graph: Graph, columns: ColumnLayout) -> None:
         if specification.length_dim:
             parts.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
-        parts.append(_add_rocket_dims(graph, specification, inputs))
+        parts.append(_encode_rocket_dims(graph, specification, inputs))
     if inputs.statistics is not None:
         parts.append(inputs.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
@@ -42,7 +42,7 @@ def _encode_steps(
     specification: Specification,
     tensors: EncoderTensors,
     # (n,): False for curves of short sequences, which use the network as it was before training
-    trained_network_mask: Operand = None,
+    long_curve_mask: Operand = None,
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
     code = add_dense(graph, "code", _run_lstms_and_pool(graph, specification, tensors))
@@ -51,7 +51,7 @@ def _encode_steps(
     # the scale is that of the code of the LSTMs, to which the linear path is added
     code = graph("Mul", graph.weight("linear_code/scale"), code)
     code = graph("Add", _linear_path(graph, specification, tensors), code)
-    if trained_network_mask is None:
+    if long_curve_mask is None:
         return code
     # before training, the code was the linear path alone, with its initial map and no bias
     flat_steps = graph("Flatten", tensors.channels, axis=1)
@@ -59,7 +59,7 @@ def _encode_steps(
     # "first_code" is the name of this map in an ONNX file
     initial_map = graph.weight("first_code", start.reshape(-1, start.shape[-1]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
-    return graph("Where", graph("Unsqueeze", trained_network_mask, [1]), code, untrained_code)
+    return graph("Where", graph("Unsqueeze", long_curve_mask, [1]), code, untrained_code)
 
 
 # The following functions resample columns to curves of a fixed number of points, by cosine
@@ -84,8 +84,8 @@ def _encode_resampled(graph: Graph, specification: Specification, tensors: Encod
     curve_lengths = graph("Expand", np.int64(num_points), graph("Shape", curves, start=0, end=1))
     is_real = real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderTensors(curves, is_real, curve_lengths, None)
-    trained_network_mask = make_trained_network_mask(graph, specification, tensors.lengths)
-    code = _encode_steps(graph, specification.for_single_curve, curve_inputs, trained_network_mask)
+    long_curve_mask = make_long_curve_mask(graph, specification, tensors.lengths)
+    code = _encode_steps(graph, specification.for_single_curve, curve_inputs, long_curve_mask)
     sizes = [-1, len(specification.column_types), specification.num_curve_dims]
     code = graph("Reshape", code, sizes)
     length = graph("Unsqueeze", _encode_lengths(graph, specification, tensors.lengths), [1])
@@ -94,7 +94,7 @@ def _encode_resampled(graph: Graph, specification: Specification, tensors: Encod
     return graph("Flatten", code, axis=1)
 
 
-def make_trained_network_mask(graph: Graph, specification: Specification, lengths: Operand) -> Any:
+def make_long_curve_mask(graph: Graph, specification: Specification, lengths: Operand) -> Any:
     """Return whether the curves of each sequence use the trained network, (n * columns,)."""
     # as in `ColumnCurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
@@ -231,7 +231,7 @@ def _encode_lengths(graph: Graph, specification: Specification, lengths: Operand
     return graph.cast(length, np.float32)
 
 
-def _add_rocket_dims(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
+def _encode_rocket_dims(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Return the latent dimensions (n, rocket_dim) that are a map of ROCKET features."""
     # as `PooledConvolutions` and `FixedMap` do
     stride = specification.rocket_stride
@@ -262,7 +262,7 @@ def _add_rocket_dims(graph: Graph, specification: Specification, tensors: Encode
             is_real = real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
             is_inside = graph("Unsqueeze", is_real, [1])
         # near 1 where the convolution is positive, near 0 elsewhere
-        positive = graph("Sigmoid", graph("Mul", convolved, np.float32(SOFT_POOLING_STEEPNESS)))
+        positive = graph("Sigmoid", graph("Mul", convolved, np.float32(POSITIVITY_STEEPNESS)))
         positive = graph("Where", is_inside, positive, np.float32(0))
         positive_sums.append(graph("ReduceSum", positive, [2], keepdims=0))
         masked = graph("Where", is_inside, convolved, _MASKED_CONVOLUTION_VALUE)

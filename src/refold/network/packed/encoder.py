@@ -11,7 +11,7 @@ import numpy as np
 from refold._support.arrays import concatenated_ranges, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import (
     DILATIONS,
-    SOFT_POOLING_STEEPNESS,
+    POSITIVITY_STEEPNESS,
     RandomConvolutions,
     draw_convolutions,
     packed,
@@ -179,7 +179,7 @@ def pool_random_convolutions(
     mixed = packed.product(encoded_steps, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
-    options: Any = {"stride": stride, "steepness": SOFT_POOLING_STEEPNESS}
+    options: Any = {"stride": stride, "steepness": POSITIVITY_STEEPNESS}
     positive_shares, maxima = [], []
     for dilation, (begin, end) in zip(dilations, pairwise(ends), strict=True):
         columns = np.ascontiguousarray(mixed[:, begin:end])

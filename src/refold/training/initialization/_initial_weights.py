@@ -61,7 +61,7 @@ class InitialWeights:
     ) -> None:
         self._network, self._split, self.corruption = network, split, corruption
         # a resumed training computes the initial weights of earlier phases again, from these
-        self._untrained_weights = get_weight_arrays(network) if is_resumed else None
+        self._untrained_weights = list_network_weights(network) if is_resumed else None
         # by phase, weights that are worth keeping, or None
         self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
@@ -79,7 +79,7 @@ class InitialWeights:
             if has_linear:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
                 num_steps = encoder_layer.num_steps
-            if _may_fit_columns_jointly(specification, num_steps):
+            if _may_fit_mixed_columns(specification, num_steps):
                 width = int(_output_widths(specification).sum())
             # more sequences would need too much memory, but each component needs some of them
             max_sequences = _MAX_PADDED_SAMPLE_VALUES // (num_steps * width)
@@ -91,7 +91,7 @@ class InitialWeights:
                 worth_keeping = set_linear_initialization(
                     network, sequences, seed=split.seed, corruption=self.corruption
                 )
-        self._weights_by_phase[phase] = get_weight_arrays(network) if worth_keeping else None
+        self._weights_by_phase[phase] = list_network_weights(network) if worth_keeping else None
         return worth_keeping
 
     def of_phase(self, phase: str) -> list[np.ndarray] | None:
@@ -121,7 +121,7 @@ def set_linear_initialization(
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
     num_initialized, output_indices = num_columns, np.arange(widths.sum())
-    if _may_fit_columns_jointly(specification, encoder_layer.num_steps):
+    if _may_fit_mixed_columns(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(sequences, *dim_and_steps, **options)
     elif numeric:
         options |= {"may_adjust_to_length": encoder_layer.by_length}
@@ -130,7 +130,7 @@ def set_linear_initialization(
     else:
         options |= {"may_store_tokens": models.posterior is None}
         linear = fit_token_initialization(sequences, *dim_and_steps, **options)
-    linear = _convert_decoder_to_link_inputs(linear, specification, output_indices)
+    linear = _adapt_decoder_to_links(linear, specification, output_indices)
 
     def fill_initialized_outputs(weight_shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
@@ -186,7 +186,7 @@ def set_linear_initialization(
     return share < 1.0
 
 
-def _convert_decoder_to_link_inputs(
+def _adapt_decoder_to_links(
     initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
@@ -218,7 +218,7 @@ def _output_widths(specification: Specification) -> np.ndarray:
     return np.array([n or 1 for n in specification.num_categories])
 
 
-def _may_fit_columns_jointly(specification: Specification, num_steps: int) -> bool:
+def _may_fit_mixed_columns(specification: Specification, num_steps: int) -> bool:
     """Return whether to fit joint components of numeric and token columns."""
     is_numeric = make_quantity_mask(specification.column_types)
     is_mixed = bool(is_numeric.any() and not is_numeric.all())
@@ -261,7 +261,7 @@ def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Gen
     if weights is None:
         yield
         return
-    original = get_weight_arrays(network)
+    original = list_network_weights(network)
     try:
         assign_weights(network, weights)
         yield
@@ -269,8 +269,8 @@ def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Gen
         assign_weights(network, original)
 
 
-def get_weight_arrays(network: Network) -> list[np.ndarray]:
-    """Return the weights of a network."""
+def list_network_weights(network: Network) -> list[np.ndarray]:
+    """Return the current weights of a network, in the order of its variables."""
     return [np.asarray(variable.value) for variable in network.variables]
 
 

@@ -37,8 +37,8 @@ _MAX_VALUES_TIMES_FOLDS = 1 << 17
 # Cap on the number of folds.
 _MAX_CODEC_FOLDS = 3
 # Candidate priors of codes by length. Each is a pair: whether the components are those of a
-# stationary process, and the `prior_weight` of `fit_length_adjusted_codec`.
-_CANDIDATE_PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
+# stationary process, and the `decoder_prior_weight` of `fit_length_adjusted_codec`.
+_DECODER_PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_EM_ITERATIONS = 8
 # Iterations end early if the noise changes by a smaller share.
@@ -47,7 +47,7 @@ _MIN_NOISE_CHANGE = 3e-3
 _MIN_NOISE_SHARE = 1e-4
 # Factor on the noise for the final codes. The mean code under the full noise is drawn towards zero,
 # which makes the error of the reconstruction larger.
-_FINAL_CODE_NOISE_FACTOR = 0.01
+_POSTERIOR_NOISE_FACTOR = 0.01
 
 # Cap on the values per series for stationary components. With more values, the decomposition would
 # take too long.
@@ -131,7 +131,7 @@ def fit_linear_initialization(
     values, is_observed, inputs, lengths = series
     has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
     components = find_principal_components(values, lengths, latent_dim, is_observed, seed=seed)
-    codec = fit_linear_codec(series, components, is_denoising=bool(corruption))
+    codec = fit_linear_codec(series, components, is_input_corrupted=bool(corruption))
     use_components = not corruption and components_decode_better(series, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
     encoder = codec.encoder_weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
@@ -232,19 +232,19 @@ def _series_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries)
 
 
 def fit_linear_codec(
-    padded_series: PaddedSeries, principal_components: Components, *, is_denoising: bool = False
+    padded_arrays: PaddedSeries, components: Components, *, is_input_corrupted: bool = False
 ) -> LinearCodec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
     # values. The ridge regression uses observed values only. Its weights are drawn towards the
     # components, and more so at steps that fewer series reach. On series of different lengths, the
     # regression has a smaller error than the components.
-    values, is_observed, inputs, _ = padded_series
+    values, is_observed, inputs, _ = padded_arrays
     n, _, num_columns = values.shape
-    mean, loadings, std, _, held_out_error = principal_components
+    mean, loadings, std, _, held_out_error = components
     rank = int(loadings.any(axis=1).sum())
     weights = loadings * std[:, None]  # of the decoder
-    if is_denoising:
+    if is_input_corrupted:
         # least squares from corrupted codes to clean codes, separately for each dimension
         clean, codes = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, inputs))
         std = np.where(loadings.any(axis=1), np.sqrt((codes**2).mean(axis=0)), 1.0)
@@ -340,7 +340,7 @@ def _fit_cross_validation_codec(
     # series.
     values, is_observed, _, lengths = training_series
     num_components = len(components_of_all_series.loadings)
-    options: Any = {"mixture_source": components_of_all_series, "seed": seed}
+    options: Any = {"earlier_components": components_of_all_series, "seed": seed}
     components = find_principal_components(values, lengths, num_components, is_observed, **options)
     return fit_linear_codec(training_series, components), components
 
@@ -375,7 +375,7 @@ def _choose_length_adjusted_codec(
         return None
     # For each prior, an array for each fold: how much smaller the error of each held-out series is
     # than with codes that ignore the length.
-    gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _CANDIDATE_PRIORS}
+    gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _DECODER_PRIORS}
     num_folds = int(np.clip(_MAX_VALUES_TIMES_FOLDS // series.values.size, 1, _MAX_CODEC_FOLDS))
     for is_test in itertools.islice(split_folds(n, seed), num_folds):
         training_series, test_series = series.take(~is_test), series.take(is_test)
@@ -384,7 +384,7 @@ def _choose_length_adjusted_codec(
         errors = _series_errors(codec.encode(test_series.values), decoder, test_series)
         # None if there are too many values for components of a stationary process
         stationary_components = fit_autocovariance_components(training_series, num_components)
-        for is_stationary, prior_weight in _CANDIDATE_PRIORS:
+        for is_stationary, prior_weight in _DECODER_PRIORS:
             components_of_prior = stationary_components if is_stationary else fold_components
             if components_of_prior is not None:
                 adjusted_codec = fit_length_adjusted_codec(
@@ -414,7 +414,7 @@ def fit_length_adjusted_codec(
     # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
     # more for a stronger prior. With infinity, the weights are those of the prior, and only the
     # codes depend on the length.
-    prior_weight: float,
+    decoder_prior_weight: float,
 ) -> LengthAdjustedCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
     # In the model, a value is its weights times the code, plus a bias and normal noise.
@@ -434,7 +434,7 @@ def fit_length_adjusted_codec(
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
     # (num_steps, rank + 1, n_columns)
     prior_weights = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
-    for _ in range(_MAX_EM_ITERATIONS if np.isfinite(prior_weight) else 0):
+    for _ in range(_MAX_EM_ITERATIONS if np.isfinite(decoder_prior_weight) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
         codes, covariances = _compute_code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
@@ -447,7 +447,7 @@ def fit_length_adjusted_codec(
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
         # (empirical Bayes, as in `fit_linear_codec`); the bias, which is last, has a weak penalty
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
-        penalty = prior_weight * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
+        penalty = decoder_prior_weight * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior_weights))
         solution = prior_weights + change
         # expected squared error: the terms of the expanded square of values minus predictions
@@ -463,7 +463,7 @@ def fit_length_adjusted_codec(
     rotation = rotation[singular_values > 1e-9 * singular_values[0]]
     is_nonzero = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
-    noise *= _FINAL_CODE_NOISE_FACTOR
+    noise *= _POSTERIOR_NOISE_FACTOR
     codes, _ = _compute_code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
     # The maps compute the codes of `_compute_code_posterior`, divided by `std`. They divide by it

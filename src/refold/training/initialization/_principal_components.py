@@ -12,7 +12,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_MATRIX_SIDE, one_blas_thread
-from refold.training._time_warps import draw_time_shifts, shift_in_time
+from refold.training._time_warps import draw_time_shifts, warp_time
 
 # The covariance of few series misses patterns that none of them shows. Two kinds of random
 # variations add such patterns:
@@ -37,7 +37,7 @@ _MAX_SERIES_TO_ADD_VARIATIONS = 2000
 # decomposes each mixture anew in each fold.
 _MAX_VALUES_TO_ADD_VARIATIONS = 1 << 17
 # Approximate number of surrogates, and of warped copies. More change the covariance little.
-_NUM_VARIATIONS_OF_ALL_SERIES = 1000
+_NUM_VARIATIONS_PER_KIND = 1000
 # Cap on the values of all surrogates, and of all warped copies, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
 # Share of the unchanged series in the total variance of series and warped copies. In proportion to
@@ -107,7 +107,7 @@ def find_principal_components(
     *,
     seed: int,
     # components of a superset of the series, whose mixture is used again
-    mixture_source: Components | None = None,
+    earlier_components: Components | None = None,
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
@@ -122,12 +122,12 @@ def find_principal_components(
     if n >= _MAX_SERIES_TO_ADD_VARIATIONS or series.size > _MAX_VALUES_TO_ADD_VARIATIONS or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
-        if mixture_source is None or mixture_source.mixture is None:
+        if earlier_components is None or earlier_components.mixture is None:
             mixture, held_out_error = _choose_variation_mixture(
                 series, lengths, is_observed, n_components, seed
             )
         else:
-            mixture, held_out_error = mixture_source.mixture, mixture_source.held_out_error
+            mixture, held_out_error = earlier_components.mixture, earlier_components.held_out_error
         # the second mixture is only there for its surrogates, which have the weight of one series
         mixtures = [mixture, VariationMixture(surrogate_weight=1.0)]
         rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).mixture_matrices()
@@ -217,7 +217,7 @@ def _draw_variations(
     mean = series.mean(axis=0)
     centered = (series - mean).reshape(n, -1) / np.sqrt(n)
     # number of copies of each series, rounded up
-    num_copies = -(-min(_NUM_VARIATIONS_OF_ALL_SERIES, _MAX_VARIATION_VALUES // mean.size) // n)
+    num_copies = -(-min(_NUM_VARIATIONS_PER_KIND, _MAX_VARIATION_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
     # Surrogates have the spectra of the series and random phases. Each series is padded with as
     # many zeros as it has steps, so that its end does not wrap around to its beginning.
@@ -232,7 +232,7 @@ def _draw_variations(
     series_by_warp_std = {0.0: centered}
     original = np.sqrt(_ORIGINAL_SERIES_VARIANCE_SHARE) * centered
     for std in {mixture.warp_std for mixture in mixtures} - {0.0}:
-        warped = (shift_in_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
+        warped = (warp_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SERIES_VARIANCE_SHARE) / len(warped))
         series_by_warp_std[std] = np.concatenate([original, warped])
     return _SeriesVariations(mixtures, n, series_by_warp_std, surrogates)

@@ -46,14 +46,14 @@ CANDIDATE_LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_SEQUENCE_COUNT = 10.0
 # Lower bound of the loss that remains, as a share. It is a scale, so it must not be 0.
-_LOWER_BOUND_OF_LOSS_SHARE = 1e-4
+_MIN_REMAINING_LOSS_SHARE = 1e-4
 # Share of the sequences that are held out to choose the factor.
 _SHARE_TO_CHOOSE_FACTOR = 0.2
 # Cap on these sequences, for speed.
 _MAX_SEQUENCES_TO_CHOOSE_FACTOR = 300
 
 
-class OneHotArrays(NamedTuple):
+class SparseTokens(NamedTuple):
     """One-hot tokens of sequences, as a sparse array."""
 
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
@@ -77,7 +77,7 @@ class OneHotArrays(NamedTuple):
         """Number of sequences with a value in the column of each token (num_steps, width)."""
         return np.repeat(self.is_observed.sum(axis=0), self.widths, axis=1)
 
-    def take(self, indices: np.ndarray) -> "OneHotArrays":
+    def take(self, indices: np.ndarray) -> "SparseTokens":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
             one_hot_values=self.one_hot_values[indices],
@@ -86,7 +86,7 @@ class OneHotArrays(NamedTuple):
         )
 
 
-def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotArrays:
+def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> SparseTokens:
     """One-hot encode the first steps of binary and categorical columns."""
     # of each step of the data: index of its sequence, and its index in the sequence
     sequence, step = sequence_and_step_indices(sequences)
@@ -109,7 +109,7 @@ def one_hot_encode_tokens(sequences: Sequences, num_steps: int) -> OneHotArrays:
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
     ones = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
-    return OneHotArrays(ones, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
+    return SparseTokens(ones, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
 
 
 class _TokenCodec(NamedTuple):
@@ -184,22 +184,22 @@ def fit_token_initialization(
 
 
 def fit_token_component_codec(
-    one_hot_tokens: OneHotArrays, latent_dim: int, inputs: scipy.sparse.csr_array, seed: int
+    sparse_tokens: SparseTokens, latent_dim: int, input_values: scipy.sparse.csr_array, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    values = one_hot_tokens.one_hot_values
+    values = sparse_tokens.one_hot_values
     mean, loadings, noise = _find_one_hot_components(values, latent_dim, seed)
-    clean_codes, codes = (array @ loadings.T - loadings @ mean for array in (values, inputs))
+    clean_codes, codes = (array @ loadings.T - loadings @ mean for array in (values, input_values))
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
-    frequencies = token_frequencies(one_hot_tokens)
+    frequencies = token_frequencies(sparse_tokens)
     # slopes (latent_dim,) of the regression of clean codes on the standardized codes of the inputs
     code_slopes = (clean_codes * codes).sum(axis=0) / n / std
     # empirical Bayes, as in `fit_linear_codec`: the penalty of a dimension of the code is the noise
     # divided by the mean square of the expected weights of this dimension
     penalties = noise / np.maximum(code_slopes**2 * (loadings**2).mean(axis=1), 1e-12)
-    slope, offset = _regress_tokens(one_hot_tokens, codes / std, frequencies, penalties)
+    slope, offset = _regress_tokens(sparse_tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
     return _TokenCodec(mean, loadings / std[:, None], log_variance, frequencies, offset, slope)
 
@@ -237,7 +237,7 @@ def _find_one_hot_components(
 
 @one_blas_thread()
 def _regress_tokens(
-    tokens: OneHotArrays,
+    tokens: SparseTokens,
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
     penalty_per_dimension: np.ndarray,  # (latent_dim,), of the square of a weight
@@ -284,7 +284,7 @@ def _regress_tokens(
 # distance of levels large. A missing token is decoded as the most frequent one. Training by
 # gradient descent did not find such a code in any trial, from principal components or from random
 # weights, with parallel or autoregressive decoders.
-def fit_token_storing_codec(tokens: OneHotArrays, latent_dim: int, *_: object) -> _TokenCodec:
+def fit_token_storing_codec(tokens: SparseTokens, latent_dim: int, *_: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; called like `fit_token_component_codec`."""
     num_steps, width = tokens.token_counts_by_step.shape
     # index of the first one-hot value of each column (n_columns,), level of each token (width,)
@@ -325,11 +325,11 @@ def split_to_choose_logit_factor(num_sequences: int, seed: int) -> tuple[np.ndar
     return order[count:], order[:count]
 
 
-def token_frequencies(one_hot_tokens: OneHotArrays) -> np.ndarray:
+def token_frequencies(sparse_tokens: SparseTokens) -> np.ndarray:
     """Return the frequency of each token among observed values (num_steps, width)."""
-    count, num_observed = one_hot_tokens.token_counts_by_step, one_hot_tokens.num_observed_by_step
-    num_categories = np.where(one_hot_tokens.num_categories > 0, one_hot_tokens.num_categories, 2)
-    num_choices = np.repeat(num_categories, one_hot_tokens.widths)
+    count, num_observed = sparse_tokens.token_counts_by_step, sparse_tokens.num_observed_by_step
+    num_categories = np.where(sparse_tokens.num_categories > 0, sparse_tokens.num_categories, 2)
+    num_choices = np.repeat(num_categories, sparse_tokens.widths)
     # half a count for each token of a column, so that no frequency is 0
     overall = (count.sum(axis=0) + 0.5) / (num_observed.sum(axis=0) + 0.5 * num_choices)
     return (count + _PRIOR_SEQUENCE_COUNT * overall) / (num_observed + _PRIOR_SEQUENCE_COUNT)
@@ -344,7 +344,7 @@ def to_logits(frequencies: np.ndarray, num_categories_by_column: np.ndarray) -> 
 
 
 def choose_logit_factor(
-    tokens: OneHotArrays,  # that the frequencies and the regression were not fitted to
+    tokens: SparseTokens,  # that the frequencies and the regression were not fitted to
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequencies: np.ndarray,  # (num_steps, width)
     regression_slope: np.ndarray,  # (latent_dim, num_steps, width)
@@ -380,7 +380,7 @@ def choose_logit_factor(
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    share = np.clip(losses[best] / losses[0], _LOWER_BOUND_OF_LOSS_SHARE, 1.0)
+    share = np.clip(losses[best] / losses[0], _MIN_REMAINING_LOSS_SHARE, 1.0)
     return float(candidate_factors[best]), float(share)
 
 
@@ -443,13 +443,13 @@ def fit_mixed_initialization(
 
 def _extract_token_regression(
     initialization: LinearInitialization,
-    one_hot_tokens: OneHotArrays,
+    sparse_tokens: SparseTokens,
     token_output_indices: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
-    frequencies = token_frequencies(one_hot_tokens)
+    frequencies = token_frequencies(sparse_tokens)
     # the factors (num_steps, width) draw the regression towards 0 where few values are observed
-    num_observed = one_hot_tokens.num_observed_by_step
+    num_observed = sparse_tokens.num_observed_by_step
     factor = num_observed / (num_observed + _PRIOR_SEQUENCE_COUNT)
     offset = initialization.decoder_bias[:, token_output_indices] - frequencies
     return frequencies, factor * initialization.decoder[..., token_output_indices], factor * offset

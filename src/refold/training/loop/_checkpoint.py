@@ -128,7 +128,7 @@ CheckpointArgument = Checkpoint | str | os.PathLike[str] | None
 
 
 @dataclass
-class TrainingStart:
+class ResumableTraining:
     """What a training starts from, and the checkpoint that it writes."""
 
     arguments: Arguments
@@ -157,10 +157,10 @@ def open_checkpoint(
     seed: int,
     resume: bool,
     base_model: Model | None,
-) -> Generator[TrainingStart]:
+) -> Generator[ResumableTraining]:
     """Lock the checkpoint of a training, and read it if the training is resumed."""
     if checkpoint is None:
-        yield TrainingStart(arguments, seed, base_model)
+        yield ResumableTraining(arguments, seed, base_model)
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
@@ -191,8 +191,8 @@ def open_checkpoint(
             progress = TrainingProgress.from_saved(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
-        to_write = None if processes.process_index else checkpoint
-        yield TrainingStart(arguments, identity["seed"], base_model, progress, identity, to_write)
+        target = None if processes.process_index else checkpoint
+        yield ResumableTraining(arguments, identity["seed"], base_model, progress, identity, target)
 
 
 def _read_to_resume(

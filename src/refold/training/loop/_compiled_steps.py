@@ -125,7 +125,7 @@ class TrainingEngine:
         sets_learning_rate: bool = True,  # by the schedule; else the optimizer has its own rate
         input_corruption: Corruption = Corruption(),  # noqa: B008
         seed: int = 0,  # of the corruption and of variational draws
-        undecayed_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
+        undecayed_name_parts: tuple[str, ...] | None = None,  # see `JoinedWeights`
         processes: Processes | None = None,
     ) -> None:
         specification, models = network.specification, network.models
@@ -141,7 +141,8 @@ class TrainingEngine:
         self._is_numeric_output = numeric_output_mask(network)
         self.autoencoder = models.autoencoder
         self.optimizer: Any = optimizer
-        self._joined_weights = JoinedWeights(self.joint_model.trainable_variables, undecayed_names)
+        variables = self.joint_model.trainable_variables
+        self._joined_weights = JoinedWeights(variables, undecayed_name_parts)
         self.optimizer.build(self._joined_weights.variables)
         self.length_weight = length_weight
         self._is_variational = models.posterior is not None
@@ -154,9 +155,9 @@ class TrainingEngine:
         self._input_layout = InputLayout.of_network(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
-            _find_in_optimizer(optimizer, optimizer._learning_rate) if sets_learning_rate else None
+            _get_variable_index(optimizer, optimizer._learning_rate) if sets_learning_rate else None
         )
-        self._iterations_index = _find_in_optimizer(optimizer, optimizer.iterations)
+        self._iterations_index = _get_variable_index(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
         # Without random numbers, the default network is evaluated by a `PackedNetwork`, which
         # computes on sequences without padding and needs no compilation.
@@ -174,9 +175,9 @@ class TrainingEngine:
         self,
         state: TrainState,
         data: DeviceData,
-        consecutive_batches: BatchRun,
-        first_batch_index: int,
-        end_batch_index: int,
+        batch_run: BatchRun,
+        first_batch_in_run: int,
+        end_batch_in_run: int,
         *,
         normalizers: LossNormalizers,
         schedule: Schedule,
@@ -184,12 +185,12 @@ class TrainingEngine:
         """Train on batches from the first index to before the end index; wait for metrics."""
         # A run may be trained in several calls. The bounds are arguments of the compiled code, so
         # all calls run the same code, and the division into calls does not change the results.
-        bucket, positions = consecutive_batches.bucket, consecutive_batches.indices
+        bucket, positions = batch_run.bucket, batch_run.indices
         self.batch_shapes.add(bucket)
         if self._processes is not None:
             state, data, positions = self._processes.as_global_inputs(state, data, positions)
         run = self._compiled_train(bucket.num_steps * bucket.batch_size)
-        inputs = state, data, positions, first_batch_index, end_batch_index, normalizers, schedule
+        inputs = state, data, positions, first_batch_in_run, end_batch_in_run, normalizers, schedule
         state, metrics = run(*inputs, padded_length=bucket.num_steps)
         *totals, learning_rate, is_finite = np.asarray(metrics).tolist()  # see `_train_batches`
         return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(is_finite))
@@ -266,20 +267,20 @@ class TrainingEngine:
         state: TrainState,
         data: DeviceData,
         positions: Any,  # (num_batches, batch_size), of the sequences of each batch in the data
-        first_batch_index: Any,
-        end_batch_index: Any,
+        first_batch_in_run: Any,
+        end_batch_in_run: Any,
         normalizers: LossNormalizers,
         schedule: Schedule,
         *,
         padded_length: int,
     ) -> tuple[TrainState, Any]:
-        """Run an update on each batch from ``first_batch_index`` to before ``end_batch_index``."""
+        """Run an update on each batch of a run from the first index to before the end index."""
 
         def train_batch(index: Any, state: TrainState) -> TrainState:
             batch = make_padded_batch(data, positions[index], padded_length, self._input_layout)
             return self._update(state, batch, normalizers, schedule)
 
-        state = jax.lax.fori_loop(first_batch_index, end_batch_index, train_batch, state)
+        state = jax.lax.fori_loop(first_batch_in_run, end_batch_in_run, train_batch, state)
         is_finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
         learning_rate = self.latest_learning_rate(state)
         # All that Python needs after a call is in one small array, which is copied from the device
@@ -293,7 +294,7 @@ class TrainingEngine:
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             # the iterations are the number of updates so far, and a schedule takes an index
             return learning_rate(jnp.maximum(0, state.optimizer[self._iterations_index] - 1))
-        return state.optimizer[_find_in_optimizer(self.optimizer, learning_rate)]
+        return state.optimizer[_get_variable_index(self.optimizer, learning_rate)]
 
     def _update(
         self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
@@ -435,7 +436,7 @@ class TrainingEngine:
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
-def _find_in_optimizer(optimizer: Any, variable: Any) -> int:
+def _get_variable_index(optimizer: Any, variable: Any) -> int:
     """Return the index of a variable in the variables of an optimizer."""
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
@@ -496,20 +497,20 @@ class JoinedWeights:
         variables: Sequence[Any],
         # Variables with one of these words in their names form a vector of their own, which the
         # optimizer can exclude from weight decay. None joins no variables.
-        undecayed_names: Sequence[str] | None = None,
+        undecayed_name_parts: Sequence[str] | None = None,
     ) -> None:
         # what the optimizer is built on; variables of joined weights only have shapes and names
         self.variables = list(variables)
         self._weight_groups: list[list[int]] = []  # indices of the weights in each vector
         self._weight_shapes = [tuple(variable.shape) for variable in variables]
         self._weight_sizes = [int(np.prod(shape)) for shape in self._weight_shapes]
-        if undecayed_names is None or len({variable.dtype for variable in variables}) != 1:
+        if undecayed_name_parts is None or len({variable.dtype for variable in variables}) != 1:
             return
         # for each variable, whether it belongs to the second vector
-        separate = [any(name in v.name for name in undecayed_names) for v in variables]
+        separate = [any(part in v.name for part in undecayed_name_parts) for v in variables]
         self.variables, dtype = [], variables[0].dtype
         # the optimizer finds the second vector by the words in its name
-        for name, in_group in (("weights", False), ("_".join(undecayed_names), True)):
+        for name, in_group in (("weights", False), ("_".join(undecayed_name_parts), True)):
             group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
             if group:
                 zeros = np.zeros(sum(self._weight_sizes[i] for i in group), dtype)

@@ -29,8 +29,8 @@ from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import BatchRun, BucketedBatches
 from refold.training._processes import Processes
-from refold.training._shards import DeviceShard, PhaseData
-from refold.training.loop._checkpoint import HISTORY_COLUMNS, TrainingProgress, TrainingStart
+from refold.training._shards import LoadedShard, PhaseData
+from refold.training.loop._checkpoint import HISTORY_COLUMNS, ResumableTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
     AdamW,
     EpochMetrics,
@@ -135,7 +135,8 @@ class Training:
         batches: BucketedBatches,
         settings: Settings,
         *,
-        saved_training: TrainingStart | None = None,  # with a checkpoint to continue or to write
+        # with a checkpoint to continue or to write
+        saved_training: ResumableTraining | None = None,
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
     ) -> None:
@@ -340,23 +341,23 @@ class Training:
         return None
 
     def _train_chunk(
-        self, shard: DeviceShard, batches: BatchRun, first_batch: int, normalizers: LossNormalizers
+        self, shard: LoadedShard, full_run: BatchRun, first_batch: int, normalizers: LossNormalizers
     ) -> int:
-        """Train on some batches in one compiled call; return the index of the next batch."""
+        """Train on batches of a run in one compiled call; return the index of the next batch."""
         progress, has_batch_hooks = self._progress, self._callback_hooks.has_batch_hooks
-        max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(batches.bucket)
+        max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(full_run.bucket)
         max_updates = min(max_updates, self._final_num_updates - self._num_phase_updates)
-        end_batch = min(batches.num_batches, first_batch + max_updates)
+        end_batch = min(full_run.num_batches, first_batch + max_updates)
         if has_batch_hooks:
             self._call_hook("on_train_batch_begin", self._num_phase_updates)
         start_time = time.perf_counter()
         # (num_batches, sequences of a batch that this process trains on)
         count, index = self._processes.process_count, self._processes.process_index
-        indices = np.array_split(batches.indices, count, axis=1)[index]
+        indices = np.array_split(full_run.indices, count, axis=1)[index]
         progress.state, self._epoch_metrics = self._engine.train_batches(
             progress.state,
             shard.data,
-            batches._replace(indices=shard.find_in_shard(indices)),
+            full_run._replace(indices=shard.find_in_shard(indices)),
             first_batch,
             end_batch,
             normalizers=normalizers,
@@ -365,7 +366,7 @@ class Training:
             ),
         )
         seconds = time.perf_counter() - start_time
-        self._clock.record_chunk(seconds, batches.bucket, end_batch - first_batch)
+        self._clock.record_chunk(seconds, full_run.bucket, end_batch - first_batch)
         if has_batch_hooks:
             logs = {"loss": self._engine.compute_epoch_loss(self._epoch_metrics.totals)}
             self._call_hook("on_train_batch_end", self._num_phase_updates, logs)
@@ -410,7 +411,7 @@ class Training:
             self._write_checkpoint()
         return None
 
-    def _validate(self, validation_data: DeviceShard) -> float:
+    def _validate(self, validation_data: LoadedShard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums(), self._processes.to_host(self._progress.state)
         for batch_run in self._batches.iter_batch_runs(validation_data.sequence_indices):
@@ -702,7 +703,7 @@ def _make_engine(
     # The engine joins the weights to two vectors: the weights without decay, and all others. Only
     # the default optimizer is known to update each number of a vector by itself. With another
     # optimizer, None joins nothing.
-    undecayed_names = _UNDECAYED_NAME_PARTS if optimizer is None else None
+    undecayed_name_parts = _UNDECAYED_NAME_PARTS if optimizer is None else None
     # an optimizer object of the user keeps its own learning rate; a name gets the schedule
     sets_learning_rate = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
@@ -732,7 +733,7 @@ def _make_engine(
         sets_learning_rate=sets_learning_rate,
         input_corruption=settings.corruption,
         seed=settings.seed,
-        undecayed_names=undecayed_names,
+        undecayed_name_parts=undecayed_name_parts,
         processes=processes,
     )
 
