@@ -16,7 +16,7 @@ _NOTEBOOK_BAR_CHARACTERS = 100
 
 def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
     """Return a progress bar for a terminal or a notebook; by default, with the columns of rich."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=disable)  # rich 13 ends disabled bars with an empty line
     if console.is_jupyter and not disable:
         # it is drawn at each update, not by a thread
         return _NotebookBar(*columns, auto_refresh=False)

@@ -40,7 +40,7 @@ _MAX_REFERENCE_STEPS = 1 << 22
 # Number of principal components among the features of the random forest. More components describe
 # sequences better, and take more time.
 _NUM_PRINCIPAL_COMPONENTS = 32
-# A component with a smaller standard deviation, relative to that of the first one, has only rounding
+# A component whose standard deviation is a smaller share of that of the first one has only rounding
 # errors. Those of decoded sequences differ from those of real ones, so the forest would use them.
 _MIN_COMPONENT_STD = 1e-5
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.

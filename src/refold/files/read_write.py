@@ -176,7 +176,7 @@ def read(
     >>> import tempfile
     >>> from refold.sequences import Sequences, read, write
     >>> path = tempfile.mkdtemp() + "/words.txt"
-    >>> write(Sequences.from_list([["to", "be"], [], ["or", "not"]], layout="words"), path)
+    >>> write(Sequences.from_list([["to", "be"], [], ["or", "not"]], output_layout="words"), path)
     >>> read(path, text_unit="words").to_list()
     [['to', 'be'], [], ['or', 'not']]
     """
