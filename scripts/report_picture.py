@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import refold
-from refold.report import make_model_section, write_page
+from refold.report import make_report_section, write_page
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "report.png"
 # Titles of the cards of the report in the picture.
@@ -29,7 +29,7 @@ def main() -> None:
     vowels = refold.datasets.japanese_vowels()
     ae = refold.SequenceAutoencoder(latent_dim=16, random_state=0).fit(vowels.train)
     labels = {"labels": vowels.test_labels, "label_name": "speaker"}
-    report = make_model_section(ae, vowels.test, title="", train=vowels.train, **labels)
+    report = make_report_section(ae, vowels.test, title="", train=vowels.train, **labels)
     cards = [card for card in report.cards if card.title in CARD_TITLES]
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"

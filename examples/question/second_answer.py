@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("  All codes are equal: both relu units are dead. Try another --seed.")
 
     keras.utils.set_random_seed(options.seed)
-    composite = classic.make_next_element_models(steps=9, features=1, latent_dim=2)
+    composite = classic.make_composite_models(steps=9, features=1, latent_dim=2)
     composite.autoencoder.compile(optimizer="adam", loss="mse")
     combined = composite.autoencoder.fit(x, [x, x[:, 1:]], epochs=options.epochs, verbose=0).history
     predicted = composite.autoencoder.predict(x, verbose=0)[1]

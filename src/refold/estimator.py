@@ -606,7 +606,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             check_integer("num_steps", num_steps),
             has_flags=model.network.specification.observed_flags,
         )
-        return x if model.network.has_padding_mask else np.nan_to_num(x, nan=0.0)
+        return x if model.network.masks_padding else np.nan_to_num(x, nan=0.0)
 
     @property
     def encoder_(self) -> Any:

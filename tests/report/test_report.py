@@ -14,7 +14,7 @@ from refold.datasets import moving_ones
 from refold.errors import DataError, SchemaError
 from refold.evaluation import PCABaseline, accuracy, cross_validated_pca, exact, nmse
 from refold.model import History, Model
-from refold.report import Result, Score, _cards, make_model_section, report, write_page
+from refold.report import Result, Score, _cards, make_report_section, report, write_page
 from refold.report._cards import make_comparison_text_rows
 from refold.report._page import Card, Plot, Section, Table, TextGroup, TextView
 from refold.sequences import Column, Schema, Sequences
@@ -62,7 +62,7 @@ def reports():
             if name == "curves":  # as if it were trained
                 history = History({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, 1.8)
                 model = replace(model, history=history)
-            drawn = make_model_section(model, data[30:], title=name, train=data[:30])
+            drawn = make_report_section(model, data[30:], title=name, train=data[:30])
             cache[name] = data, model, drawn
         return cache[name]
 
@@ -136,12 +136,12 @@ def test_pca_is_fitted_to_the_training_part():
     held_back = model.held_back(data)
     assert held_back.sum() == 20
     scaler = model.error_scaler_
-    report_section = make_model_section(model, data, title="x", train=data)
+    report_section = make_report_section(model, data, title="x", train=data)
     assert "fitted on 30 sequences of the training data" in report_section.summary
     assert "which forecasts, is not shown" in find_card(report_section, "Architecture").caption
     pca = PCABaseline(4).fit(data[~held_back], scaler).reconstruct(data)
     assert report_section.result.scores[0].pca == pytest.approx(nmse(data, pca, scaler), rel=1e-5)
-    cross_fitted = make_model_section(model, data, title="x")
+    cross_fitted = make_report_section(model, data, title="x")
     note = "on 4 of 5 parts of these sequences and measured on the part left out"
     assert note in cross_fitted.summary
     assert "not fitted on 20 of them, because they were held back" in cross_fitted.summary
@@ -152,18 +152,18 @@ def test_pca_is_fitted_to_the_training_part():
 def test_large_data_is_sampled_and_the_page_says_so(reports):
     data, model, _ = reports("curves")
     options = {"title": "x", "max_sequences": 20, "labels": np.arange(50) % 3}
-    report_section = make_model_section(model, data, **options)
+    report_section = make_report_section(model, data, **options)
     assert report_section.result.num_sequences == 20
     assert "20 sequences drawn at random" in find_card(report_section, "Data").caption
     assert ("50", "sequences") in report_section.key_figures
-    assert make_model_section(model, data, **options) == report_section
+    assert make_report_section(model, data, **options) == report_section
 
 
 def test_without_errors_one_card_says_so(reports, monkeypatch):
     data, model, _ = reports("ones")
     monkeypatch.setattr(Model, "reconstruct", lambda *_, **__: data[30:].to_list())
     monkeypatch.setattr(PCABaseline, "reconstruct", lambda *_: data[30:])
-    report_section = make_model_section(model, data[30:], title="ones", train=data[:30])
+    report_section = make_report_section(model, data[30:], title="ones", train=data[:30])
     errors = find_card(report_section, "Errors")
     examples = find_card(report_section, "Best, median and worst")
     assert errors.caption.startswith("All values are reconstructed exactly by Refold and by PCA")
@@ -176,7 +176,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     data = curves()
     data = data[data.lengths == 5]  # one length, so that little is compiled
     model = fit_without_training(data, latent_dim=4, rocket_dim=2, length_dim=1)
-    report_section = make_model_section(model, data, title="x")
+    report_section = make_report_section(model, data, title="x")
     bars = find_card(report_section, "Latent dimensions").views[0].traces
     num_bars = {trace["name"]: len(trace["x"]) for trace in bars}
     assert num_bars == {"learned": 1, "length": 1, "ROCKET features": 2}
@@ -184,7 +184,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     assert "Dimension 1 of the code holds the length" in architecture.caption
     model = fit_without_training(data, latent_dim=4, variational=True)
     monkeypatch.setattr(_cards, "MIN_ACTIVE_VARIANCE", np.inf)
-    card = find_card(make_model_section(model, data, title="x"), "Latent dimensions")
+    card = find_card(make_report_section(model, data, title="x"), "Latent dimensions")
     assert {trace["name"]: len(trace["x"]) for trace in card.views[0].traces} == {"inactive": 4}
     active = f"{model.active_dimensions_} of 4 dimensions of this variational model were active"
     assert active in card.caption
@@ -208,7 +208,7 @@ def test_wrong_arguments_are_refused(reports, tmp_path, change, error, message):
 
 def code_map(reports, **options):
     data, model, _ = reports("curves")
-    return find_card(make_model_section(model, data, title="x", **options), "Map of the codes")
+    return find_card(make_report_section(model, data, title="x", **options), "Map of the codes")
 
 
 def test_a_point_shows_id_length_label_and_error(reports, monkeypatch):
@@ -265,7 +265,7 @@ def test_columns_of_different_scales_and_runs_of_categories(reports):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(n, 3)) * [1, 1, 400] + [0, 1, 1e5] for n in rng.integers(4, 9, 30)]
     data = Sequences.from_list(rows, names=["one", "two", "pressure"])
-    report_section = make_model_section(fit_without_training(data, latent_dim=2), data, title="x")
+    report_section = make_report_section(fit_without_training(data, latent_dim=2), data, title="x")
     examples = find_card(report_section, "Best, median and worst")
     assert "Columns of different scales have axes of their own." in examples.caption
     [view] = examples.views

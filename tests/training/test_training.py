@@ -40,7 +40,7 @@ def test_patience_ends_training_and_the_best_weights_are_kept():
     assert outcome.best_epoch == best + 1
     assert len(losses) == best + 1 + 5
     kept = sequences(case)[held_out]
-    totals = to_inference_network(net).sum_reconstruction_errors(kept.values, kept.offsets)
+    totals = to_inference_network(net).compute_total_errors(kept.values, kept.offsets)
     loss = totals.error / totals.num_observed + 0.05 * totals.length_error / totals.num_sequences
     assert loss == pytest.approx(losses[best], rel=1e-4)
 

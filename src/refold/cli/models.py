@@ -60,7 +60,7 @@ def _get_installation_properties() -> dict[str, Any]:
     libraries = ("keras", "jax", "numpy")
     # a small installation lacks Keras and JAX, so it has only the LSTM kernel
     has_training_packages = is_installed("keras") and is_installed("jax")
-    runtime = refold.layers.get_lstm_runtime() if has_training_packages else None
+    runtime = refold.layers.get_lstm_runtime_info() if has_training_packages else None
     return {
         "refold": refold.__version__,
         **{name: version(name) if is_installed(name) else None for name in libraries},

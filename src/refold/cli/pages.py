@@ -232,7 +232,7 @@ def demo(
         output: Folder for the results.
         max_epochs: Maximum number of epochs, for a quick look.
     """
-    from refold.report import check_packages, make_model_section, write_page
+    from refold.report import check_packages, make_report_section, write_page
 
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
@@ -276,7 +276,7 @@ def demo(
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
         training: dict[str, Any] = {"train": train_sequences, "seed": seed, "fit_seconds": seconds}
         training |= section_arguments | settings
-        sections.append(make_model_section(model, test_sequences, **training))
+        sections.append(make_report_section(model, test_sequences, **training))
 
     moving_ones = refold.datasets.moving_ones(5000, seed=seed)
     num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says

@@ -253,7 +253,7 @@ class Atlas:
     def describe_sequence(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
-        answer = self.compare_with_reconstructions(self.sequences[[row]], self.codes[[row]])[0]
+        answer = self.describe_sequences(self.sequences[[row]], self.codes[[row]])[0]
         # one more than the page shows, because the nearest sequence is usually the sequence itself;
         # the hits are the indices and the distances of neighbors
         hits = self.weighted_codes.find_nearest_codes(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
@@ -287,7 +287,7 @@ class Atlas:
         matches.sort(key=lambda match: (match[1] != prefix, len(match[1])))
         return [{"row": row, "id": id_text} for row, id_text in matches[:_MAX_SUGGESTED_IDS]]
 
-    def compare_with_reconstructions(
+    def describe_sequences(
         self, sequences: Sequences, codes: np.ndarray, map_name: str = "pca"
     ) -> list[dict[str, Any]]:
         """Return an answer for each sequence: values, reconstruction, errors, place and so on."""
@@ -369,13 +369,13 @@ class Atlas:
         check_exactly_one("a place as 'at', or a code", place, code)
         code_map = self._require_map(map_name)
         if place is not None:
-            point = _check_place_or_code(place, 2, "at")
+            point = _parse_place_or_code(place, 2, "at")
             if base_row is not None:
                 self.check_row(base_row)
             codes = code_map.code_at(point, base_row)[None]
             hits, far_threshold = code_map.find_nearest(point[None], 1)[0], code_map.far_threshold
         else:
-            codes = _check_place_or_code(code, self.codes.shape[1], "code")[None]
+            codes = _parse_place_or_code(code, self.codes.shape[1], "code")[None]
             point = code_map.project(codes)[0]
             hits = self.weighted_codes.find_nearest_codes(codes, 1)[0]
             far_threshold = self.weighted_codes.far_threshold
@@ -446,10 +446,10 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_place_or_code(coordinates: ArrayLike | None, count: int, key: str) -> np.ndarray:
+def _parse_place_or_code(place_or_code: ArrayLike | None, count: int, key: str) -> np.ndarray:
     """Return a place or a code from a request as an array (count,)."""
     try:
-        array = np.asarray(coordinates, dtype=float)
+        array = np.asarray(place_or_code, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)  # refused below, because of its shape
     # the comparison is false for NaN

@@ -168,15 +168,13 @@ def make_cluster_field(
                 f" in a sample of {len(rows):,}, and the others joined the cluster of the nearest "
                 "code. refold cluster uses all sequences, so its clusters may differ"
             )
-        field.note += "."
-        if not count:
-            field.note += " k-means always finds some."
+        field.note += "." if count else ". k-means always finds some."
         all_labels = np.full(len(codes), -1)  # -1 outside of the sample
         all_labels[rows] = labels
         sample = np.ascontiguousarray(weighted_codes[rows])
         sample_norms = refold.search.squared_norms(sample)
 
-        def get_cluster_labels(indices: np.ndarray) -> np.ndarray:
+        def label_codes(indices: np.ndarray) -> np.ndarray:
             """Return labels of codes; outside of the sample, that of the nearest sampled code."""
             block_labels = all_labels[indices]
             outside = np.flatnonzero(block_labels < 0)
@@ -187,7 +185,7 @@ def make_cluster_field(
                 block_labels[outside] = labels[distances.argmin(axis=1)]
             return block_labels
 
-        return compute_in_blocks(len(codes), get_cluster_labels)
+        return compute_in_blocks(len(codes), label_codes)
 
     description = "sequences that decode to similar sequences"
     field = ColorField("cluster", find_clusters, description=description, categories=[])

@@ -155,7 +155,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         sequences = atlas.model.windows(sequences).sequences
         codes = atlas.model.encode(sequences)
         map_name = parameters.get("map") or "pca"
-        return {"sequences": atlas.compare_with_reconstructions(sequences, codes, map_name)}
+        return {"sequences": atlas.describe_sequences(sequences, codes, map_name)}
 
     def make_route(path: str, handler: _Handler, method: str = "GET") -> Route:
         async def respond(request: Request) -> Response:

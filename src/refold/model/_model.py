@@ -85,7 +85,7 @@ from refold.model._training_statistics import (
     ReferenceStatistics,
     fit_mixture,
 )
-from refold.network.packed.heads import SamplingSpec
+from refold.network.packed.heads import CategorySampling
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.resampling import explain_sequence_variances, interpolate_missing_values
 from refold.network.specification import Specification
@@ -308,7 +308,7 @@ class Model:
         if max_lost_variance is not None:
             check_fraction("max_lost_variance", max_lost_variance, "share of the variance")
             if window is None:
-                window = max(_MIN_CHOSEN_WINDOW, self.specification.num_curve_dims)
+                window = max(_MIN_CHOSEN_WINDOW, self.specification.num_dims_per_curve)
         if window is not None:
             step = default_window_step(check_integer("window", window))
             # a calibration is dropped, because its scores are those of windows of another length
@@ -367,7 +367,7 @@ class Model:
         series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         if not series.is_mapped:
             series = series.convert_to_schema(self.schema)
-        dims = self.specification.num_curve_dims
+        dims = self.specification.num_dims_per_curve
         return cut_into_windows(
             series, self.window, self.step, max_lost_variance=self.max_lost_variance, curve_dim=dims
         )
@@ -767,7 +767,7 @@ class Model:
         check("temperature", temperature, number_rule(minimum=0))
         seed = to_integer_seed(random_state)
         codes = self.draw_codes(n, seed=seed)
-        sampling = SamplingSpec.from_temperature(temperature, seed)
+        sampling = CategorySampling.from_temperature(temperature, seed)
         return self._decode_and_clip(codes, lengths, sampling=sampling, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
@@ -895,7 +895,7 @@ class Model:
         codes: np.ndarray,
         lengths: np.ndarray,
         *,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
@@ -1042,7 +1042,7 @@ class Model:
         # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
         # Its code holds the first half of the cosine coefficients of a curve of ``grid`` points.
         # For other models, the array is empty.
-        num_dims, num_points = self.specification.num_curve_dims, self.specification.grid
+        num_dims, num_points = self.specification.num_dims_per_curve, self.specification.grid
         has_all_dims = 0 < num_points == 2 * num_dims
         shares = explain_sequence_variances(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
@@ -1065,7 +1065,7 @@ class Model:
             remedy = python_or_cli(in_python, in_shell)
             remedy = f" Cut such series into windows, to lose less: {remedy}."
         warn(
-            f"Codes of {self.specification.num_curve_dims} numbers explain "
+            f"Codes of {self.specification.num_dims_per_curve} numbers explain "
             f"{100 * shares.mean():.0f} % of the variance of your series on average, and "
             f"{100 * shares.min():.0f} % for the worst one. Some series vary too fast for a "
             f"code.{remedy}"
@@ -1083,7 +1083,7 @@ class Model:
         latent_codes: np.ndarray,
         lengths: np.ndarray,
         *,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode latent codes to scaled sequences; raise a DataError if a value is not finite."""
@@ -1098,7 +1098,7 @@ class Model:
         lengths: ArrayLike | None,
         *,
         clip: bool | str,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to the lengths that a user gave, or to predicted ones."""

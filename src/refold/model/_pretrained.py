@@ -72,7 +72,7 @@ def repeat_model_for_columns(
         column_types=[NUMERIC.name] * num_columns,
         num_categories=[0] * num_columns,
         # besides the learned dimensions, the code of a column has one for the length
-        latent_dim=num_columns * (model.specification.num_curve_dims + 1),
+        latent_dim=num_columns * (model.specification.num_dims_per_curve + 1),
     )
     schema = replace(schema, columns=columns)
     # the scalers of the pretrained model have arrays for one column, which are repeated

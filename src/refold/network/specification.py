@@ -133,7 +133,7 @@ class Specification:
         return self.grid > 0
 
     @property
-    def num_curve_dims(self) -> int:
+    def num_dims_per_curve(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
         # all columns have the same number of latent dimensions, and the last of them is the length
         return self.latent_dim // len(self.column_types) - 1 if self.is_curve_network else 0
@@ -147,7 +147,7 @@ class Specification:
             self,
             column_types=["numeric"],
             num_categories=[0],
-            latent_dim=self.num_curve_dims,
+            latent_dim=self.num_dims_per_curve,
             max_steps=self.grid,
             length_mean=float(self.grid),
             length_deviation=0.0,
@@ -254,7 +254,7 @@ def clip_length_std(training_length_std: float) -> float:
     return max(training_length_std, _MIN_LENGTH_STD)
 
 
-def get_length_log_scale_limits(training_length_std: float) -> tuple[float, float, float]:
+def get_length_spread_limits(training_length_std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
     # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
     # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation
@@ -280,7 +280,7 @@ def list_truncated_dims(specification: Specification, num_kept_dims: int) -> np.
         return np.arange(num_kept_dims, specification.learned_dim)
     # The code has a part for each column: the learned dimensions of its curve, and then the length.
     # The first ``num_kept_dims`` dimensions of each part stay.
-    num_columns, learned_dim = len(specification.column_types), specification.num_curve_dims
+    num_columns, learned_dim = len(specification.column_types), specification.num_dims_per_curve
     dropped = np.arange(num_kept_dims, learned_dim)
     return (np.arange(num_columns)[:, None] * (learned_dim + 1) + dropped).ravel()
 

@@ -528,12 +528,12 @@ def _draw_runs(
     ax: Axes,
     named_rows: Sequence[tuple[str, np.ndarray]],  # the category indices of each row
     column: Column,
-    all_category_indices: np.ndarray,  # of all sequences, which decide the colors
+    indices_for_colors: np.ndarray,  # of all sequences, which decide the colors
     wrong_masks: Sequence[np.ndarray] = (),  # steps to underline, for each row but the first
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
     categories = column.categories or charts.BINARY_VALUE_NAMES
-    chart = charts.category_strips(named_rows, categories, all_category_indices, wrong_masks)
+    chart = charts.category_strips(named_rows, categories, indices_for_colors, wrong_masks)
     draw_chart(chart, ax, shows_legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)

@@ -135,14 +135,14 @@ def _draw_chart_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         bar.set_label(wrap_y_title(chart.legend_title, ax))
 
 
-def draw_heatmap_pair(ax: Axes, original: np.ndarray, decoded: np.ndarray, num_steps: int) -> None:
+def draw_heatmap_pair(
+    ax: Axes, original_rows: np.ndarray, decoded_rows: np.ndarray, num_steps: int
+) -> None:
     """Draw two heat maps (n_rows, n_steps), and frame the wrong values of the second one."""
-    first_decoded_row = len(original) + 1  # after a gap of one row
+    first_decoded_row = len(original_rows) + 1  # after a gap of one row
     options: dict[str, Any] = {"vmin": 0, "vmax": 1, "interpolation": "none", "aspect": "auto"}
-    for array, color, first_row in (
-        (original, ACCENT_COLOR, 0),
-        (decoded, CONTRAST_COLOR, first_decoded_row),
-    ):
+    heatmaps = (original_rows, ACCENT_COLOR, 0), (decoded_rows, CONTRAST_COLOR, first_decoded_row)
+    for array, color, first_row in heatmaps:
         top, bottom = first_row - 0.5, first_row + len(array) - 0.5
         if not array.shape[1]:
             ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
@@ -151,13 +151,13 @@ def draw_heatmap_pair(ax: Axes, original: np.ndarray, decoded: np.ndarray, num_s
         color_map = LinearSegmentedColormap.from_list("refold-heat", ends)
         extent = (-0.5, array.shape[1] - 0.5, bottom, top)
         ax.imshow(np.ma.masked_invalid(array), cmap=color_map, extent=extent, **options)
-    for column, row in np.argwhere(compute_wrong_mask(original.T, decoded.T)):
+    for column, row in np.argwhere(compute_wrong_mask(original_rows.T, decoded_rows.T)):
         # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
         y = first_decoded_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG_COLOR, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
-    ax.set_ylim(first_decoded_row + len(decoded) - 0.4, -0.6)
+    ax.set_ylim(first_decoded_row + len(decoded_rows) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
     tidy_axes(ax)

@@ -199,7 +199,7 @@ def feature_error_bars(
 ) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
     positions = np.arange(len(feature_names))
-    marks = _make_error_marks_by_method("bars", errors_by_method, positions, feature_names)
+    marks = _make_error_bars_or_lines("bars", errors_by_method, positions, feature_names)
     x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     y = Axis(tick_names=[str(name) for name in feature_names])
     return Chart(marks, x, y, is_horizontal=True, grid_axis="x")
@@ -213,7 +213,7 @@ def error_by_length_bars(errors_by_method: Mapping[str, GroupErrors], column_typ
         for name, count in zip(groups.names, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _make_error_marks_by_method("bars", errors, np.arange(len(notes)), notes)
+    marks = _make_error_bars_or_lines("bars", errors, np.arange(len(notes)), notes)
     x = Axis("steps in the sequence", tick_names=groups.names)
     return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
@@ -226,15 +226,15 @@ def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_typ
         for first, last, count in zip(groups.first, groups.last, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _make_error_marks_by_method("lines", errors, (groups.first + groups.last) / 2, notes)
+    marks = _make_error_bars_or_lines("lines", errors, (groups.first + groups.last) / 2, notes)
     y = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     return Chart(marks, Axis("step", has_integer_ticks=True), y)
 
 
-def _make_error_marks_by_method(
+def _make_error_bars_or_lines(
     mark_type: Literal["bars", "lines"],
     errors_by_method: Mapping[str, Any],
-    positions: np.ndarray,
+    axis_coordinates: np.ndarray,
     hover_notes: Sequence[str],
 ) -> list[Marks]:
     """Return the marks of each method, with bars side by side, and notes in their hover text."""
@@ -248,7 +248,7 @@ def _make_error_marks_by_method(
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, hover_notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
         options: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
-        marks.append(Marks(mark_type, positions + shift, values, method, color, **options))
+        marks.append(Marks(mark_type, axis_coordinates + shift, values, method, color, **options))
     return marks
 
 
@@ -523,17 +523,17 @@ def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
 def category_strips(
     named_rows: Sequence[tuple[str, np.ndarray]],
     categories: Sequence[Any],
-    all_category_indices: np.ndarray,
+    indices_for_colors: np.ndarray,
     wrong_masks: Sequence[np.ndarray] = (),
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
     # `wrong_masks` has a mask of steps for each row but the first, which is the original.
-    # `all_category_indices` are those of all data, so the most frequent categories have the same
+    # `indices_for_colors` are those of all data, so the most frequent categories have the same
     # colors on all charts.
     names = [*map(str, categories), "unknown"]
     # categories that are not sorted have an order of their own, as in a Categorical of pandas
     order = () if names[:-1] == sorted(names[:-1]) else names
-    indices = all_category_indices[all_category_indices >= 0].astype(int)
+    indices = indices_for_colors[indices_for_colors >= 0].astype(int)
     colors = [color for color in PALETTE if color != WRONG_COLOR]
     frequent = _color_frequent_names(indices, names, colors, order)
     rare = {*range(len(names))} - {i for i, _, _ in frequent}
@@ -551,7 +551,7 @@ def category_strips(
 
 
 def _make_run_marks(
-    values_by_row: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
+    chart_rows: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
     values_to_draw: set[int],
     value_names: Sequence[str],
     legend_name: str,
@@ -559,7 +559,7 @@ def _make_run_marks(
 ) -> Marks:
     """Return the runs of `values_to_draw` in all rows, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(values_by_row):
+    for row, values in enumerate(chart_rows):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
@@ -581,7 +581,7 @@ def pad_reconstruction_and_find_wrong(
     return np.append(reconstructed, padding), is_wrong
 
 
-def get_step_value_texts(step_values: np.ndarray, column: Column) -> list[str]:
+def get_category_texts(step_values: np.ndarray, column: Column) -> list[str]:
     """Return the name of the value at each step: "·" if it is missing, "–" if there is no step."""
     names = [str(name) for name in column.categories] or list(BINARY_VALUE_NAMES)
     texts = []

@@ -7,5 +7,5 @@ from refold.report._page import Result as Result
 from refold.report._page import Score as Score
 from refold.report._page import check_packages as check_packages
 from refold.report._page import write_page as write_page
-from refold.report._report import make_model_section as make_model_section
+from refold.report._report import make_report_section as make_report_section
 from refold.report._report import report as report

@@ -27,7 +27,7 @@ from refold.evaluation import (
 from refold.model import Model
 from refold.plots import charts, project_codes_to_plane
 from refold.plots.charts import Axis, Chart, describe_dimension, format_signed_number
-from refold.report._page import Card, Plot, Score, Table, TextGroup, TextRow, TextView, make_plot
+from refold.report._page import Card, Plot, Score, Table, TextGroup, TextView, TokenRow, make_plot
 from refold.sequences import Column, Sequences
 
 # The limits below keep cards short and the page small.
@@ -293,7 +293,7 @@ def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
                 panel_subtitle = " · ".join(text for text in texts if text)
                 panels.append(replace(chart, title="" if i else title, subtitle=panel_subtitle))
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
-        views.append(make_plot(panels, height, num_columns=len(examples), fills_by_column=True))
+        views.append(make_plot(panels, height, num_columns=len(examples), is_filled_by_column=True))
         caption += (
             " The original is the wide, pale line, the reconstruction the thin one. Click on a "
             "name to hide or show it."
@@ -314,7 +314,7 @@ def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
         panels = []
         for title, subtitle, original, decoded in examples:
             # the first row is the original, which has no mask of wrong values
-            rows = _make_comparison_rows(original, decoded, column, MAX_STRIP_STEPS)
+            rows = _list_column_versions(original, decoded, column, MAX_STRIP_STEPS)
             named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
             chart = _make_category_strips(report_data, column, named_rows, wrong_masks)
             is_cut = len(original.values) > MAX_STRIP_STEPS
@@ -370,7 +370,7 @@ def _choose_examples(report_data: ReportData) -> list[Example]:
     return list(examples.values())
 
 
-def _make_comparison_rows(
+def _list_column_versions(
     original: Sequences,
     reconstructions: dict[str, Sequences],
     column_index: int,
@@ -402,13 +402,13 @@ def _make_category_strips(
 
 def make_comparison_text_rows(
     original: Sequences, reconstructions: dict[str, Sequences], columns: Sequence[int]
-) -> list[TextRow]:
+) -> list[TokenRow]:
     """Return columns of a sequence and its reconstructions as tokens, with wrong values marked."""
     schema = original.schema
-    text_rows: list[TextRow] = []
+    text_rows: list[TokenRow] = []
     for column in columns:
         prefix = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
-        for name, values, is_wrong in _make_comparison_rows(original, reconstructions, column):
+        for name, values, is_wrong in _list_column_versions(original, reconstructions, column):
             tokens = _make_tokens(values, schema.columns[column], is_wrong)
             text_rows.append((f"{prefix}{name}", tokens))
     return text_rows
@@ -422,7 +422,7 @@ def _make_tokens(
     # written without gaps between them.
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
-    for step, text in enumerate(charts.get_step_value_texts(step_values[:MAX_TEXT_STEPS], column)):
+    for step, text in enumerate(charts.get_category_texts(step_values[:MAX_TEXT_STEPS], column)):
         tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))

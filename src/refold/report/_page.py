@@ -23,7 +23,7 @@ from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
-ScoreKey = Literal["nmse", "accuracy", "exact"]
+Quantity = Literal["nmse", "accuracy", "exact"]
 # What each quantity means, for people who read a page for the first time.
 QUANTITY_MEANINGS = {
     "nmse": "NMSE: squared error over power",
@@ -48,7 +48,7 @@ class Plot:
 # A text, and whether it is marked as wrong.
 Token = tuple[str, bool]
 # The name of a row of text, and its tokens.
-TextRow = tuple[str, Sequence[Token]]
+TokenRow = tuple[str, Sequence[Token]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TextGroup:
     """Rows of tokens below a heading."""
 
     title: str
-    rows: Sequence[TextRow]
+    rows: Sequence[TokenRow]
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class Score:
     --------
     >>> Score("exact", 0.9999, 0.5).text(0.9999)
     '99.9 % exact'
-    >>> Score("nmse", 0.1, 0.2).is_ahead_of_pca
+    >>> Score("nmse", 0.1, 0.2).is_as_good_as_pca
     True
     """
 
-    quantity: ScoreKey
+    quantity: Quantity
     value: float
     pca: float | None
 
@@ -118,17 +118,17 @@ class Score:
         return QUANTITY_MEANINGS[self.quantity]
 
     @property
-    def is_ahead_of_pca(self) -> bool:
+    def is_as_good_as_pca(self) -> bool:
         """Whether the model is at least as good as PCA."""
         if self.pca is None:
             return False
         return self.value <= self.pca if self.quantity == "nmse" else self.value >= self.pca
 
     @property
-    def is_behind_pca(self) -> bool:
+    def is_pca_as_good(self) -> bool:
         """Whether PCA is at least as good as the model."""
         # with equal values, the model is both ahead and behind
-        return self.pca is not None and (self.value == self.pca or not self.is_ahead_of_pca)
+        return self.pca is not None and (self.value == self.pca or not self.is_as_good_as_pca)
 
     @property
     def unit(self) -> str:
@@ -168,7 +168,7 @@ class Result:
 
     Examples
     --------
-    >>> Result("ones", 1000, 4, 4, (Score("exact", 1.0, 0.25),), 12.0).scores[0].is_ahead_of_pca
+    >>> Result("ones", 1000, 4, 4, (Score("exact", 1.0, 0.25),), 12.0).scores[0].is_as_good_as_pca
     True
     """
 
@@ -278,7 +278,7 @@ MAX_NARROW_TICK_CHARACTERS = 16
 # Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
 # Largest number of characters in a line of the title of an axis on a phone.
-MAX_NARROW_AXIS_TITLE_CHARACTERS = 24
+MAX_NARROW_TITLE_LINE_CHARACTERS = 24
 # Largest number of characters in the subtitle above a panel on a phone.
 MAX_NARROW_SUBTITLE_CHARACTERS = 32
 # Height of a panel on a phone.
@@ -286,17 +286,17 @@ NARROW_PANEL_HEIGHT = 200
 
 
 def make_plot(
-    charts: Chart | Sequence[Chart],
+    chart_or_panels: Chart | Sequence[Chart],
     height: int,  # of the whole figure, in pixels
     button_text: str = "",
     *,
     num_columns: int = 1,  # of the grid of panels
-    fills_by_column: bool = False,  # True: panels fill one column after the other, instead of rows
+    is_filled_by_column: bool = False,  # True: one column after the other, instead of rows
     narrow_panel_height: int = NARROW_PANEL_HEIGHT,  # in pixels; a phone has a single column
     **layout_options: Any,  # other options of the layout of Plotly
 ) -> Plot:
     """Return charts, each with its own axes, as a figure of the page."""
-    panels = [charts] if isinstance(charts, Chart) else charts
+    panels = [chart_or_panels] if isinstance(chart_or_panels, Chart) else chart_or_panels
     traces, names_in_legend = [], set()
     # Names are sorted by their last occurrence, so that PCA, which is last in each panel, is last
     # in the legend.
@@ -321,7 +321,7 @@ def make_plot(
     num_rows = -(-len(panels) // num_columns)  # rounded up
     pairs += [""] * (num_rows * num_columns - len(pairs))
     grid = [pairs[i : i + num_columns] for i in range(0, len(pairs), num_columns)]
-    if fills_by_column:
+    if is_filled_by_column:
         grid = [pairs[i::num_rows] for i in range(num_rows)]
     # 120 pixels for what surrounds the panels, such as the legend
     narrow_height = height if len(panels) == 1 else 120 + narrow_panel_height * len(panels)
@@ -449,7 +449,7 @@ def _make_axis(
     """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
     title = escape_text(axis.title)
     if is_narrow:
-        title_lines = textwrap.wrap(title, MAX_NARROW_AXIS_TITLE_CHARACTERS, break_long_words=False)
+        title_lines = textwrap.wrap(title, MAX_NARROW_TITLE_LINE_CHARACTERS, break_long_words=False)
         title = "<br>".join(title_lines)
     options: dict[str, Any] = {"title": {"text": title}}
     options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}

@@ -1,4 +1,4 @@
-"""`make_model_section` measures a model and draws its figures; `report` writes a page of them."""
+"""`make_report_section` measures a model and draws its figures; `report` writes a page of them."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequen
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_excess_lengths
 from refold.plots.charts import get_pandas_categories
 from refold.report._cards import CARD_FUNCTIONS, ReportData
-from refold.report._page import Card, Result, Score, ScoreKey, Section, check_packages, write_page
+from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
@@ -85,7 +85,7 @@ def report(
     4
     """
     check_packages()
-    model_section = make_model_section(
+    model_section = make_report_section(
         model,
         sequences,
         title=title,
@@ -100,7 +100,7 @@ def report(
     return cast(Result, model_section.result)  # a section of a model always has a result
 
 
-def make_model_section(
+def make_report_section(
     model: ModelLike,
     sequences: SequencesLike,
     *,
@@ -146,7 +146,7 @@ def make_model_section(
         # the scores that apply to the types of the columns, the main score first
         measures = [fidelity(sample, x, model.error_scaler) for x in reconstructions.values()]
         has_numbers = model.schema.numeric.any()
-        quantities: tuple[ScoreKey, ...] = ("nmse" if has_numbers else "exact", "accuracy")
+        quantities: tuple[Quantity, ...] = ("nmse" if has_numbers else "exact", "accuracy")
         scores = []
         for quantity in quantities:
             value, *pca_value = (getattr(measure, quantity) for measure in measures)
@@ -224,11 +224,11 @@ def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
     return labels
 
 
-def _sample_rows(lengths: np.ndarray, values_per_step: int, max_rows: int, seed: int) -> np.ndarray:
+def _sample_rows(lengths: np.ndarray, values_per_step: int, max_size: int, seed: int) -> np.ndarray:
     """Return the sorted indices of a random sample, or all indices if they are few enough."""
     padded_width = max(1, int(lengths.max(initial=0))) * values_per_step  # of a padded sequence
     max_padded = max(MIN_SAMPLED_SEQUENCES, MAX_PADDED_VALUES // padded_width)
-    count = min(len(lengths), max_rows, max_padded)
+    count = min(len(lengths), max_size, max_padded)
     if count == len(lengths):
         return np.arange(count)
     rows = np.random.default_rng(seed).choice(len(lengths), count, replace=False)

@@ -28,7 +28,7 @@ from refold.model import (
     outlier_limits,
     resolve_file_and_dims,
 )
-from refold.network.packed.heads import SamplingSpec
+from refold.network.packed.heads import CategorySampling
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
     Sequences,
@@ -410,7 +410,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     # in the background, because the density is fitted first if an old model file lacks it
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes_to_decode(model, codes, fields.lengths)
-    sampling = SamplingSpec.from_temperature(fields.temperature, seed)
+    sampling = CategorySampling.from_temperature(fields.temperature, seed)
     generated = await batcher.compute_in_own_batch(
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],
@@ -519,7 +519,10 @@ async def _encode_sequences(
 
 
 def _decode_batch(
-    model: Model, batch: list[CodesToDecode], limits: ServeSettings, sampling: SamplingSpec | None
+    model: Model,
+    batch: list[CodesToDecode],
+    limits: ServeSettings,
+    sampling: CategorySampling | None,
 ) -> list[Sequences]:
     """Decode the codes of several requests together, and return the sequences of each request."""
     codes_by_request = [payload.codes for payload in batch]
@@ -537,16 +540,15 @@ def _decode_to_lengths(
     codes: np.ndarray,
     lengths_by_request: list[np.ndarray],
     limits: ServeSettings,
-    sampling: SamplingSpec | None = None,  # None: without random draws
+    sampling: CategorySampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
     # if this check fails, the batcher computes each request singly, so it refuses only those
     # with too many steps
     most_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
     check_limit("steps", most_steps, limits)
-    decoded = model.decode_to_sequences(
-        codes, np.concatenate(lengths_by_request), sampling=sampling
-    )
+    all_lengths = np.concatenate(lengths_by_request)
+    decoded = model.decode_to_sequences(codes, all_lengths, sampling=sampling)
     return _split_like(decoded, lengths_by_request)
 
 

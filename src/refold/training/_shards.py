@@ -304,7 +304,7 @@ class InputLayout(NamedTuple):
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
         unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
         is_numeric, has_observed_flags = make_quantity_mask(names), specification.observed_flags
-        return cls(unknown_ids, is_numeric, has_observed_flags, network.has_padding_mask)
+        return cls(unknown_ids, is_numeric, has_observed_flags, network.masks_padding)
 
 
 class Batch(NamedTuple):

@@ -53,8 +53,8 @@ def test_weights_and_results_agree_with_plain_keras(build, build_keras, shape, n
     np.testing.assert_allclose(models.autoencoder.predict(x, verbose=0), expected, atol=1e-6)
 
 
-def test_next_element_has_two_decoders(tmp_path):
-    models = classic.make_next_element_models()
+def test_composite_model_has_two_decoders(tmp_path):
+    models = classic.make_composite_models()
     assert models.autoencoder.count_params() == 32 + 2 * 41301
     ramp = np.arange(1, 10, dtype="float32") / 10
     lengths = np.array([[9], [7], [5], [3]])  # of ramps that are padded with zeros
@@ -77,7 +77,7 @@ def test_next_element_has_two_decoders(tmp_path):
     [
         (classic.make_reshape_models, {"latent_dim": 21}, "latent_dim must be .* 10, .* Got 21"),
         (classic.make_dense_models, {"steps": -1}, "steps must be a positive integer. Got -1"),
-        (classic.make_next_element_models, {"steps": 1}, "steps must be .* at least 2. Got 1"),
+        (classic.make_composite_models, {"steps": 1}, "steps must be .* at least 2. Got 1"),
     ],
 )
 def test_bad_arguments_are_named(build, arguments, message):

@@ -14,8 +14,8 @@ from refold.models import decode_autoregressively
 from refold.network.keras.build import keras_models
 from refold.network.keras.heads import column_errors, length_loss
 from refold.network.keras.network import predict
-from refold.network.packed.batches import iterate_batches, pack_input_and_targets
-from refold.network.packed.heads import SamplingSpec
+from refold.network.packed.batches import get_input_and_targets, iterate_batches
+from refold.network.packed.heads import CategorySampling
 from refold.network.packed.latent_optimization import CodeRefinementLoss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
@@ -35,7 +35,7 @@ def make_case(case, count=10):
 def objective_of(network, data):
     """Return the objective of latent optimization, and the encoder's codes."""
     (batch,) = iterate_batches(network.specification, data.offsets)
-    x, targets = pack_input_and_targets(network.specification, data.values, batch)
+    x, targets = get_input_and_targets(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
     decoders, arrays = (
         (network.decoder, network.length_predictor),
@@ -53,7 +53,7 @@ def test_bits_do_not_depend_on_other_sequences(case):
         assert np.array_equal(network.encode(data[order], latent_steps=latent_steps), codes[order])
         single = [network.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
         assert np.array_equal(np.concatenate(single), codes[:6])
-    for sampling in (None, SamplingSpec(0.7, 3)):
+    for sampling in (None, CategorySampling(0.7, 3)):
         first = network.decode(codes[:5], offsets[:6], sampling=sampling)
         decoded = network.decode(codes, offsets, sampling=sampling)
         assert np.array_equal(first, decoded[: offsets[5]])
@@ -120,7 +120,7 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     columns = specification.column_types, specification.num_categories
     errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
     losses = length_loss(data.lengths.astype("float32"), predict(keras.length_predictor, codes))
-    totals = network.sum_reconstruction_errors(data.values, data.offsets)
+    totals = network.compute_total_errors(data.values, data.offsets)
     assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)
     assert totals.num_observed == np.count_nonzero(~np.isnan(y))
     assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)

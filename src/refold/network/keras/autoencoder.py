@@ -230,15 +230,16 @@ class FitSteps(BaseLayer):
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
-    variable_length_decoder: keras.Model,
+    template_decoder: keras.Model,
     posterior_model: keras.Model | None = None,
     *,
     name: str = "autoencoder",
 ) -> Models:
     """Join an encoder with a decoder, and with a model of its layers that becomes ``unroll``."""
+    # ``template_decoder`` reads codes and a template, and writes as many steps as the template has
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
-    model = Autoencoder(x, variable_length_decoder([encoder(x), x]), name=name)
-    return Models(encoder, decoder, model, variable_length_decoder, posterior_model)
+    model = Autoencoder(x, template_decoder([encoder(x), x]), name=name)
+    return Models(encoder, decoder, model, template_decoder, posterior_model)
 
 
 def _mask_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:

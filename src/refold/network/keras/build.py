@@ -82,7 +82,7 @@ def build(specification: Specification, make_custom_models: Architecture | None 
     if callable(make_custom_models):
         models = _build_custom_models(make_custom_models, specification)
         roles = ("encoder", models.encoder), ("decoder", models.decoder)
-        config = [_model_to_loadable_json(role, model) for role, model in roles]
+        config = [_model_to_checked_json(role, model) for role, model in roles]
         specification = replace(specification, architecture="custom", custom=config)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
@@ -222,7 +222,7 @@ def _build_custom_models(make_models: Callable[..., Any], specification: Specifi
     return models
 
 
-def _model_to_loadable_json(model_role: str, model: keras.Model) -> str:
+def _model_to_checked_json(model_role: str, model: keras.Model) -> str:
     """Return a model as Keras JSON; raise a ParameterError if it cannot be loaded again."""
     cause, reason = None, "its copy has other weights."
     try:

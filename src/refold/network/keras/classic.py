@@ -2,7 +2,7 @@
 
 The question [1]_ asks how to turn a sequence into a fixed-size vector and back with Keras.
 The first answer has the decoders of `make_reshape_models` and `make_dense_models`, and the second
-those of `make_repeat_models` and `make_next_element_models`, with the default arguments.
+those of `make_repeat_models` and `make_composite_models`, with the default arguments.
 
 These models read full arrays only: every sequence has ``steps`` steps and no NaN.  Shorter
 sequences must be padded, and the padding affects the code.  The default model masks padding.
@@ -23,9 +23,9 @@ from refold.network.keras.autoencoder import Models, join_encoder_and_decoder
 from refold.network.keras.lstm import LSTM
 
 __all__ = [
-    "NextElementModels",
+    "CompositeModels",
+    "make_composite_models",
     "make_dense_models",
-    "make_next_element_models",
     "make_repeat_models",
     "make_reshape_models",
 ]
@@ -34,7 +34,7 @@ __all__ = [
 Activation = Any
 
 
-class NextElementModels(NamedTuple):
+class CompositeModels(NamedTuple):
     """An encoder with two decoders, which write the sequence and the next element of each step.
 
     Attributes
@@ -157,7 +157,7 @@ def make_repeat_models(
     return join_encoder_and_decoder(encoder, keras.Model(code, x, name="decoder"))
 
 
-def make_next_element_models(
+def make_composite_models(
     *,
     steps: int = 9,
     features: int = 1,
@@ -165,7 +165,7 @@ def make_next_element_models(
     units: int = 100,
     activation: Activation = "relu",
     output_activation: Activation = None,
-) -> NextElementModels:
+) -> CompositeModels:
     """Composite model of the second answer: it decodes the sequence and each next element.
 
     It is the model of `make_repeat_models`, with the same arguments and at least 2 steps, and with
@@ -174,7 +174,7 @@ def make_next_element_models(
     Examples
     --------
     >>> import numpy as np
-    >>> models = make_next_element_models(steps=9, features=1)
+    >>> models = make_composite_models(steps=9, features=1)
     >>> x = np.linspace(0.1, 0.9, 9).reshape(1, 9, 1)
     >>> models.autoencoder.compile(optimizer="adam", loss="mse")
     >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
@@ -191,7 +191,7 @@ def make_next_element_models(
     code, (decoder, predictor) = encoder(encoder.inputs[0]), decoders
     outputs = [decoder(code), predictor(code)]
     model = keras.Model(encoder.inputs[0], outputs, name="autoencoder")
-    return NextElementModels(encoder, decoder, predictor, model)
+    return CompositeModels(encoder, decoder, predictor, model)
 
 
 def _check_positive_integers(**arguments: Any) -> None:

@@ -67,11 +67,11 @@ class TeacherForcing(BaseLayer):
 
     def call(self, steps: Tensor) -> Any:
         """Encode steps (batch, steps, columns or more) as (batch, steps, width), one step later."""
-        encoded = self.one_hot_encode_steps(steps)
+        encoded = self.encode_unshifted_steps(steps)
         zeros = ops.zeros_like(encoded[:, :1])  # there is no step before the first one
         return ops.concatenate([zeros, encoded[:, :-1]], axis=1)
 
-    def one_hot_encode_steps(self, steps: Tensor) -> Any:
+    def encode_unshifted_steps(self, steps: Tensor) -> Any:
         """Encode steps (batch, steps, columns or more) as (batch, steps, width), not shifted."""
         values = steps[..., : len(self.num_categories)]  # the columns; other channels are not read
         missing = ops.isnan(values)
@@ -299,7 +299,7 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     def decode_step(index: Any, loop_state: Any) -> Any:
         """Decode one step, and replace the state of the loop by that of the next step."""
         previous_values, states, outputs = loop_state
-        encoded = layers.teacher_forcing.one_hot_encode_steps(previous_values)
+        encoded = layers.teacher_forcing.encode_unshifted_steps(previous_values)
         hidden = ops.concatenate([slice_step(inputs, index), encoded], axis=-1)
         next_states = []
         for (_, layer), layer_states in zip(layers.stack, states, strict=True):

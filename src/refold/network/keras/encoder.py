@@ -351,7 +351,7 @@ class PooledConvolutions(BaseLayer):
         convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, positions, kernels)
         is_real = is_real[:, :: self.stride]  # whether a kernel is centered at a real step
         count = ops.sum(is_real, axis=1)
-        positive_sums = _sum_as_integers(ops.sigmoid(POSITIVITY_STEEPNESS * convolved) * is_real)
+        positive_sums = _sum_reproducibly(ops.sigmoid(POSITIVITY_STEEPNESS * convolved) * is_real)
         maxima = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         maxima = ops.where(count > 0, maxima, ops.zeros_like(maxima))
         return ops.concatenate([positive_sums / ops.maximum(count, 1.0), maxima], axis=-1)
@@ -361,7 +361,7 @@ class PooledConvolutions(BaseLayer):
         return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
 
-def _sum_as_integers(fractions: Tensor) -> Any:
+def _sum_reproducibly(fractions: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
     # Padding and batch size change the order of summation, and the rounding of a sum of floats
     # depends on this order. So the numbers are summed as integers of 24 bits. The upper and the

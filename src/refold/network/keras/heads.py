@@ -17,7 +17,7 @@ from refold.network.specification import (
     MIN_PREDICTED_LENGTH_SCALE,
     Specification,
     clip_length_std,
-    get_length_log_scale_limits,
+    get_length_spread_limits,
 )
 from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, OutputSlice, output_slices
 
@@ -251,7 +251,7 @@ class LengthHead(BaseLayer):
     def call(self, hidden: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
         std = clip_length_std(self.deviation)  # above 0
-        initial, minimum, maximum = get_length_log_scale_limits(std)
+        initial, minimum, maximum = get_length_spread_limits(std)
         halves: Any = ops.split(self.dense(hidden), 2, axis=-1)
         location, log_scale = halves
         log_scale = ops.clip(log_scale + initial, minimum, maximum)

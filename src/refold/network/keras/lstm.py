@@ -27,7 +27,7 @@ from refold.network.keras.layer import (
 _ENGINE_RULE = one_of("auto", "fused", "scan")
 
 
-class LstmRuntime(NamedTuple):
+class LstmRuntimeInfo(NamedTuple):
     """Backend, device and kernel that LSTM layers run on.
 
     Attributes
@@ -48,12 +48,12 @@ class LstmRuntime(NamedTuple):
     why_not: str | None
 
 
-def get_lstm_runtime() -> LstmRuntime:
-    """Return the `LstmRuntime` of this process.
+def get_lstm_runtime_info() -> LstmRuntimeInfo:
+    """Return the `LstmRuntimeInfo` of this process.
 
     Examples
     --------
-    >>> get_lstm_runtime().backend
+    >>> get_lstm_runtime_info().backend
     'jax'
     """
     # Nearly all computing time of a model is spent in its LSTMs. One call of the kernel for all
@@ -66,7 +66,7 @@ def get_lstm_runtime() -> LstmRuntime:
         device, reason = keras.distribution.list_devices()[0], why_not()
         if not device.startswith("cpu"):
             reason = f"JAX runs on {device}, and the kernel is for CPUs"
-    return LstmRuntime(backend, device, variant() if reason is None else None, reason)
+    return LstmRuntimeInfo(backend, device, variant() if reason is None else None, reason)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -198,7 +198,7 @@ class LSTM(keras.layers.LSTM):
         for dtype in dtypes:
             if dtype != "float32":
                 return f"its dtype is {dtype}, and the kernel is for float32"
-        if (reason := get_lstm_runtime().why_not) is not None:
+        if (reason := get_lstm_runtime_info().why_not) is not None:
             # Only a missing kernel is logged. A backend or device without the kernel is the user's
             # choice.
             if reason == why_not() and self.engine == "auto":

@@ -15,7 +15,7 @@ from refold._support.progress_bars import progress_bar
 from refold.network.keras.autoencoder import Models, iterate_layers
 from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
-from refold.network.packed.heads import PackedHead, SamplingSpec, round_lengths
+from refold.network.packed.heads import CategorySampling, PackedHead, round_lengths
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
@@ -72,7 +72,7 @@ class Network:
         self.head = PackedHead(specification.column_types, specification.num_categories)
 
     @property
-    def has_padding_mask(self) -> bool:
+    def masks_padding(self) -> bool:
         """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
         return any(isinstance(layer, PaddingMask) for layer in iterate_layers(self.models.encoder))
 
@@ -82,7 +82,7 @@ class Network:
         # Padding changes the codes of an encoder that does not mask it. So such an encoder needs
         # all sequences padded to the same number of steps, even if it could read any number.
         steps = self.models.encoder.inputs[0].shape[1]
-        is_padded = steps is None and not self.has_padding_mask
+        is_padded = steps is None and not self.masks_padding
         return self.specification.max_steps if is_padded else steps
 
     @property
@@ -133,7 +133,7 @@ class Network:
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
         for batch in self._split_into_batches(scaled_sequences.lengths, "encode", **options):
             x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, has_flags=flags)
-            if not self.has_padding_mask:
+            if not self.masks_padding:
                 x = np.nan_to_num(x, nan=0.0)
             codes[batch.indices] = batch.predict(self.models.encoder, x)
         check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
@@ -148,7 +148,7 @@ class Network:
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -199,7 +199,7 @@ class Network:
         *,
         fixed_length: int | None = None,
         verbose: int = 0,
-    ) -> Iterator["_PaddedBatchPlan"]:
+    ) -> Iterator["_PlannedBatch"]:
         """Split sequences into batches of similar length, with few different shapes."""
         # JAX compiles the models for each shape of a batch, so there are few shapes. Padded lengths
         # are the longest training length multiplied by powers of two, and batch sizes are powers of
@@ -226,7 +226,7 @@ class Network:
             for start in range(0, len(indices), max_size):
                 batch_indices = indices[start : start + max_size]
                 sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
-                batches.append(_PaddedBatchPlan(batch_indices, num_steps, next(sizes, max_size)))
+                batches.append(_PlannedBatch(batch_indices, num_steps, next(sizes, max_size)))
         has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_PROGRESS_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
@@ -254,7 +254,7 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     return np.asarray(run(trainable, non_trainable, batch))
 
 
-class _PaddedBatchPlan(NamedTuple):
+class _PlannedBatch(NamedTuple):
     """Indices of sequences that are computed together, padded to the same length."""
 
     indices: np.ndarray  # indices of the sequences in a larger set

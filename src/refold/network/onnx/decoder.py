@@ -49,7 +49,7 @@ def _decode_and_resample(
 ) -> Any:
     """Return the values (n, steps, columns) that codes (n, latent_dim) of curves decode to."""
     # A curve is a column that is resampled to a fixed number of points, see `ColumnCurveNetwork`.
-    curve_dim, num_points = specification.num_curve_dims, specification.grid
+    curve_dim, num_points = specification.num_dims_per_curve, specification.grid
     # Each column has a code of its own, (n * columns, curve_dim + 1). Its last dimension is the
     # length. The arguments of Slice are the starts, the ends and the axes.
     codes = graph("Reshape", codes, [-1, curve_dim + 1])

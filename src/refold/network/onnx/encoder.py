@@ -86,7 +86,7 @@ def _encode_resampled(graph: Graph, specification: Specification, tensors: Encod
     curve_inputs = EncoderTensors(curves, is_real, curve_lengths, None)
     long_curve_mask = make_long_curve_mask(graph, specification, tensors.lengths)
     code = _encode_steps(graph, specification.for_single_curve, curve_inputs, long_curve_mask)
-    sizes = [-1, len(specification.column_types), specification.num_curve_dims]
+    sizes = [-1, len(specification.column_types), specification.num_dims_per_curve]
     code = graph("Reshape", code, sizes)
     length = graph("Unsqueeze", _encode_lengths(graph, specification, tensors.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)

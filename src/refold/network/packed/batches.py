@@ -119,7 +119,7 @@ def concurrent_batches(
         yield results
 
 
-def pack_input_and_targets(
+def get_input_and_targets(
     specification: Specification, scaled_values: np.ndarray, batch_location: BatchLocation
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
@@ -136,7 +136,7 @@ def iterate_encoded_batches(
 ) -> Iterator[tuple[BatchLocation, np.ndarray]]:
     """Yield each batch, and its input (n_rows, width) with one-hot encoded categories."""
     for batch in iterate_batches(specification, scaled_sequences.offsets):
-        x, _ = pack_input_and_targets(specification, scaled_sequences.values, batch)
+        x, _ = get_input_and_targets(specification, scaled_sequences.values, batch)
         yield batch, one_hot_encode_columns(x, specification.num_categories)
 
 

@@ -98,10 +98,10 @@ class PackedDecoder:
         self._cached_position_terms: tuple[np.ndarray, np.ndarray | None] | None = None
 
     def make_layout(
-        self, offsets: np.ndarray, true_steps: np.ndarray | None = None
+        self, offsets: np.ndarray, true_step_values: np.ndarray | None = None
     ) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
-        # With ``true_steps``, the rows (n_rows, channels) that the encoder reads, an
+        # With ``true_step_values``, the rows (n_rows, channels) that the encoder reads, an
         # autoregressive decoder gets the true previous steps (teacher forcing).
         patch_offsets, padded_offsets, unpadded_rows = offsets, offsets, slice(None)
         if self.patch > 1:
@@ -118,9 +118,9 @@ class PackedDecoder:
             gate_inputs, biases = self._compute_position_terms(num_patches)
         gate_inputs = gate_inputs[:num_patches]
         previous = np.empty((patch_offsets[-1], 0), np.float32)
-        if self._settings.reads_previous_step and true_steps is not None:
-            columns = true_steps[:, : len(self.num_categories)]
-            encoded = _one_hot_encode_steps(columns, self.num_categories)
+        if self._settings.reads_previous_step and true_step_values is not None:
+            columns = true_step_values[:, : len(self.num_categories)]
+            encoded = _encode_previous_steps(columns, self.num_categories)
             previous = np.zeros_like(encoded)
             previous[1:] = encoded[:-1]
             is_empty = lengths_from_offsets(offsets) == 0
@@ -231,7 +231,7 @@ class PackedDecoder:
             # a sequence is active as long as it has steps
             num_active = int(np.searchsorted(-lengths[order], -step))
             active = order[:num_active]
-            hidden = _one_hot_encode_steps(previous[:num_active], self.num_categories)
+            hidden = _encode_previous_steps(previous[:num_active], self.num_categories)
             gate_inputs: Any = {"sequence_gate_inputs": code_gate_inputs}
             gate_inputs["step_gate_inputs"] = layout.position_gate_inputs[step:]
             states = [(h[:num_active], c[:num_active]) for h, c in states]
@@ -268,7 +268,7 @@ class PackedDecoder:
         return position_gate_inputs, biases
 
 
-def _one_hot_encode_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+def _encode_previous_steps(step_values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
     # as the layer `TeacherForcing` does
     missing = np.isnan(step_values)

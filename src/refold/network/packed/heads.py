@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.kernels import packed
-from refold.network.specification import Specification, clip_length_std, get_length_log_scale_limits
+from refold.network.specification import Specification, clip_length_std, get_length_spread_limits
 from refold.sequences import check_codes_finite
 from refold.sequences.types import MAX_EXPONENT, NUMERIC, make_quantity_mask, output_slices
 
@@ -26,15 +26,15 @@ _MIN_SAMPLING_TEMPERATURE = 1e-30
 _MAX_SAMPLING_TEMPERATURE = 1e30
 
 
-class SamplingSpec(NamedTuple):
+class CategorySampling(NamedTuple):
     """Temperature (above 0) and seed with which categories and binary values are sampled."""
 
     temperature: float
     seed: int
 
     @classmethod
-    def from_temperature(cls, temperature: float, seed: int) -> "SamplingSpec | None":
-        """Return a `SamplingSpec`, or None for temperature 0, which means no sampling."""
+    def from_temperature(cls, temperature: float, seed: int) -> "CategorySampling | None":
+        """Return a `CategorySampling`, or None for temperature 0, which means no sampling."""
         if temperature == 0:
             return None
         bounded = min(max(temperature, _MIN_SAMPLING_TEMPERATURE), _MAX_SAMPLING_TEMPERATURE)
@@ -82,27 +82,27 @@ class PackedHead:
                 logits[:, block] = activate(np.ascontiguousarray(logits[:, block]))
         return logits
 
-    def likeliest_values(self, activations: np.ndarray) -> np.ndarray:
+    def likeliest_values(self, activated: np.ndarray) -> np.ndarray:
         """Return the likeliest values (n_rows, columns): means, 0 or 1, indices of categories."""
-        values = np.empty((len(activations), len(self.widths)), np.float32)
+        values = np.empty((len(activated), len(self.widths)), np.float32)
         for i, type_, block in self.columns:
-            values[:, i] = LINKS[type_.link].likeliest(activations[:, block])
+            values[:, i] = LINKS[type_.link].likeliest(activated[:, block])
         return values
 
     def errors(
-        self, activations: np.ndarray, targets: np.ndarray, weights: np.ndarray
+        self, activated: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
         # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
         if self._are_all_numeric:  # squared errors, computed for all columns at once to be faster
-            difference = activations - targets
+            difference = activated - targets
             weighted = weights * difference
             return weighted * difference, 2 * weighted
-        errors, gradient = np.empty_like(targets), np.empty_like(activations)
+        errors, gradient = np.empty_like(targets), np.empty_like(activated)
         for i, type_, block in self.columns:
             target, weight = targets[:, i, None], weights[:, i, None]
-            output = activations[:, block]
+            output = activated[:, block]
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # Each link function is the canonical link of its loss. So the gradient with respect to
@@ -124,13 +124,13 @@ class PackedHead:
                     noise[begin:end, block] = drawn
         return noise
 
-    def sample(self, activations: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+    def sample(self, activated: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
         # This is the Gumbel-max trick: with the noise in the scores, the category with the highest
         # score is a draw. It serves categorical and binary columns.
-        scores: Any = activations.copy()
+        scores: Any = activated.copy()
         for _, type_, block in self.columns:
-            arrays = activations[:, block], noise[:, block]
+            arrays = activated[:, block], noise[:, block]
             scores[:, block] = type_.add_sampling_noise(*arrays, temperature, np)
         return scores
 
@@ -159,7 +159,7 @@ class LengthPredictor:
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
         self._std = np.float32(clip_length_std(specification.length_deviation))
-        self._initial_min_max_log_scale = get_length_log_scale_limits(float(self._std))
+        self._initial_min_max_log_scale = get_length_spread_limits(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
         # the two outputs are the location (mean) and the log-scale of the distribution of a length

@@ -20,7 +20,7 @@ _LINEAR_COST_LENGTH_ERROR = np.float32(0.2)
 # wrong.
 _WRONG_LENGTH_COST = np.float32(0.5)
 # Squared error beyond the tolerance, in steps**2, at which half of `_WRONG_LENGTH_COST` is added.
-_HALF_COST_SQUARED_LENGTH_ERROR = np.float32(0.1)
+_HALF_COST_SQUARED_EXCESS = np.float32(0.1)
 # Maximum number of updates that L-BFGS stores, to estimate the curvature from them.
 _MAX_UPDATE_PAIRS = 8
 # After a rejected update, the length of the next one is multiplied by this factor.
@@ -126,7 +126,7 @@ def length_error_cost(length_errors: np.ndarray) -> tuple[np.ndarray, np.ndarray
     # dimensions is 7 % lower. On the data sets that were used to choose the defaults, the cost
     # makes no difference.
     bend, height = _LINEAR_COST_LENGTH_ERROR, _WRONG_LENGTH_COST
-    width = _HALF_COST_SQUARED_LENGTH_ERROR
+    width = _HALF_COST_SQUARED_EXCESS
     excess = np.maximum(np.abs(length_errors) - _MAX_COST_FREE_LENGTH_ERROR, np.float32(0))
     squared = excess * excess
     cost = squared / (bend + excess) + height * squared / (width + squared)

@@ -9,16 +9,16 @@ import numpy as np
 from refold.kernels import log_slow_fallback, why_not
 from refold.network.packed.batches import (
     concurrent_batches,
+    get_input_and_targets,
     iterate_batches,
     locate_batch,
-    pack_input_and_targets,
 )
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
+    CategorySampling,
     LengthPredictor,
     PackedHead,
-    SamplingSpec,
     decode_unrounded_lengths,
     round_lengths,
 )
@@ -36,7 +36,7 @@ FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
 
-class ReconstructionErrorSums(NamedTuple):
+class TotalReconstructionErrors(NamedTuple):
     """Sums of errors over sequences; divided by the counts, they are mean errors."""
 
     error: float  # sum of the losses of all observed values, by the type of their column
@@ -52,7 +52,7 @@ class PackedNetwork:
     # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
     # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
     # are needed.
-    has_padding_mask: bool = True  # its Keras models recognize padding, which is NaN
+    masks_padding: bool = True  # its Keras models recognize padding, which is NaN
     # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
     max_decodable_steps: int | None = None
@@ -141,7 +141,7 @@ class PackedNetwork:
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
-        """Encode scaled sequences to (n_sequences, latent_dim)."""
+        """Encode sequences to codes (n_sequences, latent_dim); ``latent_steps`` refine them."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
         # only latent optimization needs decoders; they are made once for all batches
@@ -150,7 +150,7 @@ class PackedNetwork:
 
         def encode_batch(indices: np.ndarray) -> None:
             batch = locate_batch(indices, scaled_sequences.offsets)
-            x, targets = pack_input_and_targets(self.specification, scaled_sequences.values, batch)
+            x, targets = get_input_and_targets(self.specification, scaled_sequences.values, batch)
             batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
                 data = x, targets, batch.offsets, batch_codes
@@ -176,7 +176,7 @@ class PackedNetwork:
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -206,14 +206,14 @@ class PackedNetwork:
                 pass
         return outputs
 
-    def sum_reconstruction_errors(
+    def compute_total_errors(
         self, scaled_values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
-    ) -> ReconstructionErrorSums:
+    ) -> TotalReconstructionErrors:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
         for batch in iterate_batches(self.specification, offsets):
-            x, targets = pack_input_and_targets(self.specification, scaled_values, batch)
+            x, targets = get_input_and_targets(self.specification, scaled_values, batch)
             codes = self.encoder(x, batch.offsets)
             # with x, an autoregressive decoder reads the true previous steps (teacher forcing)
             layout = self.decoder.make_layout(batch.offsets, x)
@@ -234,7 +234,7 @@ class PackedNetwork:
             if with_length and (predictor := self.length_predictor) is not None:
                 losses = predictor.losses(codes, np.diff(batch.offsets))
                 length_error += float(losses.sum(dtype=float))
-        return ReconstructionErrorSums(error, num_observed, length_error, len(offsets) - 1)
+        return TotalReconstructionErrors(error, num_observed, length_error, len(offsets) - 1)
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
@@ -266,9 +266,9 @@ class PackedNetwork:
             # a length far beyond the training lengths is not plausible
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
-    def _cache_part(self, part_name: str, part_class: Any, **part_options: Any) -> Any:
+    def _cache_part(self, part_name: str, part_class: Any, **init_options: Any) -> Any:
         """Return a ``part_class`` of the current weights; it is made once for the same weights."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if part_name not in self._cached_parts:
-            self._cached_parts[part_name] = part_class(self.specification, weights, **part_options)
+            self._cached_parts[part_name] = part_class(self.specification, weights, **init_options)
         return self._cached_parts[part_name]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from refold.network.packed.heads import SamplingSpec, encode_lengths
+from refold.network.packed.heads import CategorySampling, encode_lengths
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
@@ -48,12 +48,12 @@ class ColumnCurveNetwork(PackedNetwork):
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
-        """Encode scaled sequences to (n_sequences, latent_dim)."""
-        num_points, curve_dim = self.specification.grid, self.specification.num_curve_dims
+        """Encode sequences to codes (n_sequences, latent_dim); ``latent_steps`` refine them."""
+        num_points, curve_dim = self.specification.grid, self.specification.num_dims_per_curve
         curves = resample_columns_by_cosines(scaled_sequences, num_points)
         # (n_sequences, columns, curve_dim + 1): the last number of each part is the length
         codes = np.empty((*curves.shape[:2], curve_dim + 1), np.float32)
-        for network, indices in self._split_by_length(scaled_sequences.lengths):
+        for network, indices in self._pick_networks(scaled_sequences.lengths):
             one_column = as_sequences(curves[indices].reshape(-1, num_points, 1))
             encoded = network.encode(one_column, latent_steps=latent_steps, verbose=verbose)
             codes[indices, :, :-1] = encoded.reshape(len(indices), -1, curve_dim)
@@ -66,7 +66,7 @@ class ColumnCurveNetwork(PackedNetwork):
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        sampling: SamplingSpec | None = None,
+        sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
@@ -76,10 +76,10 @@ class ColumnCurveNetwork(PackedNetwork):
         # The lengths in the codes decide which network decodes them, because the encoder chose the
         # network by these lengths. The caller may ask for other lengths by ``offsets``.
         lengths = self.predict_lengths(codes)
-        curve_dim = self.specification.num_curve_dims
+        curve_dim = self.specification.num_dims_per_curve
         codes = codes.reshape(len(codes), num_columns, curve_dim + 1)[..., :curve_dim]
         curves = np.empty((len(codes), num_columns, num_points), np.float32)
-        for network, indices in self._split_by_length(lengths):
+        for network, indices in self._pick_networks(lengths):
             curve_codes = codes[indices].reshape(-1, curve_dim)
             curve_offsets = np.arange(len(curve_codes) + 1) * num_points
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
@@ -90,7 +90,7 @@ class ColumnCurveNetwork(PackedNetwork):
             outputs[step_rows] = resampled.transpose(0, 2, 1)
         return outputs
 
-    def _split_by_length(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
+    def _pick_networks(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
         """Yield the networks of short and of long sequences, with the indices of the sequences."""
         is_short = lengths <= self.specification.grid // 2
         for network, mask in ((self._initial_network, is_short), (self.curve_network, ~is_short)):

@@ -214,7 +214,7 @@ class TrainingEngine:
                 for array in (data.first_steps, data.lengths)
             )
             values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
-            totals = self._packed_network.sum_reconstruction_errors(
+            totals = self._packed_network.compute_total_errors(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
             return MetricSums(*totals)  # without a KL divergence
