@@ -40,9 +40,10 @@ _MAX_REFERENCE_STEPS = 1 << 22
 # Number of principal components among the features of the random forest. More components describe
 # sequences better, and take more time.
 _NUM_PRINCIPAL_COMPONENTS = 32
-# A component whose standard deviation is a smaller share of that of the first one has only rounding
-# errors. Those of decoded sequences differ from those of real ones, so the forest would use them.
-_MIN_COMPONENT_STD = 1e-5
+# A principal component is left out if its standard deviation, divided by the largest one, is at
+# most this. Such a component holds only rounding errors. Rounding errors differ between decoded and
+# real sequences, so the forest would use them to tell both apart.
+_MIN_RELATIVE_COMPONENT_STD = 1e-5
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
 # Number of trees of the random forest. More trees vary less with the seed, and take more time.
@@ -235,7 +236,7 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
         num_components = min(_NUM_PRINCIPAL_COMPONENTS, len(sequences) - 1, num_padded_values)
         components = PCABaseline(num_components).fit(sequences).transform(sequences)
         std = components.std(axis=0)
-        features.append(components[:, std > _MIN_COMPONENT_STD * std.max()])
+        features.append(components[:, std > _MIN_RELATIVE_COMPONENT_STD * std.max()])
     features += sequence_mean_std(sequences.values, sequences)
     return np.nan_to_num(np.concatenate(features, axis=1))
 
@@ -258,7 +259,7 @@ def _count_unseen_and_all_ngrams(
 
 
 def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
-    """Yield the n-grams of a column for each sequence, whose start and end count as tokens."""
+    """Yield the n-grams of a column for each sequence; its start and its end count as tokens."""
     values = sequences.values[:, column_index]
     # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()

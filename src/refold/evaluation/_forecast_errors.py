@@ -50,7 +50,7 @@ class ForecastErrors:
     model, last_value : float
         Error of the model, and of repeating the last value.
     linear : float or None
-        Error of going on as between the last two values; None if no column is numeric.
+        Error of the straight line through the last two values; None if no column is numeric.
     seasonal_naive : float or None
         Error of repeating the value of one season ago; None if no season was found.
     season : int or None
@@ -220,7 +220,7 @@ def forecast_errors(
 
 
 def linear_continuation(past: Sequences, num_steps: int) -> Sequences:
-    """Forecast that each numeric column goes on as between its last two observed values."""
+    """Continue each numeric column on the straight line through its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
     last_values = seasonal_naive(past, num_steps, season=1)
     sequence_indices, step_indices = sequence_and_step_indices(past)  # of each step
@@ -230,7 +230,7 @@ def linear_continuation(past: Sequences, num_steps: int) -> Sequences:
         values = past.values[observed, column].astype(float)
         # of each observed value: index of its sequence, and number of steps to the next value
         observed_sequences, gaps = sequence_indices[observed], np.diff(step_indices[observed])
-        # a pair is two neighboring values of the same sequence, by the index of the first
+        # a pair is two neighboring values of the same sequence; `pairs` has the index of the first
         pairs = np.flatnonzero(observed_sequences[1:] == observed_sequences[:-1])
         # the last pair of a sequence overwrites the slopes of its earlier pairs
         slopes[observed_sequences[pairs], column] = np.diff(values)[pairs] / gaps[pairs]
@@ -269,9 +269,9 @@ def pick_season(sequences: Sequences) -> int | None:
     # A season is a lag from 2 to half the median length. The mean squared difference of values that
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
-    num_steps = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # to search: the first ones
-    sequence_indices = sequence_and_step_indices(sequences)[0][:num_steps]  # of each step
-    values = np.asarray(sequences.values[:num_steps], float)
+    num_searched_steps = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # the first ones
+    sequence_indices = sequence_and_step_indices(sequences)[0][:num_searched_steps]  # of each step
+    values = np.asarray(sequences.values[:num_searched_steps], float)
     # columns are divided by their standard deviations, because they count equally
     counts = np.maximum(1, (~np.isnan(values)).sum(axis=0))  # of observed values, (n_columns,)
     variances = np.nansum((values - np.nansum(values, axis=0) / counts) ** 2, axis=0) / counts
@@ -287,15 +287,15 @@ def pick_season(sequences: Sequences) -> int | None:
         squares[:, categorical] = is_different[:, categorical]
         observed = ~np.isnan(squares)
         differences.append(squares[observed].mean() if observed.any() else np.inf)
-    # local minima among the lags
-    minima = [
+    # lags whose difference is smaller than at the lag before, and not larger than at the lag after
+    candidate_lags = [
         lag
         for lag in range(2, max_lag + 1)
         if differences[lag - 1] > differences[lag] <= differences[lag + 1]
     ]
-    if not minima:
+    if not candidate_lags:
         return None
-    limit = _MAX_SEASON_RATIO_TO_BEST_LAG * min(differences[lag] for lag in minima)
-    limit += _DIFFERENCE_ROUNDING_TOLERANCE * differences[1]
-    season = next(lag for lag in minima if differences[lag] <= limit)
+    max_difference = _MAX_SEASON_RATIO_TO_BEST_LAG * min(differences[lag] for lag in candidate_lags)
+    max_difference += _DIFFERENCE_ROUNDING_TOLERANCE * differences[1]
+    season = next(lag for lag in candidate_lags if differences[lag] <= max_difference)
     return season if differences[season] < differences[1] else None

@@ -156,7 +156,7 @@ def cross_validated_pca(
     folds: int,
     seed: int,
 ) -> Sequences:
-    """Reconstruct each sequence, at its length, by PCA of the other folds."""
+    """Reconstruct each sequence, at its length, by PCA that was fitted on the other folds."""
     # At least three sequences must be allowed for fits, and two of these must have steps, so that
     # every fold leaves a sequence with steps to fit on.
     order = np.random.default_rng(seed).permutation(len(sequences))

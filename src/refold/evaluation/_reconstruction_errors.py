@@ -261,8 +261,8 @@ def errors_by_position(
 def nmse(original: AnySequences, reconstructed: AnySequences, scaler: Scaler) -> float:
     """Compute the normalized mean squared error of the numeric columns.
 
-    This is the sum of the squared errors over the sum of the squared values, after standardization
-    on the training split. 0 is perfect; 1 is the error of predicting the training mean at every
+    This is the sum of the squared errors, divided by the sum of the squared values; both are
+    standardized on the training split. 0 is perfect. 1 is the error of the training mean at every
     step. Only observed entries of the original count. A step that the reconstruction lacks counts
     as the training mean; extra steps are ignored. If all values of the original are the training
     mean, the result is 0 without any error, else infinity. For other columns, see `accuracy`.
@@ -302,9 +302,9 @@ def explained_variance(
 def exact(original: AnySequences, reconstructed: AnySequences, *, tolerance: float = 1e-6) -> float:
     """Share of sequences that are reconstructed exactly, length included, from 0 to 1.
 
-    A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
-    same category (a category unknown to the schema is always wrong), a numeric one if it is within
-    ``tolerance``. Entries that are missing in the original are not compared.
+    A binary entry is right if it rounds to the original at 0.5. A categorical entry is right if it
+    is the same category; a category unknown to the schema is always wrong. A numeric entry is right
+    if it is within ``tolerance``. Entries that are missing in the original are not compared.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from refold.model._forecasts import Forecast as Forecast
 from refold.model._forecasts import forecast_next_steps as forecast_next_steps
 from refold.model._forecasts import last_steps as last_steps
 from refold.model._forecasts import recent_values as recent_values
-from refold.model._forecasts import split_last_steps as split_last_steps
+from refold.model._forecasts import split_last_steps_of_longer as split_last_steps_of_longer
 from refold.model._inputs import MAX_STORED_FINGERPRINTS as MAX_STORED_FINGERPRINTS
 from refold.model._inputs import ArrowTable as ArrowTable
 from refold.model._inputs import SequencesLike as SequencesLike

@@ -4,10 +4,10 @@ The anomaly score of a sequence is the sum of two components: its reconstruction
 distance of its code and ROCKET features to those of training sequences. Each component is divided
 by its mean over training sequences.
 
-`measure_errors_and_features` does what its name says. `with_reference_statistics` adds the
-statistics of training sequences to a model, and `build_calibration` returns the scores of normal
-sequences. `measure_drift` tests whether new sequences differ from the training data as a whole.
-`Detection` is the result of `Model.detect`, and `Drift` of `Model.drift`.
+`measure_errors_and_features` measures what scores and drift need. `with_reference_statistics` adds
+the statistics of training sequences to a model, and `build_calibration` returns the scores of
+normal sequences. `measure_drift` tests whether all new sequences together differ from the training
+data. `Detection` is the result of `Model.detect`, and `Drift` of `Model.drift`.
 
 Codes are made without latent optimization, which would make anomalies look more normal. Empty
 steps, which have no value in any column, are interpolated, because the encoder reads an empty step
@@ -44,8 +44,8 @@ _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
 _MAX_SEQUENCES_FOR_MEAN_SCORES = 256
-# Probability that the text of a `Drift` says that any dimension differs if there is no drift. It is
-# small, so that the text names only real differences.
+# If there is no drift, the text of a `Drift` says with at most this probability that something
+# differs. It is small, so that the text names only real differences.
 _FAMILY_WISE_ALPHA = 0.001
 
 
@@ -168,10 +168,10 @@ def _interpolate_or_drop_empty_steps(sequences: Sequences) -> Sequences:
     result = values.copy()
     # an empty step keeps the time since the step before
     result[is_filled] = np.where(np.isnan(values[is_filled]), interpolated, values[is_filled])
-    # False for empty steps at the end of a sequence that has values
-    is_not_end = ~is_empty | has_after | ~has_before
-    lengths = np.bincount(sequence_indices[is_not_end], minlength=len(sequences))
-    return Sequences(result[is_not_end], offsets_from_lengths(lengths), sequences.ids, schema)
+    # empty steps at the end of a sequence are dropped, unless the whole sequence is empty
+    is_kept = ~is_empty | has_after | ~has_before
+    lengths = np.bincount(sequence_indices[is_kept], minlength=len(sequences))
+    return Sequences(result[is_kept], offsets_from_lengths(lengths), sequences.ids, schema)
 
 
 def with_reference_statistics(
@@ -197,11 +197,11 @@ def with_reference_statistics(
         precision = LedoitWolf(assume_centered=True).fit(standardized).get_precision()
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=mixture_seed)
-    # the means of the score components are computed below, with the other statistics
+    # the ones are replaced below: the mean distance can be measured only with the other statistics
     reference = ReferenceStatistics(
         codes, mean, std, precision, mean_score_components=np.ones(2), mixture=mixture
     )
-    # the means of both score components, over a part of the sequences
+    # the means of both score components, over a sample of the sequences
     rows = linspace_indices(len(sequences), _MAX_SEQUENCES_FOR_MEAN_SCORES)
     sample = sequences[rows]
     errors = mean_errors_by_sequence(_compute_errors_by_value(model, sample, codes[rows]), sample)
@@ -242,16 +242,16 @@ class Drift:
     """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
 
     The distribution of each dimension of an autoencoder's codes is a sensitive and inexpensive
-    measure of drift [1]_. The p-values are the first terms of Kolmogorov's series, which are upper
-    bounds.
+    measure of drift [1]_. Each p-value is the first term of Kolmogorov's series, an upper bound of
+    its sum.
 
     Attributes
     ----------
     num_sequences : int
         Number of new sequences.
     code_statistics, code_p_values : arrays of shape (code_size,)
-        Largest difference between the distribution functions of a dimension in the new sequences
-        and in the training data, and its p-value.
+        For each dimension, the largest difference between its distribution functions in the new
+        sequences and in the training data, and the p-value of this difference.
     error_statistic, error_p_value : float, optional
         The same for reconstruction errors, compared with those of sequences that were not trained
         on. The test is one-sided: it finds larger errors. None if errors were not tested.
@@ -278,7 +278,8 @@ class Drift:
 
     @property
     def p_value(self) -> float:
-        """p-value of all tests together, float: the smallest one, with Bonferroni correction."""
+        """p-value of all tests together, float: the smallest one times the number of tests."""
+        # Bonferroni correction
         error_p_value = 1.0 if self.error_p_value is None else self.error_p_value
         return min(1.0, self._num_tests * float(min(self.code_p_values.min(), error_p_value)))
 
@@ -386,10 +387,10 @@ class Detection:
         if there is no sequence or the model file lacks the errors of held-out sequences.
     windows : Windows, optional
         Positions of the windows in their series, if the model cuts series into windows. Then
-        ``step_*`` and ``errors`` are those of each window, and ``series_*`` and `to_step_table`
-        those of each series.
+        ``step_*`` and ``errors`` describe each window, and ``series_*`` and `to_step_table`
+        describe each series.
     times, time_name : pyarrow.Array or None, str
-        Times of the steps of all sequences, or of all series, if the data had any, and their name.
+        Times of all steps of the sequences, or series, and their name; None if the data had none.
 
     Examples
     --------
@@ -422,7 +423,7 @@ class Detection:
 
     @property
     def series_step_p_values(self) -> list[np.ndarray]:
-        """Step p-values of each series, arrays (length,): twice the mean of those of its windows.
+        """Step p-values of each series, arrays (length,): twice the mean of its windows' p-values.
 
         Twice the mean of p-values is a p-value, whatever their dependence [1]_.
 

@@ -38,15 +38,15 @@ _RMS_EPSILON = np.float32(1e-3)
 class DecodedFeatureExtractor:
     """ROCKET features of decoded sequences, standardized over training sequences."""
 
-    # A code says where a series is at each step, and a class often depends on what the series does,
-    # whenever it does it. The decoded sequence has the same information, and methods for sequences
-    # work on it. On four data sets, a logistic regression had a mean accuracy of 0.867 on codes of
-    # 32 dimensions, and of 0.978 on these features.
+    # A code says where a series is at each step. But a class often depends on a pattern that may
+    # come at any step. The decoded sequence has the same information as the code, and methods that
+    # look for patterns work on it. On four data sets, a logistic regression had a mean accuracy of
+    # 0.867 on codes of 32 dimensions, and of 0.978 on these features.
     #
     # The columns of the features are, in this order:
     # - the logarithm of the root mean square (RMS) of the decoded sequence, and its length;
-    # - convolutions of the decoded sequence divided by its RMS, because codes of new sequences
-    #   decode to smaller values than codes of training sequences;
+    # - convolutions of the decoded sequence, which is divided by its RMS first, because codes of
+    #   new sequences decode to smaller values than codes of training sequences;
     # - only if each sequence is scaled by itself: convolutions of the sequence in common units
     #   (those of ``error_scaler``), which show how sequences and columns differ in scale; and the
     #   means and log standard deviations at the end of the code.
@@ -60,7 +60,7 @@ class DecodedFeatureExtractor:
         # points would tell nothing new. Other models have no grid, so there is no limit.
         self._max_decoded_steps = network.specification.grid or None
         # The dilations are powers of two. A convolution of nine taps spans 8 * dilation + 1 steps,
-        # and the widest one spans half to all of the longest training length.
+        # and the widest one spans between half and all of the longest training length.
         max_span = self._max_decoded_steps or network.specification.max_steps
         max_dilation = (max_span - 1) / (len(convolutions.taps) - 1)
         # the default dilations, and more if the sequences are longer
@@ -115,8 +115,8 @@ class DecodedFeatureExtractor:
                 standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
                 converted = outputs.copy()
                 # a numeric column has one output, and a categorical one has one for each category
-                is_number = np.repeat(head.numeric_mask, head.widths)
-                converted[:, is_number] = standardized[:, head.numeric_mask]
+                is_numeric_output = np.repeat(head.numeric_mask, head.widths)
+                converted[:, is_numeric_output] = standardized[:, head.numeric_mask]
                 features[block.indices, 2 + num_pooled :] = self._pool(converted, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
             mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors
@@ -129,29 +129,29 @@ class DecodedFeatureExtractor:
 
 
 def pool_series_convolutions(
-    scaled_series: Sequences, network_specification: Specification, max_dilation: int
+    scaled_series: Sequences, input_specification: Specification, max_dilation: int
 ) -> np.ndarray:
     """Return pooled convolutions (n_series, 2048): of each series, and of its standardized form."""
     # These features describe what codes of windows lose: patterns longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
-    num_outputs = network_specification.num_outputs
+    num_outputs = input_specification.num_outputs
     convolutions = draw_convolutions(num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(max_dilation))))
     # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
-    for block, inputs in iterate_encoded_batches(network_specification, scaled_series):
-        # only the values, without the inputs that say which values were observed
-        columns = np.ascontiguousarray(inputs[:, :num_outputs], np.float32)
+    for block, inputs in iterate_encoded_batches(input_specification, scaled_series):
+        # without the inputs that say which values were observed
+        values = np.ascontiguousarray(inputs[:, :num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
         divisors = np.maximum(1, lengths)[:, None]  # no division by 0 for an empty series
-        means = packed.segment_sum(columns, block.offsets) / divisors
-        centered = columns - np.repeat(means, lengths, axis=0)
+        means = packed.segment_sum(values, block.offsets) / divisors
+        centered = values - np.repeat(means, lengths, axis=0)
         std = np.sqrt(packed.segment_sum(centered**2, block.offsets) / divisors) + _RMS_EPSILON
         standardized = (centered / np.repeat(std, lengths, axis=0)).astype(np.float32)
         halves = [
             pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
-            for array in (columns, standardized)
+            for array in (values, standardized)
         ]
         features[block.indices] = np.concatenate(halves, axis=1)
     return features

@@ -43,13 +43,13 @@ FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
 _HEADER_LENGTH_BYTES = 8
-# The hash of a pretrained model has 64 digits. The first digits, this number of them, depend on the
-# weights. The other digits depend on the names of the columns.
+# The hash of a pretrained model has 64 digits. Its first 48 digits depend on the weights, and the
+# other 16 on the names of the columns.
 _NUM_WEIGHT_HASH_DIGITS = 48
 # In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
-# Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must stay, so that old
-# files can be read, and some differ from today's attributes.
+# Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must not change,
+# because old files have them. Some differ from today's attributes.
 _REFERENCE_ARRAY_NAMES = {
     "codes": "known/codes",
     "feature_mean": "known/center",
@@ -69,10 +69,10 @@ _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
 # Attributes of a model that are entries of the configuration of its file under the same name.
 _MODEL_ATTRIBUTES_IN_CONFIG = ("active_dimensions", "window", "step", "max_lost_variance")
-# Names of scalers in a file, by the attributes of a model. They must stay, too.
+# Names of scalers in a file, by the attributes of a model. They must not change, either.
 _SCALER_NAMES_IN_FILE = {"scaler": "scaler", "error_scaler": "units"}
 
-StatisticsTypeVar = TypeVar("StatisticsTypeVar", ReferenceStatistics, Calibration, Mixture)
+RecordTypeVar = TypeVar("RecordTypeVar", ReferenceStatistics, Calibration, Mixture)
 
 
 # A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
@@ -179,7 +179,7 @@ def dumps(model: "refold.Model") -> bytes:
 
 
 def _split_scaler_state(scaler: Scaler, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the state of a scaler as a configuration, and as arrays under a name."""
+    """Split the state of a scaler into JSON values, and arrays whose names begin with ``name``."""
     state = scaler.to_dict()
     arrays = {f"{name}/{key}": v for key, v in state.items() if isinstance(v, np.ndarray)}
     return {key: v for key, v in state.items() if not isinstance(v, np.ndarray)}, arrays
@@ -270,7 +270,7 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
-# The digest differs from that of `_compute_checksum`. Both must stay, because files store both.
+# The digest differs from that of `_compute_checksum`. Neither may change, because files store both.
 def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     """Return a hash of a configuration and arrays, 64 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
@@ -281,7 +281,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
 
 
 def _restore_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
-    """Return the network with these weights."""
+    """Return the network of a specification, with these weights."""
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
@@ -305,8 +305,8 @@ def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str,
 
 
 def _restore_record(
-    record_type: type[StatisticsTypeVar], array_names: dict[str, str], arrays: dict[str, np.ndarray]
-) -> StatisticsTypeVar | None:
-    """Return a record of those attributes whose arrays are in the file; None without any."""
+    record_type: type[RecordTypeVar], array_names: dict[str, str], arrays: dict[str, np.ndarray]
+) -> RecordTypeVar | None:
+    """Return a record of the arrays that a file has for it; None if the file has none of them."""
     values: dict[str, Any] = {k: arrays[name] for k, name in array_names.items() if name in arrays}
     return record_type(**values) if values else None

@@ -2,7 +2,7 @@
 
 `forecast` does the work of `Model.forecast`, and `measure_forecast_errors` that of
 `Model.forecast_errors`. `compute_forecast_residuals` returns the errors that calibrate the bounds.
-`forecast_next_steps` returns the steps after sequences that are as short as those of training.
+`forecast_next_steps` forecasts after sequences that are no longer than the inputs in training.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Forecast:
         draw of the calibration sequences; None if there are no bounds.
     lower, upper : array of shape (n_sequences, n_steps, n_columns) or None
         Bounds in the units of the data. They are NaN for columns that are not numeric, and infinite
-        if too few calibration sequences had a value; both are null in a table.
+        if too few calibration sequences had a value. A table has null for NaN and infinite bounds.
 
     Examples
     --------
@@ -109,8 +109,8 @@ class Forecast:
             for side, bounds in (("lower", self.lower), ("upper", self.upper)):
                 if (bound_name := f"{name}_{side}") in schema.names:
                     raise SchemaError(
-                        f"The column {bound_name!r} has the name of a bound of {name!r}. Give it "
-                        "another."
+                        f"The column {bound_name!r} has the name of a bound of {name!r}. Give "
+                        "the column another name."
                     )
                 values = bounds[:, :, i].ravel()
                 columns[bound_name] = pa.array(values, mask=~np.isfinite(values))
@@ -162,9 +162,10 @@ def measure_forecast_errors(
         season = check_integer("season", season)
     sequences = model.read_aligned(X)
     warn(describe_overlap_with_training(sequences, model.fingerprints.training_hashes))
-    # cut before all steps that the network forecasts; only the first ``num_steps`` are measured
+    # Sequences are cut before as many steps as the network forecasts. Of these steps, only the
+    # first ``num_steps`` are measured.
     max_steps = model.specification.forecast_steps
-    longer_indices, before, after = split_last_steps(sequences, max_steps)
+    longer_indices, before, after = split_last_steps_of_longer(sequences, max_steps)
     if not len(longer_indices):
         raise DataError(
             f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
@@ -182,9 +183,9 @@ def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> n
     num_steps, schema = model.specification.forecast_steps, model.schema
     if not num_steps or not schema.numeric.any():
         return None
-    _, before, after = split_last_steps(sequences, num_steps)
-    num_per_sequence = num_steps * schema.num_columns
-    max_sequences = max(_MIN_STORED_RESIDUAL_SEQUENCES, _MAX_STORED_RESIDUALS // num_per_sequence)
+    _, before, after = split_last_steps_of_longer(sequences, num_steps)
+    max_sequences = _MAX_STORED_RESIDUALS // (num_steps * schema.num_columns)
+    max_sequences = max(_MIN_STORED_RESIDUAL_SEQUENCES, max_sequences)
     if len(before) > max_sequences:
         # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
@@ -196,7 +197,7 @@ def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> n
 
 
 def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
-    """Return the number of steps to forecast, by default all; refuse more than that."""
+    """Return the number of steps to forecast, by default the maximum; refuse more steps."""
     max_steps = model.specification.forecast_steps
     if not max_steps:
         raise ParameterError(
@@ -241,17 +242,19 @@ def _forecast_from_recent_steps(
     model: "refold.Model", sequences: Sequences, verbose: int = 0
 ) -> Sequences:
     """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
-    # only the last steps of a long sequence are read, as many as the longest input of the training
+    # only the last steps of a long sequence are read, as many as the longest input in training had
     max_input_steps = model.specification.max_steps - model.specification.forecast_steps
     starts = np.maximum(0, sequences.lengths - max_input_steps)
     last = split_at(sequences, starts)[1] if starts.any() else sequences
     return forecast_next_steps(last, model.network, model.scaler, verbose=verbose)
 
 
-def split_last_steps(
+def split_last_steps_of_longer(
     sequences: Sequences, num_steps: int
 ) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Return the indices of sequences with more steps, their earlier steps and their last steps."""
+    """Split sequences of more than ``num_steps`` steps before their last ``num_steps`` steps."""
+    # The result has the indices of these sequences, their earlier steps and their last steps.
+    # Shorter sequences are left out.
     rows = np.flatnonzero(sequences.lengths > num_steps)
     return rows, *split_at(sequences[rows], sequences.lengths[rows] - num_steps)
 

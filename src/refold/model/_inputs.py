@@ -111,7 +111,7 @@ def cut_into_windows(
     sequences = apply_to_mapped_blocks(
         series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
-    # chosen again, because `apply_to_mapped_blocks` returns only sequences
+    # the lengths are chosen again, because `apply_to_mapped_blocks` returns only sequences
     window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
     positions = compute_window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
@@ -158,8 +158,8 @@ def describe_excess_lengths(
     lengths: np.ndarray, max_training_length: int, noun: str = "sequence"
 ) -> str | None:
     """Describe how many lengths exceed the longest in training; None if none does."""
-    # The noun is "sequence", "length" for lengths that a user asks for, or "predicted length" for
-    # lengths that codes stand for.
+    # The noun is "length" for lengths that a user asks for, "predicted length" for lengths that are
+    # decoded from codes, and else "sequence".
     is_predicted = noun == "predicted length"
     tolerance = is_predicted * max(1.0, _MAX_PREDICTED_LENGTH_EXCESS * max_training_length)
     count = int((lengths > max_training_length + tolerance).sum())
@@ -168,7 +168,7 @@ def describe_excess_lengths(
     remedy = f"ask for at most {max_training_length} steps with {argument('lengths=')}"
     if noun == "sequence":
         remedy = f"on windows of them, with {argument(window=max_training_length)}"
-    # of a single length, the message gives the length; of several, the largest
+    # for example "is ...: 30 steps" for a single length, and "are ...: up to 30 steps" for several
     verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
         f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_THAN_TRAINING_WORDS}: {up_to}"
@@ -208,7 +208,8 @@ class OutlierCounts(NamedTuple):
     num_outliers: np.ndarray
     num_comparable: np.ndarray  # outliers, and other observed values that are not 0
     num_observed: np.ndarray
-    # from the mean to any observed value, in standard deviations; -inf in a block without outliers
+    # largest distance of an observed value from the mean, in standard deviations; -inf in a block
+    # without outliers
     max_std_from_mean: np.ndarray
 
 
@@ -257,12 +258,13 @@ def describe_outlier_columns(block_counts: Sequence[OutlierCounts], schema: Sche
 # Maximum number of fingerprints that a model stores: 256 KiB in its file. The smallest fingerprints
 # are stored, so the choice does not depend on the order of the sequences.
 MAX_STORED_FINGERPRINTS = 1 << 15
-# Matches are chance if they are at most this number of standard deviations more than expected.
+# Matches count as chance if their number exceeds the expected number by at most this number of
+# standard deviations.
 _MIN_MATCH_STD_ABOVE_CHANCE = 3.0
 
 
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
-    """Refuse aligned normal sequences that are all training sequences; warn if some are."""
+    """Refuse aligned normal sequences if all are training sequences; warn if some are."""
     num_matches, num_compared = _count_sequences_seen_in_training(normal_sequences, training_hashes)
     if 0 < num_matches == num_compared:  # all sequences match, and there is at least one
         raise DataError(
@@ -282,11 +284,11 @@ def describe_overlap_with_training(
         return None
     # The message gives the share of matches if the model stores only some fingerprints. Only a part
     # of the sequences can be compared then, so the counts are too small. Else it gives the counts.
-    share, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
+    share_text, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
     if len(training_hashes) < MAX_STORED_FINGERPRINTS:
-        share, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
+        share_text, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
     return (
-        f"{share} {noun} {verb} among those that the model was trained on. Their errors are "
+        f"{share_text} {noun} {verb} among those that the model was trained on. Their errors are "
         "smaller than those of new ones. Leave them out."
     )
 
@@ -301,7 +303,8 @@ def _count_sequences_seen_in_training(
         return 0, 0
     hashes = fingerprints(sequences)[sequences.lengths > 0]  # all empty sequences are equal
     if len(training_hashes) == MAX_STORED_FINGERPRINTS:
-        # larger fingerprints than the last one, which is the largest, were not stored
+        # The model stores the smallest fingerprints, in increasing order. Larger ones than the last
+        # are left out, because those of training sequences were not stored, either.
         hashes = hashes[hashes <= training_hashes[-1]]
     num_matches, num_compared = int(np.isin(hashes, training_hashes).sum()), len(hashes)
     # The probability that a new sequence equals a training sequence by chance is estimated by the

@@ -131,9 +131,9 @@ class Model:
     These arguments mean the same in all methods:
 
     - ``X``, the sequences: a `Sequences`, a list of arrays, an array, a table or a path, with the
-      columns of the training data. A model with a ``window`` cuts them into windows, and a result
-      for each sequence is then one for each window, in the order of `windows`. A file, a table or
-      an array of one or two axes without ids is then one series. A UserWarning says if sequences
+      columns of the training data. A model with a ``window`` cuts them into windows. Its results
+      have an entry for each window, in the order of `windows`, and a file, a table or an array of
+      one or two axes is one series for it if there are no ids. A UserWarning says if sequences
       are longer than the longest in training, or if many values are far outside of the training
       data, such as values in other units.
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
@@ -482,7 +482,7 @@ class Model:
         as_table : bool, optional
             Return a table instead of a list; by default, if ``X`` is a table. The result then has
             the library, layout and columns of ``X``, including ids and times. Times are null in
-            steps after the last one of the sequence. For other ``X``, the result is a
+            steps after the end of the original. For other ``X``, the result is a
             `pyarrow.Table` with one row per step.
         """
         check("clip", clip, CLIP_RULE)
@@ -566,13 +566,13 @@ class Model:
             # Only a pretrained model that was not calibrated has no precision (the inverse
             # covariance of normal codes and features). It learns what is normal from half of the
             # sequences. All windows of a series are in the same half, because windows overlap.
-            is_learned = windows.series % 2 == 0
+            is_for_learning = windows.series % 2 == 0
             if windows.series.max(initial=0) == 0:  # a single series: half of its windows
-                is_learned = np.arange(len(sequences)) < len(sequences) // 2
-            smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
+                is_for_learning = np.arange(len(sequences)) < len(sequences) // 2
+            smaller_half = int(min(is_for_learning.sum(), (~is_for_learning).sum()))
             check_not_empty(smaller_half, "sequence", "in each half")
-            model = with_reference_statistics(self, sequences[is_learned], mixture_seed=0)
-            sequences = sequences[~is_learned]
+            model = with_reference_statistics(self, sequences[is_for_learning], mixture_seed=0)
+            sequences = sequences[~is_for_learning]
         return model.calibrate_aligned(sequences)
 
     def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
@@ -631,7 +631,7 @@ class Model:
             step_p_values=p_values_by_sequence,
             errors=errors_by_sequence,
             columns=self.schema.names,
-            drift=self._measure_drift_or_none(measured),
+            drift=self._drift_from_training_or_none(measured),
             windows=None if self.window is None else windows,
             times=windows.series_times,
             # a name that differs from the other columns of `Detection.to_step_table`
@@ -654,7 +654,7 @@ class Model:
         check_not_empty(len(sequences), "sequence", "to compare")
         warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         self.require_reference().require_precision_matrix()  # a pretrained one must be calibrated
-        drift = self._measure_drift_or_none(measure_errors_and_features(self, sequences))
+        drift = self._drift_from_training_or_none(measure_errors_and_features(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -774,7 +774,7 @@ class Model:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
 
         A code says where a sequence is at each step, and a linear classifier often cannot find a
-        label in it. These features say what the decoded sequence does, whenever it does it: they
+        label in it. These features say which patterns the decoded sequence has, at any step: they
         are ROCKET features [1]_, pooled random convolutions, standardized over up to 256 decoded
         training sequences. They are computed from nothing but the code.
 
@@ -826,7 +826,7 @@ class Model:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
         file, dims = resolve_file_and_dims(path)
-        model = _build_model(*read_container(file), file_name=str(path))
+        model = _restore_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
     # For other packages of Refold. Aligned sequences have the schema of the training data and are
@@ -898,7 +898,7 @@ class Model:
         sampling: CategorySampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
-        """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
+        """Decode checked codes to these lengths; with ``sampling``, categories are drawn."""
         latent, statistics = self._split_codes_and_scales(codes)
         scaled = self._decode_latent_codes(latent, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
@@ -915,9 +915,8 @@ class Model:
 
     def reconstruction_lengths(self, codes: np.ndarray, original_lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true if longer than in training."""
-        # The prediction of lengths was trained on no length above the longest in training. For
-        # longer sequences, the true length is better, up to the number of steps that the decoder
-        # can write.
+        # The prediction of lengths was not trained on longer sequences. For these, the true length
+        # is better, up to the number of steps that the decoder can write.
         limit = self.network.max_decodable_steps
         decodable = original_lengths if limit is None else np.minimum(original_lengths, limit)
         is_longer = original_lengths > self.max_training_length
@@ -941,7 +940,7 @@ class Model:
         return codes
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
-        """Check codes; if a pandas frame has the hash of a model, check that it is this model."""
+        """Return codes as float32; refuse bad ones, and a frame with the hash of another model."""
         if (stored_hash := stored_model_hash(codes)) is not None:
             check_model_hash(stored_hash, self, "The table")
         try:
@@ -1111,8 +1110,8 @@ class Model:
         decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _measure_drift_or_none(self, errors_and_codes: ErrorsAndFeatures) -> Drift | None:
-        """Test for drift; None if there is no sequence, or no errors of held-out sequences."""
+    def _drift_from_training_or_none(self, errors_and_codes: ErrorsAndFeatures) -> Drift | None:
+        """Test for drift; None if there is no sequence, or if the model has no held-out errors."""
         errors = errors_and_codes.sequence_errors
         if self.held_out_errors is None or not len(errors):
             return None
@@ -1139,7 +1138,7 @@ class PretrainedModel(Model):
 
 
 def _wrap_with_model_adaptation(method_name: str) -> Callable[..., Any]:
-    """Return a method of `Model` that first adapts to its first argument: data, or codes."""
+    """Return a method that adapts a model to its data or codes, and then calls `method_name`."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
     first_name = list(inspect.signature(method).parameters)[1]
@@ -1203,10 +1202,10 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 def _unpickled(packed: bytes) -> Model:
     """Return the model of a pickle, from the bytes of a file."""
     name = "The pickled model"
-    return _build_model(*unpack_container(packed, name), file_name=name)
+    return _restore_model(*unpack_container(packed, name), file_name=name)
 
 
-def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
+def _restore_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
     """Make a model of the content of a file; the name is for messages."""
     model_type = PretrainedModel if config.get("any_columns") else Model
     return model_type(**restore_model_fields(config, arrays, file_name))

@@ -34,8 +34,8 @@ _MAX_SEQUENCES_FOR_STATISTICS = 1024
 PRETRAINED_MODEL_NOTES = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
     "bursts, spikes, noise, gaps and rounding",
-    "can_not": "read text or categories, forecast, or hold more than half as many periods of a "
-    "series as a code has numbers for it",
+    "can_not": "read text or categories, forecast, or hold a series with more periods than half "
+    "the numbers of its code",
 }
 
 
@@ -57,8 +57,8 @@ def repeat_model_for_columns(
     model: "refold.Model", schema: Schema, scaler_data: Sequences | None = None
 ) -> "refold.Model":
     """Return a pretrained model for the columns of a schema."""
-    # If there are sequences, the model measures errors in their units, and its reference statistics
-    # have their means and standard deviations.
+    # With ``scaler_data``, the model measures errors in the units of these sequences, and its
+    # reference codes get the means and standard deviations of these sequences.
     for column in schema.columns:
         if column.column_type.has_categories:
             raise DataError(
@@ -108,8 +108,8 @@ def repeat_model_for_columns(
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)
-        # the mixture stays one of codes of a single column, because `Model.draw_codes` joins codes
-        # that are drawn from it
+        # the mixture still describes codes of a single column: `Model.draw_codes` draws a code for
+        # each column and joins them
         reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
@@ -156,8 +156,8 @@ def without_calibration(
     if reference is not None:
         mixture, code_width = reference.mixture, reference.codes.shape[1]
         if mixture is not None:
-            # a mixture describes codes of one column, or of all columns if the model was fitted to
-            # them
+            # The mixture of the pretrained model describes codes of one column. A mixture that was
+            # fitted to data describes codes of all columns.
             has_all_columns = len(mixture.center) == code_width
             mixture_dims = dropped_dims if has_all_columns else dropped_column_dims
             means, center, scale, covariances = (

@@ -138,7 +138,7 @@ class Stream:
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
         self._num_steps = self._num_steps_at_last_result = 0
         self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
-        self._has_warned = False  # of more steps than in training
+        self._has_warned = False  # that the sequence is longer than in training
 
     def push(self, steps: Steps) -> StreamResult | None:
         """Add one or more steps, and return the result. If a step is wrong, no step is added.
@@ -227,7 +227,8 @@ def _replace_times_by_gaps(
         return steps, last_time
     times = [] if last_time is None else [last_time]
     times += [step[time_name] for step in step_list]
-    # computed as for any other table, from a table with these times and values that do not matter
+    # The gaps are computed as for any other table, from a table with these times. Its values do not
+    # matter.
     table = {"id": [0] * len(times), time_name: times, "value": [0] * len(times)}
     try:
         sequences = Sequences.from_table(table, "id", time_name, time_gaps=True)
@@ -251,12 +252,12 @@ def _convert_to_value_rows(user_steps: Any, schema: Schema, first_step_index: in
     if isinstance(user_steps, str) and schema.layout == "characters":
         user_steps = list(user_steps)
     # with several columns, a list of numbers or texts is one step
-    is_several = _is_list_like(user_steps) and (
+    has_several_steps = _is_list_like(user_steps) and (
         num_columns == 1
         or not len(user_steps)
         or any(_is_list_like(step) or isinstance(step, Mapping) for step in user_steps)
     )
-    steps = user_steps if is_several else [user_steps]
+    steps = user_steps if has_several_steps else [user_steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
     rows = []

@@ -110,10 +110,11 @@ class ReferenceStatistics:
 
 
 class Calibration(NamedTuple):
-    """Anomaly scores of normal sequences, in increasing order."""
+    """Sorted scores of normal sequences and of their steps, and errors of their forecasts."""
 
     scores: np.ndarray  # (n_sequences,)
-    # (n_steps,), mean error of each step; of very many sorted errors, only evenly spaced ones
+    # (n_steps,), mean error of each step; if there are too many steps to store, evenly spaced
+    # entries of the sorted errors
     step_scores: np.ndarray
     # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers

@@ -15,7 +15,7 @@ import numpy as np
 from refold._support.messages import describe_kept_epoch, pluralize, print_stderr
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
-from refold.model import Model, forecast_next_steps, split_last_steps
+from refold.model import Model, forecast_next_steps, split_last_steps_of_longer
 from refold.network.keras.build import Network, to_inference_network
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
@@ -287,7 +287,7 @@ def log_held_out_errors(
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if num_steps := specification.forecast_steps:
             # the steps to forecast are the last steps of the held-out sequences that have enough
-            indices, before, after = split_last_steps(sequences, num_steps)
+            indices, before, after = split_last_steps_of_longer(sequences, num_steps)
             if len(indices):
                 forecast = forecast_next_steps(before, packed, scaler)
                 forecast_error = forecast_errors(before, after, forecast, model.error_scaler)
