@@ -57,9 +57,9 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # stays.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # A device or a pipe cannot be replaced, so it is opened and written directly. So is a folder,
-    # for which `open` raises an error. The line below looks at `path` and not at the target,
-    # because a pipe in /dev/fd has no real path.
+    # A device or a pipe cannot be replaced, so it is opened and written directly. A folder cannot
+    # be replaced, either: `open` raises an error. The line below looks at `path` and not at the
+    # target, because a pipe in /dev/fd has no real path.
     is_replaceable = path.is_file() or not path.exists()
     try:
         if not is_replaceable:
@@ -68,10 +68,10 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             return
         # Remove temporary files of processes that were killed while they wrote the same target. The
         # 16 characters are the 8 bytes of the random part of the name.
-        for abandoned in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
+        for part_file in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
             with contextlib.suppress(OSError):  # another process may have removed it
-                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_FILE_SECONDS:
-                    abandoned.unlink()
+                if part_file.stat().st_mtime < time.time() - _MAX_TEMPORARY_FILE_SECONDS:
+                    part_file.unlink()
         with temporary.open("xb") as file:
             yield file
             # all bytes must be on the disk before the name changes: then a power failure leaves

@@ -13,8 +13,9 @@ import jax
 import keras
 import platformdirs
 
-# The cache is broken from the first version of JAX here on. It works from the second. On a CPU,
-# every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
+# Versions of JAX: the cache is broken from the first one on, and works again from the second on. In
+# between, every read from the cache on a CPU prints a page of errors and may fail
+# (jax-ml/jax#38445).
 _BROKEN_CACHE_VERSIONS = (0, 8, 2), (0, 10, 2)
 # With an empty text as its value, this option disables YNNPACK, a library that recent versions of
 # XLA use for sums. YNNPACK is slower on small arrays than XLA's own loops: with small batches, its
@@ -86,6 +87,6 @@ def enable_compilation_cache() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MAX_COMPILATION_CACHE_BYTES)
-    # By default, JAX does not cache functions that compile in less than a second. Most functions
-    # of Refold do.
+    # By default, JAX caches a function only if its compilation takes at least a second. Most
+    # functions of Refold take less.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

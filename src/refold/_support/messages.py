@@ -23,7 +23,7 @@ _SKLEARN_WRAPPER_MODULE = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
 LONGER_THAN_TRAINING_WORDS = "longer than the longest in training"
-# The function with which `print_stderr` makes text of a message. ``str`` spells arguments as in
+# The function that `print_stderr` uses to turn a message into text. ``str`` spells arguments as in
 # Python. The command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
@@ -52,8 +52,8 @@ def print_stderr(line: str) -> None:
 
 
 def describe_kept_epoch(best_epoch: int | None, num_epochs: int) -> str:
-    """Return text that says from which epoch the weights are."""
-    # a best epoch of 0 is the initialization, and None is the last epoch
+    """Return text that says which epoch the weights come from."""
+    # a best epoch of 0 means the initialization, and None means the last epoch
     if best_epoch is None:
         return f"{num_epochs}, the last one kept"
     if best_epoch == 0:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-# Several threads of BLAS pay off if both sides of a matrix are longer than this. For a smaller
-# matrix, they are slower on busy cores: each of the many steps of a decomposition waits for all
-# threads.
+# Several threads of BLAS pay off if both sides of a matrix are longer than this. With a smaller
+# matrix, several threads are slower than one if the cores are busy: each of the many steps of a
+# decomposition waits for all threads.
 MAX_ONE_THREAD_MATRIX_SIDE = 600
 # The parameter M_MMAP_THRESHOLD of `mallopt`, as a number from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
@@ -46,7 +46,7 @@ def configure_memory_return() -> None:
     """Make glibc and Arrow return the memory of large arrays to the system when they are freed."""
     # By default, glibc raises its threshold to the size of the largest freed array, and then keeps
     # the memory of all smaller arrays. In a long training, this was a third of all memory. A fixed
-    # threshold prevents it. The default pool of Arrow keeps freed memory, too. The user's
+    # threshold prevents that. The default pool of Arrow keeps freed memory, too. The user's
     # environment variables take precedence.
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         import pyarrow as pa

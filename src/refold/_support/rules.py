@@ -138,10 +138,10 @@ def check_has_attribute(name: str, value: object, expected: str, attribute: str)
         raise ParameterError(f"{argument(name)} must be {expected}. Got a {type(value).__name__}.")
 
 
-def check_not_empty(count: int, noun: str, purpose: str) -> None:
+def check_not_empty(count: int, noun: str, sentence_end: str) -> None:
     """Raise a DataError if a count is 0, such as "There is no sequence to fit on"."""
     if not count:
-        raise DataError(f"There is no {noun} {purpose}. Give at least one.")
+        raise DataError(f"There is no {noun} {sentence_end}. Give at least one.")
 
 
 def check_counts_match(count: int, noun: str, num_items: int, item_noun: str) -> None:

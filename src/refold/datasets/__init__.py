@@ -16,8 +16,8 @@ from refold._support.rules import check, check_integer, number_rule
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
-# Number of steps to which sequences are padded in "the question": a question on Stack Overflow from
-# which several data sets come. `examples/question` links to it.
+# Number of steps to which sequences are padded in a question on Stack Overflow. Several data sets
+# come from this question. `examples/question` links to it.
 _PADDED_LENGTH = 10
 
 
@@ -111,7 +111,7 @@ def random_one_hot(
 
 
 def ramps() -> Sequences:
-    """Return four ramps of 9, 8, 4 and 4 steps, the data of the second answer to the question.
+    """Return four ramps of 9, 8, 4 and 4 steps, from the second answer in ``examples/question``.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def noisy_sines(
     check("noise", noise, number_rule(minimum=0))
     rng, lengths = _make_rng_and_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
-    # index of each step in its own series; here and below, arrays (num_steps,) of all series
+    # index of each step in its series; this and the next arrays are (num_steps,), for all series
     steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequencies = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
     phases = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
@@ -258,8 +258,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     name : str
         One of ``list_data_sets()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
-        Number of sequences. A generator draws this number, by default the number in its signature.
-        Of a data set that is always the same, these are the first sequences, by default all.
+        Number of sequences. A generator draws that many, by default the number in its signature. A
+        data set that is always the same returns its first ``n`` sequences, by default all.
     seed : int, default=0
         Seed of a generator.
 

@@ -45,7 +45,7 @@ from refold.sequences._encoding import check_codes_finite as check_codes_finite
 from refold.sequences._encoding import check_decoded_finite as check_decoded_finite
 from refold.sequences._encoding import to_id_array as to_id_array
 from refold.sequences._scaling import CLIP_RULE as CLIP_RULE
-from refold.sequences._scaling import MIN_STD_PER_DISTANCE_OF_MEAN as MIN_STD_PER_DISTANCE_OF_MEAN
+from refold.sequences._scaling import MIN_STD_PER_TRAINING_DISTANCE as MIN_STD_PER_TRAINING_DISTANCE
 from refold.sequences._scaling import RunningMoments as RunningMoments
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_float32_range as check_float32_range

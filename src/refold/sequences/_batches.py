@@ -26,16 +26,16 @@ _MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
 # Maximum number of candidates for the padded lengths. The time of the search grows with the square
 # of the number of candidates.
 _MAX_LENGTH_CANDIDATES = 128
-# Maximum number of batches of a run, a `BatchRun` of one bucket; reached if there is one bucket.
+# Number of batches of a run (a `BatchRun`) if there is only one bucket. No run has more batches.
 _MAX_BATCHES_PER_RUN = 64
-# Number of batches of a run if there are several buckets. Shorter runs mix the buckets.
+# Number of batches of a run if there are several buckets. Shorter runs mix them more evenly.
 _BATCHES_PER_RUN_WITH_BUCKETS = 8
 
 
 class BucketShape(NamedTuple):
-    """The padded shape of batches; a sequence is in the smallest bucket that it fits."""
+    """The padded shape of the batches of a bucket; its sequences fit into no shorter bucket."""
 
-    num_steps: int  # length of its sequences with padding
+    num_steps: int  # length of the sequences with padding
     batch_size: int  # maximum number of sequences per batch
 
 
@@ -43,8 +43,8 @@ class BatchRun(NamedTuple):
     """A run of consecutive batches of one bucket."""
 
     bucket: BucketShape
-    # Indices of sequences, int32 (_MAX_BATCHES_PER_RUN, batch_size), padded with -1. All runs
-    # have the same number of rows, so that they are compiled once.
+    # Indices of sequences, int32 (_MAX_BATCHES_PER_RUN, batch_size), padded with -1. All runs of a
+    # bucket have this shape, so that a function is compiled only once per bucket.
     indices: np.ndarray
     num_batches: int  # number of rows of `indices` that are batches; all later rows are padding
 
@@ -115,7 +115,7 @@ class BucketedBatches:
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
             partition_width = bucket.batch_size // self._num_partitions
-            # number of batches in which each partition has sequences, rounded up
+            # number of batches that each partition fills, the last one perhaps in part
             counts = [-(-len(partition) // partition_width) for partition in partitions]
             num_batches = max(counts)
             batches = np.full((num_batches, len(partitions), partition_width), -1, np.int32)
@@ -135,7 +135,7 @@ class BucketedBatches:
 
 
 def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
-    """Return the padded length of each bucket: the fewest with tolerable padding, ascending."""
+    """Return the padded length of each bucket, ascending, for as many buckets as pay off."""
     # Dynamic programming over candidates: a best division of the first candidates into k buckets
     # is a best division of fewer candidates into k - 1 buckets, and one more bucket.
     longest = int(lengths.max())
@@ -221,7 +221,7 @@ def padded_input_and_target(
     input_padding_value: float = np.nan,  # the input in padded steps
     xp: Any = np,  # the array module: `numpy`, or `jax.numpy` in compiled code
 ) -> tuple[Any, Any]:
-    """Return the input and target of values (B, T, F), like `pad`; padding may hold anything."""
+    """Return the input and target of values (B, T, F), like `pad`; padding is ignored."""
     is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
     x, y = unpadded_input_and_target(values, index_of_unknown, has_flags=has_flags, xp=xp)
     x = xp.where(is_step, x, np.float32(input_padding_value))
@@ -240,6 +240,6 @@ def unpadded_input_and_target(
     x = xp.where(is_observed, values, missing_input)
     if has_flags:
         x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
-    # an unknown category is no target that a network could learn; no value equals NaN, the unknown
-    # index of the other columns
+    # A network could not learn an unknown category, so it is missing in the target. Columns without
+    # categories have NaN as the index of the unknown, and no value equals NaN.
     return x, xp.where(values != index_of_unknown, values, np.float32(np.nan))

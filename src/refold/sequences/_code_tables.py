@@ -66,7 +66,7 @@ def codes_to_arrow(
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(to_id_array(ids, len(codes)))})
-    metadata = None if model is None else {MODEL_HASH_KEY: _get_model_of_estimator(model).hash}
+    metadata = None if model is None else {MODEL_HASH_KEY: _get_model(model).hash}
     return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
@@ -118,7 +118,7 @@ def codes_from_arrow(
             f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
     widths, numbers = flatten_with_lengths(column)  # lengths of codes, and all numbers
-    # the width of the first code; in a table without rows, the size of its fixed-size lists
+    # the width of the first code that is not empty; without one, the size of fixed-size lists
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
     row_indices = np.repeat(np.arange(len(widths)), widths)  # of each number
     is_complete = (widths == width) & (widths > 0)
@@ -168,11 +168,11 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
             f"{subject} does not tell the model of its codes, so they may be those of another "
             f"model. {fix}"
         )
-    fitted = _get_model_of_estimator(model)
-    if not fitted.has_hash(stored_hash):
-        model_hash = fitted.hash
-        # A pretrained model has the hash of its weights, and after that the hash of the column
-        # names. The first 12 characters are enough to tell hashes apart.
+    fitted_model = _get_model(model)
+    if not fitted_model.has_hash(stored_hash):
+        model_hash = fitted_model.hash
+        # The hash of a pretrained model is the hash of its weights, followed by the hash of the
+        # column names. If the first 12 characters are equal, the weights are equal, too.
         if stored_hash[:12] == model_hash[:12]:
             raise DataError(
                 f"{subject} holds codes of columns of other names, or in another order. Encode the "
@@ -186,7 +186,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
     return None
 
 
-def _get_model_of_estimator(model: Any) -> Any:
-    """Return the model of a fitted estimator, or the argument if it is a model."""
-    # getattr with a default would hide the error of an estimator that is not fitted
-    return model.model_ if hasattr(type(model), "model_") else model
+def _get_model(fitted: Any) -> Any:
+    """Return the model of a fitted estimator; a model is returned as it is."""
+    # `getattr` with a default would hide the error of an estimator that is not fitted
+    return fitted.model_ if hasattr(type(fitted), "model_") else fitted

@@ -80,12 +80,11 @@ def as_sequences(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    reads_table = isinstance(x, ArrowColumns) or has_arrow_interface(x)
-    if reads_table and not hasattr(x, "columns") and str(getattr(x, "dtype", None)) == "object":
-        # a pandas column is not a table but a list of sequences if its cells are arrays of several
-        # features
-        reads_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
-    if reads_table:
+    reads_as_table = isinstance(x, ArrowColumns) or has_arrow_interface(x)
+    if reads_as_table and not hasattr(x, "columns") and str(getattr(x, "dtype", None)) == "object":
+        # a pandas column whose cells are arrays of several features is read as a list of sequences
+        reads_as_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
+    if reads_as_table:
         table = to_arrow_table(x)
         id_and_time = find_id_and_time_names(table, schema)
         if id_and_time is None:  # each row is a sequence
@@ -142,9 +141,9 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
-    has_text = id_and_time is None and only_feature is not None and is_text_type(only_feature.type)
-    is_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
-    row_is_sequence = has_text or any(map(has_lists, columns.values()))
+    is_text = id_and_time is None and only_feature is not None and is_text_type(only_feature.type)
+    is_one_cell = is_text or (only_feature is not None and has_nested_lists(only_feature))
+    row_is_sequence = is_text or any(map(has_lists, columns.values()))
     if row_is_sequence and is_one_cell:  # a sequence is one cell: text, or a list of lists
         items = [item if isinstance(item, str) else item.tolist() for item in sequences]
         ids = sequences.to_arrow(id_name)[id_name]
@@ -156,13 +155,14 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
             time_name = find_time_index_name(user_columns.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time_name)
         if time_name in columns and not schema.duplicates:
-            # the user's times, which may be text, unless rows of equal times were merged
+            # The times as the user wrote them, such as text. If rows of equal times were merged,
+            # the user's times do not fit the rows.
             times = cut_or_pad_to_lengths(user_columns, id_name, time_name, sequences.lengths)
             table = table.set_column(1, time_name, times)  # after the ids
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
         if name in columns and name not in numeric_names:
-            # the type of the user's column, so that 0 and 1 become False and True, if possible
+            # cast to the type of the user's column, if possible: 0 and 1 become False and True
             with contextlib.suppress(pa.ArrowException):
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
     # the user's columns in their order, then new ones, such as time gaps
@@ -238,15 +238,15 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
 
 
 def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each step the index of its sequence and its index there, both (num_steps,)."""
+    """Return the sequence index of each step, and its index in that sequence, both (num_steps,)."""
     lengths = sequences.lengths
     sequence_indices = np.repeat(np.arange(len(lengths)), lengths)
     return sequence_indices, concatenated_ranges(np.zeros_like(lengths), lengths)
 
 
 def mark_missing(sequences: Sequences, marker_numbers: Any) -> Sequences:
-    """Replace missing-value markers by NaN, except in categorical columns, and keep the markers."""
-    # the schema keeps them, so that data that are converted to it lose the same markers
+    """Replace missing-value markers by NaN, except in categorical columns."""
+    # the schema stores the markers, and `convert_to_schema` replaces them in these and later data
     schema = replace(sequences.schema, missing=check_marker_numbers(marker_numbers))
     return sequences.convert_to_schema(schema)
 
@@ -257,6 +257,6 @@ def check_marker_numbers(marker_numbers: Any) -> tuple[float, ...]:
     numbers = list(marker_numbers) if is_list else [marker_numbers]
     expected = "a finite number or a list of them, such as [-99999], or None"
     are_numbers = all(map(number_rule().allows, numbers))
-    # the rule ignores its argument, because it was tested number by number
+    # the rule ignores its argument, because each number was tested above
     check("missing_values", marker_numbers, Rule(expected, lambda _: are_numbers))
     return tuple(map(float, numbers))

@@ -130,22 +130,22 @@ def _describe_padding(sequences: Sequences) -> list[str]:
         lengths = lengths_without_padding(is_padded, side)
         lengths = lengths[lengths > 0]  # sequences of zeros alone do not count
         num_padded = (lengths < num_steps).sum()
-        num_stray = find_inner_padding(is_padded, side).sum()
+        num_stray_steps = find_inner_padding(is_padded, side).sum()
         # padding is frequent, differs in length, and hardly occurs between real steps
         if (
             num_padded >= max(_MIN_PADDED_SEQUENCES_FOR_WARNING, _MIN_PADDED_SHARE * len(lengths))
             and lengths.min() < lengths.max()
-            and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
+            and num_stray_steps <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
         ):
             break
     else:
         return []
-    verb, padding = ("end", "") if side == "post" else ("begin", ", padding_side='pre'")
+    verb, side_argument = ("end", "") if side == "post" else ("begin", ", padding_side='pre'")
     count = int(is_padded[:, -1 if side == "post" else 0].sum())
     checked = f"{'the first ' * (len(block) < len(sequences))}{len(block)}"
     return [
         f"{count} of {checked} sequences {verb} with steps of zeros, as padded ones do. If this "
-        f"is padding, remove it with Sequences.from_array(x, padding_value=0{padding})."
+        f"is padding, remove it with Sequences.from_array(x, padding_value=0{side_argument})."
     ]
 
 
@@ -183,10 +183,10 @@ def _describe_far_values(sequences: Sequences) -> list[str]:
                 break
             step_index += len(is_suspect)
         location = StepLocator(sequences.offsets, sequences.ids)(step_index, names[0])
-        times = "once" if count == 1 else f"{count} times, first"
+        how_often = "once" if count == 1 else f"{count} times, first"
         messages.append(
-            f"{_format_number(value)} occurs in {join_names(names)} {times} at {location}, far "
-            f"from all other values ({first.min_regular:.6g} to {first.max_regular:.6g}). It "
+            f"{_format_number(value)} occurs in {join_names(names)} {how_often} at {location}, "
+            f"far from all other values ({first.min_regular:.6g} to {first.max_regular:.6g}). It "
             f"dominates training. Correct it, or if it stands for missing values, pass {fix}."
         )
     return messages
@@ -218,7 +218,7 @@ class _ColumnExtremes:
 
 
 def _find_far_values(column_extremes: _ColumnExtremes, column_index: int) -> list[_FarValue]:
-    """Return as many values of a column as possible that are far from all its other values."""
+    """Return the values of a column that are far from all its others, as many as possible."""
     values, counts = column_extremes.values, column_extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
     # The regular values are those between the suspects at the two ends.

@@ -20,7 +20,7 @@ from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import Column, DecodedLayout, Schema, check_column_type, join_names
 from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_where
 
-# Types of all columns, of each column, or of the columns with these names; None where inferred.
+# One type for all columns, a type for each column, or types by column name; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
 # The largest number of float32, in which networks compute.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -76,8 +76,8 @@ class StepLocator:
         elif self.row_indices is None or self.ids is None:
             location = f"{self.row_namer(index)}, {step}"
         else:
-            file_row = self.row_namer(self.row_indices.item(step_index))
-            location = f"{file_row} (id {to_scalar(self.ids[index])!r})"
+            row_name = self.row_namer(self.row_indices.item(step_index))
+            location = f"{row_name} (id {to_scalar(self.ids[index])!r})"
         return location if column_name is None else f"{location}, column {column_name!r}"
 
 
@@ -157,21 +157,21 @@ def encode_columns(
     # float32, or float64 if a column needs it
     dtype = np.result_type(np.float32, *encoded)
     values = np.stack(encoded, axis=1, dtype=dtype)
-    # A stored layout holds for all stored columns together. Without a stored schema, lists of one
-    # column are series or tokens. All other data are arrays.
+    # A stored layout applies only to data with exactly the stored columns. Without a stored schema,
+    # lists of one column are series or tokens. All other data are arrays.
     layout: DecodedLayout = "array"
     if stored_schema is not None and stored_schema.names == tuple(names):
         layout = stored_schema.layout
     elif stored_schema is None and has_1d_sequences and len(names) == 1:
         layout = "tokens" if columns[0].column_type.has_categories else "series"
     schema = Schema(tuple(columns), layout)
-    check_encoded_values(values, schema, locate)
+    check_finite_and_categories(values, schema, locate)
     ids = to_id_array(locate.ids, len(locate.offsets) - 1)
     return SequenceArrays(values, locate.offsets, ids, schema)
 
 
 def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | None]) -> list[str]:
-    """Return a warning for each column without requested type whose categories are all numbers."""
+    """Return a warning for each column of text that is all numbers, if no type was requested."""
     messages = []
     for column, type_name in zip(columns, type_names, strict=True):
         if type_name is not None or not column.categories or column.has_integer_categories:
@@ -291,8 +291,8 @@ def check_unique_ids(ids: np.ndarray) -> None:
         )
 
 
-def check_encoded_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
-    """Refuse values (num_steps, F) that are infinite, or that are no index of a category."""
+def check_finite_and_categories(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
+    """Refuse infinite values (num_steps, F), and wrong indices in categorical columns."""
     infinite = np.isinf(values)
     if infinite.any():
         row, column = np.argwhere(infinite)[0]

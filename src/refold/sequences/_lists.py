@@ -64,7 +64,7 @@ def flat_arrays_from_list(
         # the default name of the only column is "token" for text and categories, else "x0"
         if column_types and isinstance(column_types, Mapping):
             has_tokens = "token" in column_types
-        # a type that the user gave without a name
+        # a type that the user gave for all columns, not by name
         elif requested := expand_column_types(column_types or None, ["x0"])[0]:
             has_tokens = requested == CATEGORICAL.name
         else:
@@ -101,7 +101,7 @@ def _convert_sequence(sequence: Any, index: int, sequence_id: Any) -> np.ndarray
             array = np.asarray(sequence, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
         array = make_object_array(sequence)
-    # the entries of a list with steps of differing numbers of features are lists
+    # if steps differ in their number of features, the entries of the array are lists
     steps = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
         got = reprlib.repr(sequence)
@@ -122,8 +122,8 @@ def _convert_sequence(sequence: Any, index: int, sequence_id: Any) -> np.ndarray
 def _get_common_column_names(
     sequences: list[Any], converted_arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
-    """Return the names of columns if the sequences are tables; raise an error if forms differ."""
-    first = None  # index and form of the first sequence
+    """Return the column names of sequences that are tables, or None; raise if forms differ."""
+    first = None  # index and form (see below) of the first sequence
     for i, (sequence, array) in enumerate(zip(sequences, converted_arrays, strict=True)):
         if array.shape == (0,):  # an empty list, which fits any form
             continue
@@ -158,7 +158,7 @@ def fill_masked_entries(x: Any) -> Any:
 def unpad_array(
     x: Any, lengths: Any = None, padding_value: float | str = np.nan, side: str = "post"
 ) -> list[np.ndarray]:
-    """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
+    """Return the sequences of an array without padding, each (length, F) or (length,)."""
     # ``side`` is the argument ``padding_side`` of users
     check("padding_side", side, one_of("post", "pre"))
     try:
@@ -187,13 +187,13 @@ def unpad_array(
             is_padded = np.all(is_padded, axis=2)
         lengths = lengths_without_padding(is_padded, side)
         num_trimmed = int((lengths < num_steps).sum())
-        # number of sequences with steps that look like padding before other steps
-        num_stray = int(find_inner_padding(is_padded, side).any(axis=1).sum())
+        # number of sequences in which steps between the others look like padding
+        num_with_stray = int(find_inner_padding(is_padded, side).any(axis=1).sum())
         # Keras pads in front by default. Then no step at the end is padded, but first steps are.
         is_padded_in_front = side == "post" and is_padded[:, :1].any()
         doubt = ""
-        if num_stray and (num_trimmed or is_padded_in_front):
-            doubt = f"{num_stray} sequences have such steps elsewhere"
+        if num_with_stray and (num_trimmed or is_padded_in_front):
+            doubt = f"{num_with_stray} sequences have such steps elsewhere"
         elif num_trimmed and lengths.max() < num_steps:
             doubt = f"no sequence fills the {num_steps} steps of the array"
         if doubt and not is_missing_value(padding_value):  # steps of NaN are hardly data

@@ -20,7 +20,7 @@ from refold.sequences._encoding import (
     StepLocator,
     check_codes_finite,
     check_decoded_finite,
-    check_encoded_values,
+    check_finite_and_categories,
 )
 from refold.sequences._schema import Schema, join_names
 from refold.sequences._sequences import Sequences
@@ -44,9 +44,10 @@ _SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
 _MIN_SEQUENCE_STD_TO_MEDIAN = 1e-4
-# Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
-# training: the rounding error of the mean in float32 must not look like a signal.
-MIN_STD_PER_DISTANCE_OF_MEAN = 8 * np.finfo(np.float32).eps
+# The mean of a sequence has a distance from the usual mean in training. The minimum standard
+# deviation of the sequence is this share of the distance: the rounding error of the mean in float32
+# must not look like a signal.
+MIN_STD_PER_TRAINING_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
 _MAX_CONSTANT_STD_TO_MEAN = 10 * np.finfo(np.float64).eps
 
@@ -145,8 +146,8 @@ class Scaler:
     def check_scaled_range(self, sequences: Sequences) -> None:
         """Raise ``DataError`` if float32 cannot hold the scaled values of sequences."""
         self._check_columns(sequences)
-        # Scaled, a value is its distance from the mean, divided by the scale. Float32 has to hold
-        # the scaled value, the distance, and the value as it is.
+        # A scaled value is the distance of the value from the mean, divided by the scale.
+        # Float32 has to hold the scaled value, the distance, and the value as it is.
         max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
         minimum = np.maximum(self.mean_ - max_distance, -MAX_FLOAT32)
         _check_value_range(sequences, minimum, np.minimum(self.mean_ + max_distance, MAX_FLOAT32))
@@ -156,14 +157,14 @@ class Scaler:
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
-            # without statistics, which are computed there
+            # None: the function computes the statistics of the block
             shift, scale = self._compute_shift_and_scale(block, sequence_statistics=None)
             shifted = np.subtract(block.values, shift, dtype=np.float64)
             scaled_block = scaled[start : start + len(shifted)]
             np.divide(shifted, scale, out=scaled_block, casting="same_kind")
             start += len(shifted)
         offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
-        check_encoded_values(scaled, schema, StepLocator(offsets, ids))
+        check_finite_and_categories(scaled, schema, StepLocator(offsets, ids))
         # without times, because networks do not read them and batches would copy them
         return Sequences.from_checked(scaled, offsets, ids, schema)
 
@@ -230,10 +231,10 @@ class Scaler:
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, std = sequence_mean_std(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
-        # distance of each mean from its mean over the training sequences; the first K statistics
-        # are the means of a sequence
+        # The first K statistics of a sequence are its means. So the first K entries of
+        # `statistics_mean_` are the usual means in training.
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.min_std_, MIN_STD_PER_DISTANCE_OF_MEAN * distance)
+        min_std = np.maximum(self.min_std_, MIN_STD_PER_TRAINING_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
@@ -276,7 +277,7 @@ class Scaler:
         return shift, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
-        """Raise ``SchemaError`` if other columns are numeric than in the training data."""
+        """Raise ``SchemaError`` if the numeric columns are not those of the training data."""
         numeric = sequences.schema.numeric
         if not np.array_equal(numeric, self.is_numeric_):
             raise SchemaError(

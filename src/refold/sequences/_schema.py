@@ -1,6 +1,6 @@
 """`Schema`: names, types and categories of the columns, and the user's layout.
 
-`to_user_layout` returns values in the user's layout, `convert_to_schema` under another schema.
+`to_user_layout` converts values to the user's layout, and `convert_to_schema` to another schema.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -220,7 +220,8 @@ class Schema:
 
     def choose_time_name(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
-        # ``has_times`` says whether the column holds times. The name is "time" if all are taken.
+        # ``has_times``: whether the column holds times, not step numbers. If all candidates are
+        # taken, the name is "time".
         used_names = {*other_names, *self.names}
         candidates = (self.time_name, "time") if has_times else ("time", "step")
         return next((name for name in candidates if name and name not in used_names), "time")
@@ -233,7 +234,7 @@ class Schema:
         wide_columns: Sequence[str] | None = None,  # empty for all; None if it is no wide table
         duplicates: str | None = None,
     ) -> "Schema":
-        """Return the schema with the options of reading the data, unless they are None."""
+        """Return the schema with these options of reading; where one is None, the old one stays."""
         return replace(
             self,
             id_name=id or self.id_name,
@@ -312,13 +313,13 @@ def merge_column_descriptions(columns: Sequence[Column]) -> Column:
     first = columns[0]
     if all(column == first for column in columns):
         return first
-    # one flag if the columns agree, and both flags if they do not
-    has_categories = {column.column_type.has_categories for column in columns}
-    if has_categories == {False}:  # numbers can be converted to the more general type
+    # {True} or {False} if the columns agree, else both
+    category_flags = {column.column_type.has_categories for column in columns}
+    if category_flags == {False}:  # numbers can be converted to the more general type
         return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
     # numbers beside categories, or text beside integers
-    if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
+    if len(category_flags) > 1 or len({type(category) for category in categories}) > 1:
         # "numeric values in one set and text categories"
         contents = " in one set and ".join(sorted({c.contents_description for c in columns}))
         in_python, in_shell = f"{{{first.name!r}: ...}}", f"--column-types {first.name}=..."
@@ -407,7 +408,7 @@ def convert_to_schema(
 def _translate_categories(
     column_values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
-    """Return indices (num_steps,) of fitted categories, and texts about unseen categories."""
+    """Return indices (num_steps,) of fitted categories, and descriptions of unseen ones."""
     indices, categories, fitted = column_values, data_column.categories, fitted_column.categories
     if not data_column.column_type.has_categories:
         # numbers in the data, which were categories in training

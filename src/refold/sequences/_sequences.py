@@ -29,7 +29,7 @@ from refold.sequences._encoding import (
     ColumnTypes,
     SequenceArrays,
     StepLocator,
-    check_encoded_values,
+    check_finite_and_categories,
     check_unique_ids,
     to_id_array,
 )
@@ -58,8 +58,8 @@ from refold.sequences._tables import (
 )
 from refold.sequences._times import future_times
 
-# Approximate bytes of the values of one of the `Sequences.blocks`, as float32. Smaller blocks need
-# less memory; larger blocks have less overhead.
+# Approximate size of a block of `Sequences.blocks`: the bytes of its values as float32. Smaller
+# blocks need less memory; larger blocks have less overhead.
 BLOCK_BYTES = 12 << 20
 # Number of pieces that `cut_pieces` copies from a mapped file before it releases the memory of the
 # file. The system also loads the neighbors of each piece, so without a release, the pieces together
@@ -91,12 +91,12 @@ class Sequences:
         Description of the columns; by default numeric columns ``x0``, ``x1``, ...
     times : pyarrow.Array of shape (num_steps,), optional
         Times of all steps, of the type that they had in the table: dates, times with or without a
-        zone, or numbers. None if there are none.
+        zone, or numbers. By default, the sequences have no times.
 
     Attributes
     ----------
     block_bytes : int
-        Approximate memory of the values of one of the `blocks` as float32, 12 MiB by default.
+        Approximate size of each of the `blocks`, counting values as float32. By default 12 MiB.
     is_mapped : bool
         Whether ``values`` is a mapped file, as `read` returns for data larger than memory.
 
@@ -142,7 +142,7 @@ class Sequences:
                 f"Got {reprlib.repr(offsets.tolist())}."
             )
         ids = to_id_array(ids, len(offsets) - 1)
-        check_encoded_values(values, schema, StepLocator(offsets, ids))
+        check_finite_and_categories(values, schema, StepLocator(offsets, ids))
         if times is not None:
             if not isinstance(times, pa.Array):
                 raise DataError(
@@ -665,10 +665,10 @@ class Sequences:
         return new
 
     def step_times_in_ranges(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
-        """Return the times of the steps from ``starts`` to ``stops``, both (n,), of each sequence.
+        """Return one array with the times of the steps ``starts[i]`` to ``stops[i]`` of sequence i.
 
-        Steps after the last one of a sequence follow at the median gap, as in `future_times`. None
-        if there are no times.
+        It has the times of all sequences, one after another. Steps after the last step of a
+        sequence follow at the median gap, as in `future_times`. None if there are no times.
         """
         if self.times is None:
             return None

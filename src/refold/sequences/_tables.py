@@ -110,8 +110,8 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         # a table of Arrow stays as it is, because `pa.table` would import pandas to check its type
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # A cause is a pandas column of large integers, or of objects of several types. So each
-        # column is converted alone: large integers become text, and an error names its column.
+        # The cause may be a pandas column of large integers, or of objects of several types. So
+        # each column is converted alone: large integers become text, and an error names its column.
         return ArrowColumns(_table_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
@@ -281,8 +281,8 @@ def decode_dictionary(column: Any) -> Any:
     if not pa.types.is_dictionary(column.type):
         return column
     value_type = column.type.value_type
-    # Arrow can neither cast nor take from a column with a dictionary of some types of text, but it
-    # can cast the dictionary itself
+    # If the dictionary has certain types of text, Arrow can neither cast the column nor take its
+    # entries, but it can cast the dictionary itself.
     new_type = pa.large_string() if is_text_type(value_type) else value_type
     chunks = [chunk.dictionary.cast(new_type).take(chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(chunks, new_type)
@@ -335,8 +335,8 @@ def find_id_and_time_names(
     if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
-    is_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
-    if id_name is not None and not table.is_series and (fitted_schema is None or is_only_text):
+    has_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
+    if id_name is not None and not table.is_series and (fitted_schema is None or has_only_text):
         # If no id repeats, a row is a sequence: a text, or, in a wide table, numbers with a column
         # for each step. With a schema, a table of numbers is not wide: its columns are the features
         # of the schema, so a row is a step.
@@ -354,11 +354,11 @@ def cut_or_pad_to_lengths(table: ArrowColumns, id_name: str, name: str, lengths:
     order = np.argsort(id_indices, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_indices, minlength=len(lengths))
     steps = concatenated_ranges(np.zeros_like(lengths), lengths)  # 0, 1, ... in each sequence
-    is_filled = steps >= np.repeat(old_lengths, lengths)
-    # index in `order` of each step of the new lengths; any index for the filled steps
+    is_padding = steps >= np.repeat(old_lengths, lengths)
+    # index in `order` of each step of the new lengths; any index for padding
     order_indices = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
-    rows = order[np.where(is_filled, 0, order_indices)]
-    return table.columns[name].take(pa.array(rows, mask=is_filled))
+    rows = order[np.where(is_padding, 0, order_indices)]
+    return table.columns[name].take(pa.array(rows, mask=is_padding))
 
 
 def flat_arrays_from_long_table(
@@ -401,14 +401,14 @@ def flat_arrays_from_long_table(
     time_column, ticks = None, np.zeros(0)  # ticks: the times as numbers, (num_rows,)
     if time_name is None:
         # ids are numbered by their first rows, so an id with a smaller number has been seen before
-        repeated = np.flatnonzero(np.diff(id_indices) < 0)
-        if len(repeated):
-            row = int(repeated[0]) + 1
+        falls = np.flatnonzero(np.diff(id_indices) < 0)
+        if len(falls):
+            row = int(falls[0]) + 1
             previous_id, id_ = ids[id_indices[row - 1 : row + 1]].tolist()
             raise DataError(
-                f"The rows of id {id_!r} are not together: {row_namer(row)} comes after rows of "
-                f"{previous_id!r}. Sort the table, or name the column that orders the steps with "
-                f"{argument('time=')}."
+                f"The rows of id {id_!r} are not together: they begin again in "
+                f"{row_namer(row)}, after rows of {previous_id!r}. Sort the table, or name the "
+                f"column that orders the steps with {argument('time=')}."
             )
         order = step_starts = np.arange(len(id_indices))
     else:
@@ -630,8 +630,8 @@ def flat_arrays_from_list_columns(
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [arrow_to_numpy(cells, name) for name, cells in zip(names, entries, strict=True)]
     types = choose_column_types(names, [column.type for column in entries], column_types, stored)
-    # With has_1d_sequences, those of a single column are (length,). Nested lists give each step a
-    # list of features, so their sequences are (length, width), also if the width is 1.
+    # With `has_1d_sequences`, sequences of a single column are (length,). Nested lists give each
+    # step a list of features, so their sequences are (length, width), also if the width is 1.
     return encode_columns(
         names, raw_columns, types, locate, has_1d_sequences=not has_nested, stored_schema=stored
     )

@@ -46,7 +46,7 @@ _EXTRACT_ZONE_REPLACEMENTS = (
 
 
 def check_has_times(time_name_or_none: str | None, option_text: str) -> None:
-    """Raise ``SchemaError``, which names an option, if there is no column of times for it."""
+    """Raise ``SchemaError`` about an option that needs a column of times, if there is none."""
     if time_name_or_none is None:
         raise SchemaError(
             f"{option_text} needs a long table with a column of times. Name it with "
@@ -237,8 +237,8 @@ def add_time_gap_to_schema(schema: Schema) -> Schema:
 def future_times(times: pa.Array, steps: int) -> pa.Array:
     """Return times that follow the times of a sequence, at the usual gap of the sequence.
 
-    The gap is the median difference of times. So times that follow the first days of months are not
-    all on first days.
+    The gap is the median difference of times. So if the times are the first days of months, the
+    times that follow are not all first days.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     Returns
     -------
     pyarrow.Array of shape (steps,)
-        Times of the same type, but integers of 64 bits; null if there are fewer than two times.
+        Times of the same type, but integers get 64 bits; null if there are fewer than two times.
 
     Examples
     --------

@@ -48,8 +48,8 @@ class Windows(NamedTuple):
         if self.sequences.times is None:
             return None
         # a step may be in several windows; its time is taken from the first one
-        _, first_rows = np.unique(self._series_rows, return_index=True)
-        return self.sequences.times.take(pa.array(first_rows))
+        _, window_rows = np.unique(self._series_rows, return_index=True)
+        return self.sequences.times.take(pa.array(window_rows))
 
     def take(self, indices: np.ndarray) -> Self:
         """Return the windows with these indices."""
@@ -98,7 +98,7 @@ class Windows(NamedTuple):
         return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
 
     def join(self, window_sequences: Sequences) -> Sequences:
-        """Join sequences into series, (n_series,); each has the length of the window at its index.
+        """Join sequences into series, (n_series,): one sequence per window, as long as the window.
 
         Numbers are averaged where windows overlap. Other values are taken from the window whose
         middle is nearest to the step.

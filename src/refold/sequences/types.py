@@ -125,7 +125,7 @@ class ColumnType(ABC):
         return right & (target < num_categories) if self.has_categories else right
 
     def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
-        """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
+        """Return the nearest values that this type allows: for counts, 2 is the nearest to 1.8."""
         return values
 
     def linearize_inverse(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +147,7 @@ class ColumnType(ABC):
     def add_sampling_noise(
         self, linked_output: Array, noise: Array, temperature: Array, xp: ArrayModule
     ) -> Any:
-        """Return scores (..., width) of outputs (..., width); the likeliest value is a sample."""
+        """Return outputs (..., width) with noise; the value decoded from them is a sample."""
         return linked_output
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from refold.network.onnx.graph import Graph, Operand, max_length_or_one, real_step_mask
 from refold.network.specification import Specification
-from refold.sequences import MIN_STD_PER_DISTANCE_OF_MEAN, Scaler, Schema
+from refold.sequences import MIN_STD_PER_TRAINING_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, output_slices
 
 # Minimum number of float32 numbers between the mean of a column and one standard deviation above
@@ -266,7 +266,7 @@ def _scale_values_by_sequence(
     # The standard deviation has a lower limit, because a constant sequence cannot be divided by 0.
     # The limit grows with the distance of the mean from usual means, because rounding errors do.
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
-    min_std = graph("Mul", distance, np.float64(MIN_STD_PER_DISTANCE_OF_MEAN))
+    min_std = graph("Mul", distance, np.float64(MIN_STD_PER_TRAINING_DISTANCE))
     min_std = graph("Max", scaler.min_std_, min_std)
     log_std = graph("Log", graph("Max", std, min_std))
     mean_and_log_std = graph("Concat", mean, log_std, axis=2)
