@@ -5,7 +5,7 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.diagnosis import Finding, diagnose
-from refold.diagnosis._diagnose import FitMeasurements, check_fit
+from refold.diagnosis._diagnose import FitMeasurements, fit_findings
 from refold.errors import DivergedError
 from refold.evaluation import Fidelity
 from refold.model import History
@@ -64,8 +64,8 @@ MEAN = {"held_out_fidelity": nmse(0.99), "training_fidelity": nmse(0.97)}
     ],
 )
 def test_measurements_trigger_their_finding(changes, name, words):
-    assert list(check_fit(GOOD)) == []
-    findings = [*check_fit(GOOD._replace(**changes))]
+    assert list(fit_findings(GOOD)) == []
+    findings = [*fit_findings(GOOD._replace(**changes))]
     assert [finding.name for finding in findings] == name.split()
     assert words in findings[0].message
 

@@ -112,7 +112,7 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
 
 
 def test_fields_of_metadata(atlas, data):
-    field_of = _color_fields.make_metadata_field
+    field_of = _color_fields.make_metadata_color_field
     assert field_of("n", [3, 1, 2]).categories == ["1", "2", "3"]
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
@@ -162,11 +162,11 @@ TOO_MANY = str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encod
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (TOO_MANY, "", "places 500"),
+        (TOO_MANY, "", "at most 500 can be added at once"),
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):
-    response = httpx.post(f"{url}/explore/place", content=content, params={"name": name})
+    response = httpx.post(f"{url}/explore/added", content=content, params={"name": name})
     assert response.status_code == 422
     assert re.search(message, response.json()["error"]["message"])
 

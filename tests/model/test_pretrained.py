@@ -302,7 +302,7 @@ def test_the_graphs_compute_the_same(tmp_path, part, dims):
 def test_the_explorer_has_a_map_and_no_page_that_would_decode_wrongly(model, table):
     atlas = Atlas(model, table)
     assert len(atlas.codes) == 3
-    with pytest.raises(ParameterError, match="A page cannot compute with the pretrained model"):
+    with pytest.raises(ParameterError, match="cannot decode the curves of the pretrained"):
         check_exportable(model)
 
 

@@ -1,6 +1,6 @@
 """`data_findings` checks data for what often makes a fit poor.
 
-Each private function below is one check, which yields a `Finding` if it applies.
+Each private function below checks for some problems, and yields a `Finding` for each that it sees.
 """
 
 import itertools
@@ -51,7 +51,7 @@ NAMES_BY_IMPORTANCE = (
 )
 
 
-# The thresholds below are rules of thumb. Stricter ones miss problems, others raise false alarms.
+# The thresholds below are rules of thumb. With others, checks miss problems or raise false alarms.
 
 # Checks read a sample of at most this many values, which bounds their time.
 MAX_CHECKED_VALUES = 2_000_000
@@ -172,7 +172,7 @@ def data_findings(
     findings += _find_overlapping_windows(sequences.ids[:_MAX_CHECKED_WINDOW_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
-    findings += _check_columns(sample, joined_data_warnings)
+    findings += _find_column_problems(sample, joined_data_warnings)
     return sort_by_importance(findings)
 
 
@@ -254,8 +254,8 @@ def _find_overlapping_windows(window_ids: np.ndarray) -> Iterator[Finding]:
         for (series, _, end), (next_series, next_first, _) in itertools.pairwise(windows)
     )
     # Also without overlap, the last window of a series is moved back until it ends with the series,
-    # and may share steps with the window before. If all series have two windows, half of the
-    # windows do. So only a larger share is reported.
+    # so it may share steps with the window before. If all series have two windows, half of all
+    # windows may share steps. So only a larger share is reported.
     if num_shared > 0.5 * len(window_ids):
         _, first_step, end = windows[0]
         yield Finding(
@@ -290,21 +290,21 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
             return  # one column is enough, because the advice is the same
 
 
-def _check_columns(sample: Sequences, joined_data_warnings: str) -> Iterator[Finding]:
-    """Yield the findings about columns, but no heavy tails of columns that a warning names."""
+def _find_column_problems(sample: Sequences, joined_data_warnings: str) -> Iterator[Finding]:
+    """Find problems of columns, but no heavy tails if a warning names the column already."""
     key_types = find_id_or_time_features(sample)  # by name of a column: "id" or "time"
     _, steps = sequence_and_step_indices(sample)
     # whether a step and the step before it are in the same sequence, (n_steps - 1,)
     is_inside = steps[1:] > 0
     # with few sequences, all of them may have a constant column by chance
-    can_be_static = (sample.lengths > 1).sum() >= _MIN_SEQUENCES_FOR_PATTERN
+    has_enough_sequences = (sample.lengths > 1).sum() >= _MIN_SEQUENCES_FOR_PATTERN
     constant_names = []
     for column, values in zip(sample.schema.columns, sample.values.T, strict=True):
         name, observed_values = column.name, values[~np.isnan(values)].astype(np.float64)
         # differences of neighboring steps of a sequence that both have a value
         changes = np.diff(values.astype(np.float64))[is_inside]
         changes = changes[~np.isnan(changes)]
-        is_static = can_be_static and len(changes) > 0 and not changes.any()
+        is_static = has_enough_sequences and len(changes) > 0 and not changes.any()
         if not len(observed_values):
             continue
         if observed_values.min() == observed_values.max():
@@ -367,7 +367,7 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
 
 
 def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
-    """Find a numeric column of times in order, or one with the name of a time out of order."""
+    """Find a column that looks like times in order, or is named like times but out of order."""
     # `changes` are differences (n,) of neighboring steps in a sequence. `is_ascending` says whether
     # the column ascends in every sequence.
     if len(changes) < _MIN_CHANGES_OF_TIMES:

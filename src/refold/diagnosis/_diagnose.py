@@ -1,7 +1,7 @@
 """`diagnose` checks data, and a short fit of a model to a sample of the data.
 
-The errors of the short fit are measured on training and on held-out sequences. They are compared
-with the errors of two baselines: a constant output, and PCA. `check_fit` makes findings of them.
+The errors of the short fit are measured on training and on held-out sequences. `fit_findings`
+compares them with the errors of two baselines: a constant output, and PCA.
 """
 
 import warnings
@@ -35,8 +35,8 @@ _MAX_SHORT_FIT_SECONDS = 30.0
 _MIN_SHORT_FIT_SEQUENCES = 10
 # Share of the sample that is held out from the short fit.
 _HELD_OUT_SHARE = 0.2
-# The thresholds below are rules of thumb. The first three are ratios of the error of the model to
-# the error of a constant output. With this ratio or more, a model counts as no better.
+# The thresholds below are rules of thumb. The first three are ratios: error of the model divided by
+# error of a constant output. With this ratio or more, a model counts as no better.
 _USELESS_ERROR_RATIO = 0.95
 # Below this ratio of errors, a model has learned something.
 _LEARNED_ERROR_RATIO = 0.5
@@ -133,7 +133,7 @@ def diagnose(
     X : Sequences, list of arrays, array, table or path
         Data as for `SequenceAutoencoder.fit`.
     estimator : SequenceAutoencoder, optional
-        Estimator with the settings that you use, which is not fitted itself. Without its
+        It gives the settings of the short fit, and is not fitted itself. If it has no
         ``time_budget``, the short fit ends after 30 seconds. ``refit``, ``calibration_fraction``
         and ``verbose`` are ignored.
     short_fit : bool, default=True
@@ -167,8 +167,8 @@ def diagnose(
         warnings.simplefilter("ignore", UserWarning)  # the findings have the same messages
         sequences = prepare_training_windows(X, arguments).sequences
         check_not_empty(len(sequences), "sequence", "to check")
-        # An argument below 1 is a share of the variance. The fit chooses the number of dimensions,
-        # which is not known here, so it counts as 1.
+        # A `latent_dim` below 1 is a share of the variance. The fit then chooses the number of
+        # dimensions. It is not known here, so it counts as 1.
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
         if not short_fit or len(sequences) < _MIN_SHORT_FIT_SEQUENCES:
@@ -210,8 +210,9 @@ def _diagnose_by_short_fit(
     constant_values = np.broadcast_to(constants, held_out.values.shape)
     constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
 
-    # PCA pads all sequences to a matrix in memory. To limit its size, long sequences may get fewer
-    # rows: at most 4 * _MAX_FITTED_VALUES values, but at least one row for each component.
+    # PCA pads all sequences to a matrix in memory, with a row for each sequence. To limit its size,
+    # there are fewer rows if sequences are long: at most 4 * _MAX_FITTED_VALUES values, but at
+    # least one row for each component.
     latent_dim = model.specification.latent_dim
     pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
     pca_train = train[: max(latent_dim, 4 * _MAX_FITTED_VALUES // pca_columns)]
@@ -234,7 +235,7 @@ def _diagnose_by_short_fit(
         num_training_sequences=len(train),
         latent_dim=latent_dim,
     )
-    findings = sort_by_importance([*findings, *check_fit(measurements)])
+    findings = sort_by_importance([*findings, *fit_findings(measurements)])
     fidelities = measurements[:4]  # in the order of the fields of a `Diagnosis`
     return Diagnosis(findings, *fidelities, num_sequences=len(sample))
 
@@ -252,7 +253,7 @@ class FitMeasurements(NamedTuple):
     latent_dim: int
 
 
-def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
+def fit_findings(measurements: FitMeasurements) -> Iterator[Finding]:
     """Yield the findings about a short fit."""
     held_out_fidelity, training_fidelity, constant_fidelity, pca_fidelity = measurements[:4]
     held_out_error, training_error = held_out_fidelity.error, training_fidelity.error
@@ -260,11 +261,11 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     history = measurements.history
     losses = history.epochs.get("val_loss", history.epochs["loss"])
 
-    last_quarter = max(1, len(losses) // 4)  # number of epochs in it
+    quarter_length = max(1, len(losses) // 4)  # in epochs
     short_reason = None  # why the fit is too short; None if it is long enough
     if len(losses) < _MIN_SHORT_FIT_EPOCHS:
         short_reason = f"had only {pluralize(len(losses), 'epoch')}"
-    elif min(losses[-last_quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-last_quarter]):
+    elif min(losses[-quarter_length:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-quarter_length]):
         short_reason = f"ended after {len(losses)} epochs while the loss still fell"
     if short_reason and held_out_error > _SOLVED_ERROR_RATIO * constant_error:
         yield Finding(

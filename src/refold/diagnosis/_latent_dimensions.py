@@ -103,12 +103,12 @@ def measure_latent_effects(
     shifts = np.concatenate([np.diag(stds), -np.diag(stds)])
     shifted_codes = (sample[None] + shifts[:, None]).reshape(-1, width)
     decoded = _decode_without_warnings(model, np.concatenate([sample, shifted_codes]))
-    # the effect of each shift, which the mean below joins to the effect of each dimension
+    # effect of each shift; at the end, the effect of a dimension is the mean of its two shifts
     unshifted, effect = decoded[:num_sampled], np.zeros((2 * width, model.schema.num_columns))
     for i in range(2 * width):
         shifted = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
-        # `errors_by_feature` ignores the steps that only its second argument has. So the longer
-        # sequence of each pair is in the first argument, and added steps count like lost steps.
+        # `errors_by_feature` ignores steps that only its second argument has. So its first argument
+        # has the longer sequence of each pair. Then added steps count like lost steps.
         pairs = [sorted(pair, key=len) for pair in zip(unshifted, shifted, strict=True)]
         shorter, longer = zip(*pairs, strict=True)
         longer_sequences = Sequences.from_list(longer, schema=model.schema)

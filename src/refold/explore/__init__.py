@@ -2,7 +2,7 @@
 
 A local server serves the page, or a single file holds it with its data.
 
-It needs the extra ``serve``, and neither Keras nor JAX.
+The explorer needs the extra ``serve``, and neither Keras nor JAX.
 """
 
 from refold import serve as _serve  # noqa: F401  (raises the error that names the extra)

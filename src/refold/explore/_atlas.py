@@ -1,4 +1,4 @@
-"""An `Atlas` holds sequences, their codes and their places on a map, and answers the page.
+"""An `Atlas` holds sequences, their codes and their places on a map, and answers requests.
 
 The server sends the answers as JSON, whose keys the scripts in ``page/`` read.
 """
@@ -23,8 +23,8 @@ from refold.errors import DataError, ParameterError
 from refold.explore._color_fields import (
     ColorField,
     compute_in_blocks,
-    make_cluster_field,
-    make_metadata_field,
+    make_cluster_color_field,
+    make_metadata_color_field,
 )
 from refold.explore._maps import (
     BackgroundTask,
@@ -62,7 +62,7 @@ _LENGTH_WEIGHT = 0.2
 _MAX_LISTED_VALUE_ERRORS = 3
 # Largest number of ids that a search suggests.
 _MAX_SUGGESTED_IDS = 12
-# A larger number in a request is no place or code of any data, and could overflow in the decoder.
+# No place or code of real data has a number larger than this, which could overflow in the decoder.
 _MAX_REQUEST_COORDINATE = 1e6
 MAP_NAMES = ("pca", "umap")
 
@@ -146,15 +146,15 @@ class Atlas:
             check_counts_match(len(values), noun, len(windows.lengths), "sequences")
             if model.window is not None:  # each window has the value of its series
                 fields[name] = np.asarray(values)[windows.series]
-        self.fields = self._make_fields(fields, num_clusters)
+        self.fields = self._make_color_fields(fields, num_clusters)
 
-    def _make_fields(
+    def _make_color_fields(
         self, metadata: Mapping[str, Any], num_clusters: int | None
     ) -> list[ColorField]:
         """Return the fields to color by: metadata, lengths, errors, p-values and clusters."""
         lengths, fields = self.sequences.lengths, []
         for name, values in metadata.items():
-            if (field := make_metadata_field(name, values)) is None:
+            if (field := make_metadata_color_field(name, values)) is None:
                 raise DataError(
                     f"{name!r} has too many different texts to color by. Leave it out, or group it."
                 )
@@ -171,7 +171,7 @@ class Atlas:
             )
             fields.append(ColorField("anomaly p-value", compute, is_log=True, description=about))
         if "cluster" not in metadata:
-            fields.append(self._make_cluster_field(num_clusters))
+            fields.append(self._make_cluster_color_field(num_clusters))
         return fields
 
     def _compute_errors(self, indices: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ class Atlas:
         return p_values
 
     def _measure_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
-        """Return how much the decoded sequences of two codes differ, squared, for n pairs (n,)."""
+        """Return the squared difference of the decoded sequences of each pair of codes (n,)."""
         model = self.model
         lengths = model.predict_lengths(codes).astype(float)
         changed_lengths = model.predict_lengths(changed_codes).astype(float)
@@ -254,8 +254,8 @@ class Atlas:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
         answer = self.describe_sequences(self.sequences[[row]], self.codes[[row]])[0]
-        # one more than the page shows, because the nearest sequence is usually the sequence itself;
-        # the hits are the indices and the distances of neighbors
+        # One more than the page shows, because the nearest sequence is usually the sequence itself.
+        # The hits are the indices and the distances of neighbors.
         hits = self.weighted_codes.find_nearest_codes(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
         neighbors = [
             {
@@ -322,7 +322,7 @@ class Atlas:
                     "code": codes[i],
                     "at": places[i],
                     "length": int(end - begin),
-                    # length that the code alone decodes to; "back" has the true length
+                    # the length that the code itself holds; "back" is decoded at the true length
                     "own_length": int(predicted_lengths[i]),
                     "values": _to_value_lists(sequences[[i]]),
                     "back": _to_value_lists(reconstructed[[i]]),
@@ -408,14 +408,14 @@ class Atlas:
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
             )
-        field = self._make_cluster_field(num_clusters)
+        field = self._make_cluster_color_field(num_clusters)
         self.fields = [field if old.name == "cluster" else old for old in self.fields]
         return field
 
-    def _make_cluster_field(self, num_clusters: int | None) -> ColorField:
-        """Return the field of clusters. They are found when the page first needs the field."""
-        vectors = self.weighted_codes.vectors
-        return make_cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
+    def _make_cluster_color_field(self, num_clusters: int | None) -> ColorField:
+        """Return the field of clusters, which are found when the page first needs the field."""
+        weighted, codes = self.weighted_codes.vectors, self.codes
+        return make_cluster_color_field(self.model, self.sequences, codes, weighted, num_clusters)
 
 
 def _to_value_lists(sequences: Sequences, max_steps: int | None = None) -> list[list[Any]]:

@@ -1,6 +1,6 @@
 """A `ColorField` has a value for each sequence, which colors its point on the map of codes.
 
-`make_metadata_field` makes a field from metadata, and `make_cluster_field` from clusters.
+`make_metadata_color_field` takes metadata, and `make_cluster_color_field` finds clusters.
 """
 
 from collections.abc import Callable
@@ -42,9 +42,9 @@ class ColorField(BackgroundTask):
         is_log: bool = False,  # whether the color scale is logarithmic
         description: str = "",
     ) -> None:
-        # `values` are numbers or indices of categories, and NaN where missing, or a function that
-        # computes them. The page shows all
-        # digits of metadata, and rounds values that a function computes.
+        # `values` is an array, or a function that computes it. It has numbers or indices of
+        # categories, and NaN where a value is missing. The page shows all digits of an array
+        # (metadata), and rounds values that a function computes.
         self._is_exact = isinstance(values, np.ndarray)
         values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
         super().__init__(f"The values of {name!r}", values)
@@ -87,7 +87,7 @@ def compute_in_blocks(count: int, compute_block: Callable[[np.ndarray], np.ndarr
     return np.concatenate([compute_block(block) for block in blocks], dtype=float)
 
 
-def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
+def make_metadata_color_field(name: str, values: ArrayLike) -> ColorField | None:
     """Return a field of metadata; None if it has too many different texts to color by."""
     array, texts = np.asarray(values), None
     if array.dtype.kind in "OUS":  # objects or texts, which may be numbers as text
@@ -98,9 +98,9 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
             )
         except ValueError:  # not all texts are numbers
             has_few_texts = len({*texts}) <= _MAX_TEXT_CATEGORIES
-            return _make_category_field(name, texts) if has_few_texts else None
+            return _make_category_color_field(name, texts) if has_few_texts else None
     else:
-        # numbers in single precision become text first, so that 0.1 is not 0.10000000149 afterwards
+        # numbers in single precision become text first, so that 0.1 does not become 0.10000000149
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
         numbers = array.astype(str if is_single else float).astype(float)
     distinct, distinct_indices = np.unique(numbers, return_inverse=True)
@@ -113,10 +113,10 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
         texts = [
             _MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_indices.tolist()
         ]
-    return _make_category_field(name, texts)
+    return _make_category_color_field(name, texts)
 
 
-def _make_category_field(name: str, texts: list[str]) -> ColorField:
+def _make_category_color_field(name: str, texts: list[str]) -> ColorField:
     """Return a field of categories: first numbers, then texts, then the missing values."""
 
     def make_category_sort_key(category: str) -> tuple[int, float, str]:
@@ -131,7 +131,7 @@ def _make_category_field(name: str, texts: list[str]) -> ColorField:
     return ColorField(name, np.array([indices[text] for text in texts]), categories=categories)
 
 
-def make_cluster_field(
+def make_cluster_color_field(
     model: Model,
     sequences: Sequences,
     codes: np.ndarray,  # (n_sequences, code_size)

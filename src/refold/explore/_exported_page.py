@@ -95,8 +95,8 @@ def check_exportable(model: ModelLike) -> None:
     # only the pretrained model reads curves: series resampled to a fixed number of points
     if model_of(model).specification.is_curve_network:
         raise ParameterError(
-            "A page cannot compute with the pretrained model, whose curves it does not know. Open "
-            f"it {python_or_cli('with refold.explore.explore', 'without --export')}, or fit a "
+            "An exported page cannot decode the curves of the pretrained model. Open this model "
+            f"{python_or_cli('with refold.explore.explore', 'without --export')}, or fit a "
             "model."
         )
     if not isinstance(model_of(model).network, PackedNetwork):
@@ -134,7 +134,7 @@ def make_data_blocks(
             values = np.where(np.isnan(values), missing_index, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)
     map_names = MAP_NAMES if includes_umap else ["pca"]
-    # None waits until a map or a field is computed
+    # `max_seconds=None` waits until a map or a field is computed
     maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in map_names}
     for key, code_map in maps.items():
         yield _compress_array(f"places/{key}", code_map.vectors)
@@ -278,7 +278,7 @@ def render_page(entry_script_path: Path, blocks: Iterable[tuple[str, str, bytes]
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
     text = (PAGE_FOLDER / "index.html").read_text(encoding="utf-8")
-    # tags of the page of the server, and what an exported page has instead
+    # tags of the page that the server sends, and what an exported page has instead
     for tag, replacement in (
         ('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}'),
         ('<link rel="stylesheet" href="/page/style.css">', f"<style>{style}</style>"),

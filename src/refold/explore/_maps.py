@@ -32,12 +32,13 @@ _MAX_STEPS_TO_MEASURE_EFFECTS = 300_000
 # a place divides by effects.
 _RELATIVE_EFFECT_FLOOR = 1e-3
 
-# A place or code is far if it lies farther from its nearest vector than nearly all vectors of the
-# set from theirs (`SearchableVectors.far_threshold`). The next four constants are for this.
+# Each vector of a set has a distance to its nearest neighbor in the set. A place or code is far if
+# its own nearest distance to the set is larger than nearly all of these distances
+# (`SearchableVectors.far_threshold`). The next four constants are for this threshold.
 
 # Largest number of vectors whose nearest distances decide what is far.
 _MAX_FAR_THRESHOLD_SAMPLE = 512
-# Smallest number of vectors in this sample, also if it then has more pairs than the limit below.
+# Smallest number of vectors in this sample, even if it then has more pairs than the limit below.
 _MIN_FAR_THRESHOLD_SAMPLE = 32
 # Largest number of pairs of vectors that are compared to decide what is far. It bounds the time.
 _MAX_FAR_THRESHOLD_PAIRS = 30_000_000
@@ -89,7 +90,7 @@ class SearchableVectors:
         sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
         distances = [float(hits.distances[-1]) for hits in self.find_nearest(sample, k=2)]
-        # 99 % of the vectors have a neighbor within the quantile; beyond 1.5 times this is far
+        # 99 % of the sample has a neighbor within the quantile; more than 1.5 times this is far
         self.far_threshold = max(1.5 * float(np.quantile(distances, 0.99)), min_far_threshold)
 
     def find_nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
@@ -156,7 +157,7 @@ class EffectWeightedCodes(SearchableVectors):
         super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
     def find_nearest_codes(self, codes: np.ndarray, k: int) -> list[Nearest]:
-        """Return the k codes whose decoded sequences are most similar to that of each code."""
+        """Return for each code the k codes that decode to the most similar sequences."""
         return self.find_nearest(self._weigh(codes), k)
 
     def _weigh(self, codes: np.ndarray) -> np.ndarray:
@@ -172,14 +173,14 @@ class NeighborMap(SearchableVectors):
     ) -> None:
         super().__init__(places, min_far_threshold=_MIN_MAP_FAR_THRESHOLD)
         self._codes, self._weighted_codes = codes, weighted_codes
-        # The number of neighbors grows with the square root of the number of places. If the places
-        # were a square grid, it would be an eighth of its side.
+        # The number of neighbors grows with the square root of the number of places. In a square
+        # grid of places, it is an eighth of the number on a side.
         num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
         self._num_neighbors = max(_MIN_MAP_NEIGHBORS, num_neighbors)
 
     def code_at(self, place: np.ndarray, base_row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
-        del base_row  # a parameter of `PcaMap`; this map has no other components
+        del base_row  # only `PcaMap` uses it, for components that the place does not set
         # the last neighbor sets the radius and has no weight, so one more is found
         [hits] = self.find_nearest(np.asarray(place)[None], self._num_neighbors + 1)
         return _weigh_by_distance(hits.distances) @ self._codes[hits.indices]

@@ -131,7 +131,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             return _make_response(b"There is no such file.", "text/plain", status=404)
         return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
-    def get_places(request: Request, _: bytes) -> Response | None:
+    def get_points(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), max_seconds=_MAX_WAIT_SECONDS)
         if code_map is None:
             return None
@@ -141,7 +141,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         values = atlas.get_field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
         return None if values is None else _make_response(values.tobytes(), _BINARY_CONTENT_TYPE)
 
-    def decode_place_or_code(request: Request, body: bytes) -> object:
+    def unfold(request: Request, body: bytes) -> object:
         fields = _parse_json_object(request, body)
         place, code, base_row = map(fields.get, ("at", "code", "row"))
         return atlas.decode_place_or_code(place, code, base_row, fields.get("on", "pca"))
@@ -149,7 +149,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
     def replace_clusters(request: Request, body: bytes) -> object:
         return atlas.cluster(_parse_json_object(request, body).get("number")).describe()
 
-    def encode_added_sequences(request: Request, body: bytes) -> object:
+    def encode_added(request: Request, body: bytes) -> object:
         parameters = request.query_params
         sequences = _read_added_sequences(body, parameters.get("name", ""), atlas.model.schema)
         sequences = atlas.model.windows(sequences).sequences
@@ -186,7 +186,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         make_route("/", get_file),
         make_route("/page/{name}", get_file),
         make_route("/explore/atlas", lambda *_: atlas.describe() | {"model": model_name}),
-        make_route("/explore/points", get_places),
+        make_route("/explore/points", get_points),
         make_route("/explore/fields", lambda *_: [field.describe() for field in atlas.fields]),
         make_route("/explore/fields/{name:path}", get_field),
         make_route(
@@ -196,9 +196,9 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             "/explore/sequences/{row:int}",
             lambda request, _: atlas.describe_sequence(request.path_params["row"]),
         ),
-        make_route("/explore/place", encode_added_sequences, "POST"),
+        make_route("/explore/added", encode_added, "POST"),
         make_route("/explore/clusters", replace_clusters, "POST"),
-        make_route("/explore/unfold", decode_place_or_code, "POST"),
+        make_route("/explore/unfold", unfold, "POST"),
         make_download_route("table", _fields_to_csv),
         make_download_route("codes", _codes_to_csv),
         # a JSON list, in the form that the page and the service read
@@ -211,8 +211,8 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
         content = to_json({"error": {"message": str(error)}})
         return _make_response(content, "application/json", status=422)
 
-    # Another server could give its own host name the address of this machine. Then its page could
-    # read the answers (DNS rebinding). So requests for other host names are refused.
+    # A website could make its own host name point to 127.0.0.1. Then its page, open in the user's
+    # browser, could read the answers (DNS rebinding). So requests for other host names are refused.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(
         routes=routes,
@@ -288,7 +288,7 @@ def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Seq
         sequences = read_content()  # then, as a file with only the columns of the model
     if len(sequences) > MAX_ADDED_SEQUENCES:
         raise ParameterError(
-            f"There are {len(sequences)} sequences, and the page places {MAX_ADDED_SEQUENCES} at "
-            "once. Paste fewer."
+            f"There are {len(sequences)} sequences, but at most {MAX_ADDED_SEQUENCES} can be added "
+            "at once. Add fewer."
         )
     return sequences.convert_to_schema(schema)

@@ -38,8 +38,8 @@ from refold.sequences.types import CATEGORICAL
 
 # Characters that may separate cells. If two of them fit equally well, the earlier one is chosen.
 _CANDIDATE_DELIMITERS = (",", ";", "\t", "|")
-# The number of first rows that tell the delimiter. More rows would take time, and fewer rows could
-# have equally many cells by chance with a wrong delimiter.
+# The delimiter is found from this many rows at the start of a file. More rows would take time. A
+# wrong delimiter could divide fewer rows into equally many cells by chance.
 _NUM_ROWS_TO_FIND_DELIMITER = 20
 # Bytes that Arrow parses at a time: 64 MiB. A block must hold a whole row, and a row of a wide
 # table may be long.
@@ -87,14 +87,14 @@ def sequences_from_csv(content: bytes, file_name: str, **table_options: Any) -> 
                 "pandas. It is left out. If it holds data, name it."
             )
         header = header[1:]
-    # The layout decides some types of cells, so it must be known before the cells are read. The
-    # names of the columns tell it.
+    # The types of some cells depend on the layout, so the layout must be known before the cells are
+    # read. The names of the columns tell the layout.
     untyped = pa.schema([(column, pa.null()) for column in header])
     options = resolve_table_options(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
     if is_wide:
-        # All columns are steps of one feature. The file does not name the feature, so a mapping of
-        # types may have any name for it.
+        # All columns are steps of one feature. The file does not name the feature, so the user may
+        # call it by any name in a mapping of types.
         column_types, feature_name = options.column_types, "x0"
         if isinstance(column_types, Mapping):
             feature_name = next(iter(column_types), "x0")
@@ -103,7 +103,7 @@ def sequences_from_csv(content: bytes, file_name: str, **table_options: Any) -> 
         types = expand_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == CATEGORICAL.name]
-    # Cells that are read as text. The name None stands for no column, and is in no header.
+    # Columns whose cells are read as text. None stands for no column, and drops out below.
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
     cells = dict(zip(table.column_names, table.columns, strict=True))
@@ -144,20 +144,21 @@ def label_table_from_csv(
 
 
 class CsvFile:
-    """The bytes of a CSV file, its delimiter and its header, which are found in the bytes."""
+    """The bytes of a CSV file, and the delimiter and the header that are found in them."""
 
     def __init__(self, content: bytes, file_name: str) -> None:
         decode_utf8(content, file_name)  # raises an error that names a line that is not UTF-8
         self.content, self.name = content, file_name
         # Whether `read_table` found floats. Arrow reads numbers with decimal points as floats, and
-        # numbers with decimal commas as text. So if there are floats, commas are hardly decimal.
+        # numbers with decimal commas as text. If there are floats, commas are probably not decimal.
         self.has_floats = False
         scores = {}
         for delimiter in _CANDIDATE_DELIMITERS:
             rows = islice(self._parse_rows(delimiter), _NUM_ROWS_TO_FIND_DELIMITER)
             widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
-            # Python compares the first entries, then the second ones: the best delimiter divides
-            # rows into several cells, then into equally many cells, and then into many cells
+            # Python compares tuples entry by entry. So a delimiter that divides rows into several
+            # cells is better than others. Of these, those with equally many cells in each row are
+            # better, and of these, the one with the largest number of cells.
             scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
         self.delimiter = max(_CANDIDATE_DELIMITERS, key=scores.__getitem__)
         self._check_quotes()
@@ -168,7 +169,7 @@ class CsvFile:
 
     def find_line_number(self, row: int) -> int | None:
         """Return the number of the last line of a row; row 0 is the first one below the header."""
-        # the header comes first, so the row of data 0 is the parsed row 1
+        # the header is the parsed row 0, so the data row 0 is the parsed row 1
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def describe_cell(self, cells: pa.ChunkedArray, row: int, column_name: str) -> str:
@@ -252,8 +253,9 @@ def _convert_column(
         return _parse_if_all_integers(cells)
     numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
-    # All cells may be words for a missing value. Arrow has replaced the unquoted ones by nulls, so
-    # some are quoted. Quoted words such as "NA" are categories if the column holds nothing else.
+    # All cells may be words for a missing value. Arrow has replaced words without quotes by nulls,
+    # so the words that are left had quotes. If a column holds no other text than quoted words such
+    # as "NA", they are categories.
     if requested_type is None and is_missing.all():
         return cells
     numbers = _replace_decimal_commas(numbers, column_name, csv_file)
@@ -286,7 +288,7 @@ def _replace_decimal_commas(
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
-    if csv_file.delimiter != ",":  # commas between cells are not decimal
+    if csv_file.delimiter != ",":  # otherwise, commas separate cells and are not decimal
         has_comma = cells_contain_regex(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
@@ -317,8 +319,8 @@ def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text with nulls in place of NA, null and other words that mean missing."""
     # Arrow itself replaces only words without quotes.
     words = pa.array(arrow_csv.ConvertOptions().null_values)
-    is_word = call_function("is_in", [cells], SetLookupOptions(value_set=words))
-    return call_function("if_else", [is_word, pa.scalar(None, pa.string()), cells])
+    is_missing = call_function("is_in", [cells], SetLookupOptions(value_set=words))
+    return call_function("if_else", [is_missing, pa.scalar(None, pa.string()), cells])
 
 
 def _parse_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:

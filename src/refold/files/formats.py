@@ -16,7 +16,7 @@ from refold.sequences._sequences import Sequences
 
 # The codec of Arrow for each suffix of a compressed text file, as in .csv.gz.
 CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-# The first bytes of compressed files, by codec. A file of bzip2 begins with BZh and a digit, but so
+# The first bytes of compressed files, by codec. A bzip2 file begins with BZh and a digit, but so
 # may a text. So the pattern of bzip2 includes the bytes that begin the first block.
 _CODEC_SIGNATURES = {
     "gzip": re.compile(rb"\x1f\x8b"),
@@ -101,8 +101,8 @@ def read_decompressed_bytes(
 def check_first_bytes(content: bytes, expected_format: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
     if expected_format.is_text:
-        # Text has no zero bytes, although they are valid UTF-8, and binary files have some near
-        # their start. `decode_utf8` finds all other wrong bytes, and names their line.
+        # Most binary files have zero bytes near their start, and text has none. Zero bytes are
+        # valid UTF-8, so they are checked here. `decode_utf8` finds all other wrong bytes.
         if b"\0" not in content[:4096]:
             return
         problem = "it holds zero bytes, and text does not"
@@ -133,7 +133,7 @@ def decode_utf8(content: bytes, file_name: str, first_line_number: int = 1) -> s
 
 
 def check_no_categorical_columns(sequences: Sequences, format_with_article: str) -> None:
-    """Raise ``SchemaError`` if a column is categorical; the format is named as "an .npy"."""
+    """Raise ``SchemaError`` if a column is categorical; it names the format, such as "an .npy"."""
     categorical = sequences.schema.categorical_indices  # the indices of these columns
     if len(categorical):
         raise SchemaError(

@@ -1,7 +1,7 @@
 """JSON lines have one sequence or one event per line, and JSON files have an array of these.
 
 A sequence is a list of rows, a flat list of values, a string, or an object of named lists. An event
-is an object of single values. Objects become an Arrow table, and other sequences become lists.
+is an object of single values. Objects are converted via an Arrow table, and the others as lists.
 """
 
 import contextlib
@@ -72,14 +72,14 @@ def parse_json_entries(content: bytes, file_name: str) -> JsonEntries:
 
 def _parse_json_value(content: bytes, file_name: str, line_number: int | None = None) -> Any:
     """Return the JSON value of a file, or of one line if it has a number; errors name the line."""
-    import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
+    import msgspec  # not at the top: the import takes 0.05 s, and most programs read no JSON
 
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = str(error)
-        # The error names the byte where it is, and the byte tells the line. An error that names no
-        # byte is about the end of the file.
+        # The message usually has the position of the wrong byte, which tells the line. An error
+        # without a position is about the end of the file.
         byte_match = re.search(r"\(byte (\d+)\)", message)
         end = int(byte_match[1]) if byte_match else len(content.rstrip())
         line = line_number or 1 + content.count(b"\n", 0, end)
@@ -113,7 +113,7 @@ def sequences_from_json(
         has_rows = bool(example) and isinstance(example[0], list)
         type_: Any = list[list[_Cell]] if has_rows else list[_Cell]
     else:
-        # a number or null has none of the allowed types, so the check lists them in its error
+        # a number or null fails the check below, whose error lists the allowed types
         types: dict[type, Any] = {str: str, dict: dict[str, Any]}
         type_ = types.get(type(example), list | str | dict)
     _check_json_types(entries, entries.values, type_, file_name)
@@ -149,7 +149,7 @@ def sequences_from_json(
 
 
 def _split_table_entry_into_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
-    """Return a row per entry if the only entry holds the columns of a table; else the same."""
+    """Return one entry per row if the only entry is a table of columns; else the same entries."""
     table = entries.values[0]
     # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
     # An object with a single value as id is a sequence, and not a table.
@@ -172,7 +172,7 @@ def _split_table_entry_into_rows(entries: JsonEntries, file_name: str, id_key: s
 
 def column_names_from_json(content: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     """Return the keys of the first entry; an empty list if it is not an object."""
-    if as_lines:  # only the first line that is not blank is parsed, because there may be many
+    if as_lines:  # only the first line that is not blank is parsed: a file may have many lines
         num_blank_bytes = len(content) - len(content.removeprefix(_BYTE_ORDER_MARK).lstrip())
         first_line_end = content.find(b"\n", num_blank_bytes)
         # the blank lines before the first entry stay, so that errors name the line in the file
@@ -197,7 +197,7 @@ def label_table_from_json(
 def _check_json_types(
     entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
-    """Raise ``FileFormatError`` if a value lacks this type; there is one value per entry."""
+    """Raise ``FileFormatError`` if a value, one per entry, does not have this type."""
     import msgspec
 
     for row, value in enumerate(values):
@@ -212,7 +212,7 @@ def _check_json_types(
 def _sequences_from_objects(
     entries: JsonEntries, file_name: str, text_unit: str, options: TableOptions
 ) -> Sequences:
-    """Convert objects with one list, value or string per feature, as the rows of a table."""
+    """Convert objects as rows of a table; each has one list, value or text for each feature."""
     id_key, time_key = options.id or "id", options.time or "time"
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
@@ -235,7 +235,7 @@ def _sequences_from_objects(
 def _table_from_objects(
     entries: JsonEntries, file_name: str, keys: Sequence[str], keys_allowed_as_text: set[str]
 ) -> pa.Table:
-    """Return a table of some keys of objects; large integers become floats, or text if listed."""
+    """Return a table with these keys as columns. Huge integers become floats, or text if listed."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
     columns = {}
     for key in keys:
@@ -266,7 +266,7 @@ def _convert_cell_to_floats(json_cell: Any) -> Any:
         return [_convert_cell_to_floats(item) for item in json_cell]
     if isinstance(json_cell, bool | str):
         raise TypeError
-    # from text, because `float` of an integer beyond its range is an error and not infinity
+    # `float` of a huge integer raises an error, and `float` of its text is infinity
     return None if json_cell is None else float(str(json_cell))
 
 
@@ -308,7 +308,7 @@ def _to_json_cells(values: np.ndarray, column: Column) -> list[Any]:
         as_integers = True
     else:
         if values.dtype == np.float32:
-            # via the shortest text of each float32: 0.1, and not 0.10000000149011612
+            # the text of a float32 is short, so the float64 is 0.1, and not 0.10000000149011612
             values = values.astype(str).astype(np.float64)
         cells, numbers = values.tolist(), values[~np.isnan(values)]
         as_integers = len(numbers) and (numbers == np.round(numbers)).all()

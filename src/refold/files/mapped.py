@@ -67,7 +67,7 @@ _MAX_UNUSED_ENTRY_SECONDS = 14 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class StoredTableBatches:
-    """Batches of rows in a file: they come once, but their conversion reads them twice."""
+    """Batches of rows from a stream, kept in a file, because the conversion reads them twice."""
 
     # The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
     # dictionary of categories for each batch.
@@ -138,13 +138,13 @@ def _convert_blocks(
     # the sequences whose id an earlier sequence has
     repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
     if len(repeated):
-        first_repeated = repeated.min()  # a number of a sequence, in the order of the data
+        first_repeated = repeated.min()  # the index of a sequence, in the order of the data
         # the block of this sequence
         block_index = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
-            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
-            f"{first_row_names[block_index]} or a later one comes after rows of another id. Data "
+            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: the id "
+            f"appears again at row {first_row_names[block_index]} or later, after other ids. Data "
             "that are too large to be read at once must be sorted: sort the file by column "
             f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
             "all values."
@@ -152,13 +152,13 @@ def _convert_blocks(
 
 
 def _read_chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
-    """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
+    """Yield all rows in chunks of whole sequences, so that each chunk can be converted alone."""
     if large_table.options.layout == "list":  # a row is a whole sequence
         yield from large_table.chunks()
         return
     id_column = str(large_table.options.id)
-    # The last sequence so far may go on in the next chunk, so its rows wait: tables with the rows,
-    # the number of the first row, and the id of the sequence.
+    # The last sequence so far may go on in the next chunk, so its rows wait. These are the tables
+    # with its rows, the number of its first row, and its id.
     pending_tables, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
@@ -189,14 +189,14 @@ def _sequences_from_chunk(
         return convert_long_table(table, options, row_namer)
     if options.id is not None:
         check_rows_have_ids(table[options.id], options.id, row_namer)
-    selected = options.id, options.columns, options.column_types
-    return Sequences.from_checked(*flat_arrays_from_list_columns(table, *selected, row_namer))
+    used_options = options.id, options.columns, options.column_types
+    return Sequences.from_checked(*flat_arrays_from_list_columns(table, *used_options, row_namer))
 
 
 def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
-    # The types and categories depend on the distinct values only. So the distinct values of each
-    # column become a short sequence, and encoding this sequence gives the schema of all data.
+    # The types and categories depend on the distinct values only. So one short sequence gets the
+    # distinct values of all columns. Encoding this sequence gives the schema of all data.
     options, features = large_table.options, large_table.options.features
     arrow_types = []
     for name in features:
@@ -229,7 +229,7 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     arrays = encode_columns(
         features, columns, types, locate, has_1d_sequences=from_lists, stored_schema=stored_schema
     )
-    # as in memory, text that holds numbers causes no warning if it is in lists
+    # text in lists causes no warning if it holds numbers; small data are treated in the same way
     warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:
         # the gaps are float64, and they are in the same array as all other columns
@@ -240,7 +240,7 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
 def _collect_distinct_values(
     large_table: LargeTable, column_types: list[str | None], raw_dtypes: list[np.dtype]
 ) -> tuple[list[dict[Any, None]], bool]:
-    """Return categories, or up to three numbers, of each column, and whether there are steps."""
+    """Return the categories or a few numbers of each column, and whether there are any steps."""
     features = large_table.options.features
     # Text whose type was not requested is converted as categories, even if it holds numbers.
     # Otherwise, each chunk would warn about it. `_infer_schema` warns once.
@@ -267,9 +267,9 @@ def _collect_distinct_values(
             if len(values) < 3:  # three different numbers tell that a column is not binary
                 numbers = sequences.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-            # A column with a requested type needs one value, because without any, `_infer_schema`
-            # takes the dtype of NaN. Any other column is binary until it has a number other than 0
-            # and 1.
+            # A column with a requested type is certain when it has a value. Until then,
+            # `_infer_schema` would choose a dtype as if all its values were NaN. Any other column
+            # may be binary until it has a number other than 0 and 1.
             is_certain &= bool(values if type_ else {*values} - {0.0, 1.0})
         if is_certain:
             break
@@ -294,7 +294,8 @@ def write_mapped_folder(
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
                     time_type = _find_common_time_type(time_type, block.times.type, block.ids[0])
-                    # an unsafe cast, because a coarser unit of earlier times may lose digits
+                    # `safe=False`: Arrow raises no error if earlier times have a coarser unit, in
+                    # which digits of these times are lost
                     times = block.times.cast(time_type, safe=False)
                     # only the bytes of this array, which may be a slice of a larger buffer
                     width = time_type.bit_width // 8
@@ -314,7 +315,7 @@ def write_mapped_folder(
 def _find_common_time_type(
     earlier_type: pa.DataType | None, block_type: pa.DataType, first_id_of_block: Any
 ) -> pa.DataType:
-    """Return a type for the times of earlier blocks and of a block, whose first id errors name."""
+    """Return a type for the times of earlier blocks and of this block; an error names the id."""
     if earlier_type is None or earlier_type == block_type:
         return block_type
     zone, earlier_zone = getattr(block_type, "tz", None), getattr(earlier_type, "tz", None)
@@ -440,13 +441,13 @@ def _make_cache_folder() -> Path:
     return folder
 
 
-def _free_cache_space(cache_folder: Path, to_cache: ParquetFiles) -> None:
+def _free_cache_space(cache_folder: Path, new_files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_ENTRY_SECONDS
-    needed_bytes = 4 * to_cache.max_num_values  # a float32 has 4 bytes
-    if to_cache.options.time is not None:
+    needed_bytes = 4 * new_files.max_num_values  # a float32 has 4 bytes
+    if new_files.options.time is not None:
         # times of 64 bits
-        needed_bytes += 8 * to_cache.max_num_values // len(to_cache.options.features)
+        needed_bytes += 8 * new_files.max_num_values // len(new_files.options.features)
     dates = {}
     for path in cache_folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
@@ -461,7 +462,7 @@ def _free_cache_space(cache_folder: Path, to_cache: ParquetFiles) -> None:
     free_bytes = shutil.disk_usage(cache_folder).free
     if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{to_cache.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} "
+            f"{new_files.root} is too large to be read at once, and needs {needed_bytes / 1e9:.1f} "
             f"GB of disk in {cache_folder}, which has {free_bytes / 1e9:.1f} GB left. Name a "
             f"folder with more space in the environment variable {CACHE_FOLDER_VARIABLE}."
         )

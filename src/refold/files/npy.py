@@ -106,7 +106,7 @@ def _load_arrays(content: bytes, file_name: str) -> dict[str, np.ndarray]:
 
 
 _READ_OPTIONS = frozenset({"column_types", "as_sequence"})
-# an .npz file is a zip archive, whose signature is that of its first file
+# an .npz file is a zip archive, so it begins with the signature of the first file in it
 NPZ = Format(
     "npz", (".npz",), sequences_from_npz, _READ_OPTIONS, sequences_to_npz, signature=b"PK\x03\x04"
 )

@@ -62,7 +62,7 @@ def sequences_from_parquet(content: bytes, file_name: str, **options: Any) -> Se
     with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read()
-        # reads the metadata, so that `_name_damaged_file` names the file if these are damaged
+        # read here only so that an error names the file if the metadata are damaged
         pandas_index_names(table.schema.metadata or {})
     return sequences_from_table(table, file_name, TableOptions(**options))
 
@@ -130,7 +130,7 @@ class ParquetFiles(NamedTuple):
     options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     max_num_values: int  # an upper limit of the number of feature values
-    max_bytes_per_row: int  # the memory of a row, in the row group whose rows take most on average
+    max_bytes_per_row: int  # the mean memory of a row, in the row group where it is largest
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -152,14 +152,14 @@ class ParquetFiles(NamedTuple):
                     table = pa.Table.from_batches([batch]).select(self.options.used_columns)
                     yield first_row, table.cast(self.schema)
                     first_row += len(batch)
-                    # Free the memory before the next batch is read. Otherwise the two names keep
-                    # this batch, and Arrow's pool keeps freed memory for later batches.
+                    # Free the memory before the next batch is read. Otherwise `batch` and `table`
+                    # keep this batch, and Arrow's pool keeps freed memory for later batches.
                     del batch, table
                     pool.release_unused()
 
 
 def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
-    """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
+    """Open a file, or all files of a folder; only the footers with the metadata are read."""
     root = require_local_path(path)
     paths = _list_parquet_files(root) if root.is_dir() else [root]
     # the last entry of `first_rows` is the number of rows so far: the first row of the next file
@@ -202,8 +202,8 @@ def _merge_schemas(
     paths: list[Path], schemas: list[pa.Schema], file_options: list[TableOptions]
 ) -> pa.Schema:
     """Return types of the used columns that hold the values of all files."""
-    # A file that Refold wrote has a `Schema` of its sequences. These are merged, too, and stored in
-    # the metadata of what is returned.
+    # A file that Refold wrote has a `Schema` of its sequences in its metadata. These schemas are
+    # merged, too, and the result is in the metadata of the returned types.
     used_columns, merged = file_options[0].used_columns, pa.schema([])
     for path, schema, options in zip(paths, schemas, file_options, strict=True):
         try:
@@ -212,8 +212,8 @@ def _merge_schemas(
                     f"{', '.join(options.used_columns)} beside {', '.join(used_columns)}"
                 )
             file_schema = pa.schema([schema.field(name) for name in used_columns])
-            # "permissive" unites different types: Arrow has two types of text, of which writers
-            # choose one by the size of a file, and a column without values has the type null
+            # "permissive" unites different types. Arrow has two types of text, and some writers use
+            # the larger one only for large files. A column without values has the type null.
             merged = pa.unify_schemas([merged, file_schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise SchemaError(

@@ -184,7 +184,7 @@ def read(
     is_folder = is_path and Path(path).is_dir()
     format_ = PARQUET if is_folder else find_format(path, format)
     check("duplicates", duplicates, DUPLICATES_RULE)
-    # here None is the default of all options; any other value must apply to the format
+    # here, None means that an option has its default; all other options must apply to the format
     arguments = {
         "id": id,
         "time": time,
@@ -235,7 +235,7 @@ def read(
         with name_file_in_errors(file_name):
             sequences = format_.reader(content, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
-    # None: the table is not wide; (): it is wide, and all columns are steps
+    # `wide_columns` is None if the table is not wide, and () if all columns of a wide one are steps
     wide_columns = options.get("columns", ()) if layout == "wide" else None
     schema = sequences.schema.with_read_options(
         id, time, time_format, wide_columns=wide_columns, duplicates=arguments["duplicates"]
@@ -279,8 +279,8 @@ def read_for(
     # an error is ignored here: if the file cannot be read, `read` below raises it and explains it
     with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
         file_columns = column_names(path, format)
-    # `user_options` always apply. `training_options`, with which the training data were read, are
-    # dropped if the file does not have their columns.
+    # `user_options` always apply. `training_options` are those with which the training data were
+    # read. They are dropped if the file does not have the columns that they name.
     user_options: dict[str, Any] = options | {"as_sequence": as_sequence, "format": format}
     if schema is None:
         if ignored_columns:
@@ -582,8 +582,8 @@ def read_from_batches(
     # a column that is empty in the first table has the type of the next table where it has values
     for i, name in enumerate(schema.names):
         fields = [table.schema.field(name) for table in collected if name in table.column_names]
-        with_values = [field for field in fields if not pa.types.is_null(field.type)]
-        schema = schema.set(i, (with_values or fields)[0])
+        typed_fields = [field for field in fields if not pa.types.is_null(field.type)]
+        schema = schema.set(i, (typed_fields or fields)[0])
     tables = _cast_tables(itertools.chain(collected, tables), schema)
     resolved_options = resolve_table_options(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
@@ -634,8 +634,8 @@ def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.T
     """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
     for i, table in enumerate(tables):
         try:
-            # `select` would silently leave out additional columns. They raise an error of Arrow
-            # here, so that the `except` below explains it like the errors of `select` and `cast`.
+            # `select` would silently leave out additional columns, so they raise an error here. It
+            # is an error of Arrow, like those of `select` and `cast`, and `except` explains all.
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)

@@ -82,7 +82,7 @@ class TableOptions:
         return list(dict.fromkeys([*id_and_time, *self.features]))  # each name once
 
 
-# The names of these options.
+# The names of all fields of `TableOptions`.
 TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
@@ -121,7 +121,7 @@ def resolve_table_options(
         time = _find_column(options.time, "time", columns, file_name)
         time = time or find_time_index_name(index_columns, field_of)  # an index of dates
     for option in LONG_TABLE_OPTION_NAMES:
-        if option != "time" and getattr(options, option):  # all others need a time column
+        if option != "time" and getattr(options, option):  # these options need a time column
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(field_of[id_column].type, id_column)
@@ -206,7 +206,7 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
         # errors about the file itself have its name already
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
-        # the text with its marks, so that the command line can still spell arguments as options
+        # `marked` still marks the arguments, so that the command line can spell them as options
         raise type(error)(f"{path}: {error.message.marked}") from error
 
 
@@ -236,8 +236,8 @@ def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNam
             is_marker &= table[column].is_null().to_numpy()
     if is_marker.any():
         table = table.filter(~is_marker)
-        # messages still count the rows of the file, markers included: row i of the new table is
-        # row `file_rows[i]` of the file
+        # Messages still count the rows of the file, and there, the markers are rows, too. Row i of
+        # the new table is row `file_rows[i]` of the file.
         file_rows, describe_row = np.flatnonzero(~is_marker), row_namer.describe_row
         row_namer = replace(row_namer, describe_row=lambda i: describe_row(file_rows.item(i)))
     arrays = flat_arrays_from_long_table(

@@ -1,8 +1,8 @@
 """``.ts`` files of the UEA and UCR archives have a header of tags, then one case per line.
 
-A case is a sequence. It lists its dimensions, the features, separated by colons. A dimension is a
-list of values separated by commas, with ? for a missing one. If the header says so, a label follows
-the last colon. Cases may differ in length, but the dimensions of a case may not.
+A case is a sequence. Colons separate its dimensions, which are the features. A dimension is a list
+of values separated by commas, with ? for a missing one. If the header says so, a label follows the
+last colon. Cases may differ in length, but the dimensions of a case may not.
 """
 
 import re

@@ -62,7 +62,7 @@ export class SequenceAdder {
   async addContent(content, name, onError) {
     showText($("busy"), "Encoding…");
     try {
-      this.addedSequences = await this.state.source.place(content, name, this.state.mapName);
+      this.addedSequences = await this.state.source.encodeAdded(content, name, this.state.mapName);
       this.lastContent = [content, name];
       this.showList();
       this.panel.showAdded(this.addedSequences[0]);
@@ -79,7 +79,7 @@ export class SequenceAdder {
   // Places the added sequences on another map.
   async relocate() {
     if (this.addedSequences.length)
-      this.addedSequences = await this.state.source.place(...this.lastContent, this.state.mapName);
+      this.addedSequences = await this.state.source.encodeAdded(...this.lastContent, this.state.mapName);
   }
 
   // Shows a button for each added sequence.

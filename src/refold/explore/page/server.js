@@ -79,8 +79,8 @@ export class Server {
   }
 
   // Encodes added sequences, and returns them with their codes and places.
-  async place(content, fileName, mapName) {
-    const path = `/explore/place?map=${mapName}&name=${encodeURIComponent(fileName)}`;
+  async encodeAdded(content, fileName, mapName) {
+    const path = `/explore/added?map=${mapName}&name=${encodeURIComponent(fileName)}`;
     return (await (await post(path, content, "application/octet-stream")).json()).sequences;
   }
 
