@@ -16,7 +16,7 @@ def test_a_page_and_a_table(two_groups, tmp_path, run):
     captured = run("report", *files, "--label", "kind")
     lines = captured.out.splitlines()
     assert lines[0].split() == ["codes", "of", "3", "dimensions", "Refold", "PCA"]
-    assert lines[1].startswith("NMSE: squared error over power")
+    assert lines[1].startswith("NMSE: squared error divided by squared values")
     assert f"Open {page} in a browser" in captured.err
     text = page.read_text(encoding="utf-8")
     assert "<h1>labelled.parquet</h1>" in text

@@ -264,9 +264,9 @@ _as_int64 = partial(np.ascontiguousarray, dtype=np.int64)
 
 
 def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return a float32 matrix with contiguous rows, and the distance of two rows in floats."""
+    """Return a float32 matrix with contiguous rows, and the distance between its rows in floats."""
     # A matrix may consist of some columns of a larger matrix. The library reads it without a copy,
-    # if it gets the distance of two rows. The distance is called ``ld`` (leading dimension), as in
+    # if it gets the distance between two rows. It is called ``ld`` (leading dimension), as in
     # BLAS.
     row_bytes, column_bytes = array.strides  # from a row or column to the next; a float has 4 bytes
     if array.dtype != np.float32 or column_bytes != 4 or row_bytes % 4:
@@ -423,13 +423,13 @@ def lstm(
     if keep_trace:
         # of the gates, and of the cells
         shapes = [(len(x), num_floats) for num_floats in lstm_array_lengths(units)[:2]]
-        reused = None if trace_to_overwrite is None else trace_to_overwrite.gates_and_cells
-        if reused is None or [array.shape for array in reused] != shapes:
-            reused = [np.empty(shape, np.float32) for shape in shapes]
-        gates, cells = reused
+        trace_arrays = None if trace_to_overwrite is None else trace_to_overwrite.gates_and_cells
+        if trace_arrays is None or [array.shape for array in trace_arrays] != shapes:
+            trace_arrays = [np.empty(shape, np.float32) for shape in shapes]
+        gates, cells = trace_arrays
     if out is None:
         out = np.empty((len(x), units), np.float32)
-    # the library cannot write to some arrays, which then get a copy of what it wrote
+    # if the library cannot write to `out`, it writes to a new array, which is copied to `out` below
     library_out, ld_out = _with_row_stride(out)
     gate_inputs = sequence_gate_inputs, step_gate_inputs, weights.packed_for_forward_pass
     inputs = _as_int64(offsets), x, ld_x, *gate_inputs, _as_float32(h), _as_float32(c), go_backwards

@@ -46,7 +46,7 @@ def linear_encode(
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
     # The row is ``bias`` plus the sum over the steps t of ``packed_x[t] @ weights[t]``, with
-    # weights of the shape (max_steps, channels, width). Later steps have none and add nothing.
+    # weights of the shape (max_steps, channels, width). Steps beyond ``max_steps`` add nothing.
     lengths = np.diff(offsets)
     y = np.zeros((len(lengths), weights.shape[2]), np.float32)
     if bias is not None:
@@ -62,7 +62,7 @@ def linear_decode(
 ) -> np.ndarray:
     """Map one row (n_sequences, depth) of each sequence to its steps, (n_rows, width)."""
     # Step t is ``biases[t] + x @ weights[:, t]``, with weights of the shape (depth, max_steps,
-    # width). Later steps have no weights and are ``biases[t]`` alone.
+    # width). Steps beyond ``max_steps`` have no weights and are ``biases[t]`` alone.
     y = np.empty((offsets[-1], weights.shape[2]), np.float32)
     for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards=False)):
         y[rows] = biases[step]
@@ -74,7 +74,7 @@ def linear_decode(
 def _reduce_segments(ufunc: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Reduce the rows (n_rows, width) of each sequence to (n_sequences, width)."""
     # ``reduceat`` combines the rows in their order. For an empty sequence, it would return a row of
-    # the next sequence, and here the result is 0.
+    # the next sequence. So it gets no empty sequence, whose result here is 0.
     nonempty = np.flatnonzero(np.diff(offsets))
     y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
     if len(nonempty):
@@ -160,15 +160,15 @@ def _convolve(
     """Return the convolutions (n_convolved_steps, kernels) of every stride-th step, and offsets."""
     lengths = np.diff(offsets)
     counts = -(-lengths // stride)  # number of convolved steps of each sequence
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.concatenate([[0], np.cumsum(counts)])  # offsets of the convolved steps
     # for each convolved step: its index in its sequence, the first row of this sequence, and the
     # length of this sequence
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
-    first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
+    first_rows, sequence_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
     for tap, weights in enumerate(weights_by_tap):
         tap_steps = steps + (tap - len(weights_by_tap) // 2) * dilation
-        is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
+        is_inside = (tap_steps >= 0) & (tap_steps < sequence_lengths)
         convolved[is_inside] += mixed_channels[(first_rows + tap_steps)[is_inside]] * weights
     return convolved, starts
 
@@ -231,17 +231,17 @@ def lstm_input_gradient(
     """Return the gradients of ``packed_x`` (or ``sequence_gate_inputs``), h and c."""
     # The method is backpropagation through time. The name of a gradient is ``d_`` and the name of
     # the array, so ``d_outputs`` (n_rows, units) is the gradient of the outputs. The library
-    # overwrites the trace, so callers use a trace only once, here too.
+    # overwrites the trace, so callers use a trace only once, also with NumPy.
     i, f, g, o, cells = trace.gates_and_cells
     # gradient (n_rows, 4 * units) of the gates before their activation, in Keras's order: input,
     # forget, cell, output
     d_gate_inputs = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
     d_h, d_c = np.zeros_like(trace.initial_c), np.zeros_like(trace.initial_c)
     recurrent_kernel_transposed = np.ascontiguousarray(trace.weights.recurrent_kernel.T)
-    previous_row = 1 if trace.go_backwards else -1  # from a step to the one computed before it
+    to_previous = 1 if trace.go_backwards else -1  # from a row to the row computed before it
     steps = list(_iterate_steps(trace.offsets, go_backwards=trace.go_backwards))
     for step, (active, rows) in reversed(list(enumerate(steps))):
-        c_before = cells[rows + previous_row] if step else trace.initial_c[active]
+        c_before = cells[rows + to_previous] if step else trace.initial_c[active]
         tanh_c = tanh(cells[rows])
         d_out = d_h[active] + d_outputs[rows]
         d_cell = d_c[active] + d_out * o[rows] * (1 - tanh_c**2)

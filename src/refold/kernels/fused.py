@@ -145,8 +145,8 @@ def _register_kernel_with_jax() -> None:
 
 # `_run_without_gradient`, `_forward` and `_backward` follow the protocol of `jax.custom_vjp`.
 # Cotangents are the gradients of the results. Residuals are what JAX stores from the forward pass
-# for the backward pass. JAX wraps each array of `_forward` in an object. The attribute
-# ``perturbed`` of this object says whether the gradient of the array is needed.
+# for the backward pass. JAX wraps each array that it passes to `_forward` in an object. The
+# attribute ``perturbed`` of this object says whether the gradient of the array is needed.
 
 
 def _run_without_gradient(*arrays_and_options: Any) -> tuple[Any, Any, Any]:
@@ -174,7 +174,7 @@ def _backward(
     options: _LstmOptions, residuals: tuple[tuple, tuple | None], cotangents: tuple
 ) -> tuple:
     """Return the gradients of the arguments from those of the results."""
-    saved, x_flag = residuals
+    saved, needs_d_x_flag = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
     # for the C function, an empty array is a gradient of zeros
@@ -184,7 +184,7 @@ def _backward(
         jnp.zeros_like(state) if isinstance(d_state, SymbolicZero) else d_state
         for d_state, state in ((d_h, h), (d_c, c))
     )
-    needs_d_x = x_flag is not None
+    needs_d_x = needs_d_x_flag is not None
     # the C function does not compute a gradient that is an empty array
     x_shape = x.shape if needs_d_x else (0, 0, 0)
     bias_shape = recurrent.shape[1:]
@@ -214,7 +214,7 @@ def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: b
     # arrays have no rows.
     num_rows = batch * steps if keep_residuals else 0
     num_output_steps = steps if options.return_sequences or keep_residuals else 0
-    # in memory, each step has a number of floats for the gates, and another one for the cells
+    # a number of floats for the gates of a step, and another number for its cells
     trace_shapes = [(num_rows, num_floats) for num_floats in lstm_array_lengths(units)[:2]]
     shapes = (batch, num_output_steps, units), h.shape, h.shape, *trace_shapes
     call = jax.ffi.ffi_call(

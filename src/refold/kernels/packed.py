@@ -3,8 +3,8 @@
 The compiled library computes the operations, or NumPy if there is no library.
 
 Sequence ``i`` has the rows ``offsets[i]:offsets[i + 1]`` of an array, and ``offsets`` has the shape
-(n_sequences + 1,). The results of a sequence have the same bits whatever other sequences are in the
-array, in whatever order, and for any number of threads.
+(n_sequences + 1,). The results of a sequence depend neither on the other sequences in the array nor
+on their order or the number of threads: all bits are the same.
 """
 
 import functools
@@ -33,7 +33,8 @@ exp = _compiled_or_numpy.exp
 sigmoid = _compiled_or_numpy.sigmoid
 tanh = _compiled_or_numpy.tanh
 normal_cdf = _compiled_or_numpy.normal_cdf
-# These multiply rows with weights. In the last two functions, each step has its own weights.
+# These multiply rows with weights. In `linear_encode`, which sums the steps of a sequence, and in
+# `linear_decode`, which returns steps, each step has its own weights.
 product = _compiled_or_numpy.product
 linear_encode = _compiled_or_numpy.linear_encode
 linear_decode = _compiled_or_numpy.linear_decode

@@ -72,7 +72,7 @@ def loss_curves(
         Axes to draw on; by default of a new figure.
     initial_loss : float, optional
         Validation loss of the initialization: ``initial_loss_`` of an estimator. It is marked at
-        epoch 0, and can be the best.
+        epoch 0, which can be the best epoch.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def error_by_feature(
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     column_type : {"numeric", "categorical"}, default="numeric"
-        Type of the errors: squared errors, or shares of wrong values.
+        ``"numeric"``: squared errors. ``"categorical"``: shares of wrong values.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def error_by_feature(
     """
     check_has_attribute("errors", errors, "a mapping of methods to errors", attribute="items")
     check_has_attribute("names", names, "a list of names of features", attribute="__len__")
-    # each method has an error for each feature
+    # number of errors: one for each method and feature
     check_not_empty(len(errors) * len(names), "error", "to draw")
     for method, values in errors.items():
         num_errors = len(check_array("errors", values, ("n_features",)))
@@ -194,10 +194,10 @@ def project_codes_to_plane(
     codes : array of shape (n_sequences, latent_dim)
         Output of ``transform``.
     method : {"pca", "umap"}, default="pca"
-        Two principal components, which preserve distances as well as a linear projection can, or
-        UMAP [1]_ of the standardized codes, which preserves neighborhoods; its distances between
-        groups have no meaning. UMAP needs the extra ``umap``. Codes with one or two dimensions are
-        returned as they are.
+        ``"pca"``: two principal components, which preserve distances as well as a linear projection
+        can. ``"umap"``: UMAP [1]_ of the standardized codes, which preserves neighborhoods. Its
+        distances between groups have no meaning, and it needs the extra ``umap``. Codes with one or
+        two dimensions are returned as they are.
     seed : int, default=0
         Seed of UMAP.
 
@@ -265,9 +265,9 @@ def code_map(
         Output of ``transform``.
     labels : sequence of shape (n_sequences,), optional
         Label of each code, which gives its point a color. There is a legend or, for more than
-        ten distinct numbers, a color bar. Of more than ten other labels, the rarest are gray. The
-        legend has the order of a Categorical of pandas. Other labels are sorted: numbers first,
-        then names.
+        ten distinct numbers, a color bar. If there are more than ten labels and some are not
+        numbers, the rarest are gray. A pandas Categorical decides the order of the legend. Other
+        labels are sorted: numbers first, then names.
     annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
         Texts beside the points: one per point, or by the index of the point. Texts do not cover
         each other. A text is left out if there is no room for it.
@@ -376,7 +376,7 @@ def sweep(
     check_counts_match(len(decoded), "sequences", num_values, "values of the dimension")
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
-    # the column whose values at the same step differ most, relative to all of its values
+    # the column whose values at the same step differ most, relative to the std. dev. of all values
     numeric = np.flatnonzero(decoded.schema.numeric)
     num_common_steps = int(decoded.lengths.min())
     column = int(numeric[0])
@@ -385,7 +385,7 @@ def sweep(
         # (n_values, n_common_steps, n_numeric_columns)
         values = decoded.values[rows][:, :, numeric].astype(float)
         std_at_step = values.std(axis=0).mean(axis=0)
-        std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)  # not 0, because it divides
+        std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)  # not 0, to be a divisor
         column = int(numeric[np.argmax(std_at_step / std_of_all)])
     chart = charts.sweep_lines(decoded, column, standard_deviations)
     return draw_chart(chart, ax, figsize=(6.0, 3.0))
@@ -408,8 +408,8 @@ def reconstructions(
     Numeric columns are lines, with the reconstruction dashed. Columns of different scales are in
     different panels. There are at most four panels. Each panel has at most four columns, those of
     largest variance; other columns are not drawn. If no column is numeric, runs of categories are
-    colored strips, with wrong steps underlined. Binary columns and characters are then shades, with
-    the original above, and with frames around the wrong entries of the reconstruction.
+    colored strips, with wrong steps underlined. Binary columns and characters are shades, with the
+    original above, and with frames around the wrong entries of the reconstruction.
 
     Parameters
     ----------
@@ -487,25 +487,25 @@ def _draw_pair(
     column_groups: Sequence[Sequence[int]],  # the columns of each panel
 ) -> dict[str, Any]:
     """Draw columns of a sequence and of its reconstruction; return legend handles by name."""
-    (name, before), (after_name, after) = pair
+    (original_label, original), (label, decoded) = pair
     schema, column = all_originals.schema, all_originals.schema.columns[columns[0]]
     if column.column_type.is_number:
         colors = charts.choose_column_colors(column_groups)
-        # the second argument with columns has the visible ones: all
-        chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
+        # the second `columns` are the visible ones: all of them
+        chart = charts.reconstruction_lines(original, {label: decoded}, columns, columns, colors)
         draw_chart(chart, ax, shows_legend=False).set_xlabel("")
         return _label_axis_or_make_legend(ax, schema, columns, colors)
     legend: dict[str, Any] = {}
     if charts.is_drawn_as_strip(column, schema):
-        values, back = (sequence.values[:, columns[0]] for sequence in (before, after))
-        back, is_wrong = charts.pad_reconstruction_and_find_wrong(values, back)
+        values, decoded_values = (x.values[:, columns[0]] for _, x in pair)
+        decoded_values, is_wrong = charts.pad_reconstruction_and_find_wrong(values, decoded_values)
         observed = all_originals.values[:, columns[0]]
-        rows = [(name, values), (after_name, back)]
+        rows = [(original_label, values), (label, decoded_values)]
         legend = _draw_runs(ax, rows, column, observed, wrong_masks=[is_wrong])
     else:
-        num_steps = int(max(all_originals.lengths.max(), len(after.values)))
-        original, decoded_heatmap = (charts.make_heatmap_rows(x, columns) for x in (before, after))
-        draw_heatmap_pair(ax, original, decoded_heatmap, num_steps)
+        num_steps = int(max(all_originals.lengths.max(), len(decoded.values)))
+        heatmap, decoded_heatmap = (charts.make_heatmap_rows(x, columns) for _, x in pair)
+        draw_heatmap_pair(ax, heatmap, decoded_heatmap, num_steps)
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
@@ -516,7 +516,7 @@ def _draw_pair(
 def _label_axis_or_make_legend(
     ax: Axes, schema: Schema, columns: Sequence[int], column_colors: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Write the name of a single line at the axis; of several lines, return the legend."""
+    """Write the name of a single line at the axis, or return the legend of several lines."""
     if len(columns) > 1:
         return {schema.names[i]: Line2D([], [], color=column_colors[i]) for i in columns}
     if schema.num_columns > 1:
@@ -528,7 +528,7 @@ def _draw_runs(
     ax: Axes,
     named_rows: Sequence[tuple[str, np.ndarray]],  # the category indices of each row
     column: Column,
-    indices_for_colors: np.ndarray,  # of all sequences, which decide the colors
+    indices_for_colors: np.ndarray,  # of all sequences; they decide the colors
     wrong_masks: Sequence[np.ndarray] = (),  # steps to underline, for each row but the first
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
@@ -589,8 +589,8 @@ def anomalous_steps(
     schema = sequences.schema
     groups = charts.group_columns_by_panel(schema, sequences.values)
     colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
-    # first steps and ends of runs of anomalous steps, in turn
-    changes = np.flatnonzero(np.diff(step_p_values <= alpha, prepend=False, append=False))
+    # the first step and the end of each run of anomalous steps, in turn
+    run_bounds = np.flatnonzero(np.diff(step_p_values <= alpha, prepend=False, append=False))
     # the shade is behind strips, so that it does not change their colors
     shade: dict[str, Any] = {"color": CONTRAST_COLOR, "alpha": 0.3, "linewidth": 0, "zorder": 0}
     for panel, columns in zip(panels, groups, strict=True):
@@ -605,7 +605,7 @@ def anomalous_steps(
             panel.margins(y=0.15)
         if legend:
             add_legend_beside(panel, legend)
-        for first, end in zip(changes[::2], changes[1::2], strict=True):
+        for first, end in zip(run_bounds[::2], run_bounds[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
     title += _describe_drawn_columns(groups, schema, prefix="  ·  ")
@@ -663,16 +663,16 @@ def forecast(
     index = range(len(sequences))[index]  # -1 is the last one
     past, future = sequences[[index]], forecasts.sequences[[index]]
     num_past, num_future = len(past.values), len(future.values)
-    num_drawn = max(HISTORY_STEPS_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS)
-    first = max(0, num_past - num_drawn)  # step that is drawn first
-    history = past.values[first:]
+    num_history = max(HISTORY_STEPS_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS)
+    first_drawn = max(0, num_past - num_history)
+    history = past.values[first_drawn:]
     groups = charts.group_columns_by_panel(schema, history)
     colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     for panel, columns in zip(panels, groups, strict=True):
         for column in columns:
             color = colors[column]
             pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
-            panel.plot(np.arange(first, num_past), history[:, column], **pale)
+            panel.plot(np.arange(first_drawn, num_past), history[:, column], **pale)
             if true_future is not None:
                 true_values = true_future[[index]].values[:num_future, column]
                 panel.plot(num_past + np.arange(len(true_values)), true_values, **pale)
@@ -690,7 +690,7 @@ def forecast(
             add_legend_beside(panel, legend)
     note = "" if forecasts.alpha is None else f"  ·  bounds of {100 * (1 - forecasts.alpha):g} %"
     title = f"{forecasts.ids[index]}{note}" + _describe_drawn_columns(groups, schema, "  ·  ")
-    return _finish_panels(panels, title, first_step=first, end_step=num_past + num_future)
+    return _finish_panels(panels, title, first_step=first_drawn, end_step=num_past + num_future)
 
 
 def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
@@ -701,7 +701,7 @@ def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
 
 def _finish_panels(panels: Sequence[Axes], title: str, first_step: int, end_step: int) -> Axes:
     """Set the title, the range of steps and the ticks of panels; return the first panel."""
-    # the range has at least one step, also if the sequence is empty; the panels share it
+    # the range has at least one step, even if the sequence is empty; all panels share it
     panels[0].set_xlim(first_step - 0.5, max(end_step, first_step + 1) - 0.5)
     panels[-1].set_xlabel("step")
     panels[0].set_title(title, fontsize="small", loc="left")

@@ -1,6 +1,6 @@
-"""`draw_chart` draws a `Chart` with matplotlib. The other functions serve figures that need more.
+"""`draw_chart` draws a `Chart` with matplotlib. The other functions draw what is not in a `Chart`.
 
-They keep names on a picture from covering each other.
+Some functions measure names on a picture, and keep them from covering each other.
 """
 
 import textwrap
@@ -42,7 +42,7 @@ POINT_OPTIONS_BY_STYLE: dict[str, dict[str, Any]] = {
 # Maximum number of points that are drawn as shapes. More points are drawn as an image, so that an
 # SVG file stays small.
 MAX_UNRASTERIZED_POINTS = 1500
-# Gap between names on a picture, so that they do not touch, in points of 1/72 inch.
+# Smallest gap between names on a picture, in points of 1/72 inch.
 MIN_NAME_SPACING_POINTS = 4
 # Options of a legend beside axes or titles.
 LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
@@ -56,7 +56,7 @@ CHARACTERS_PER_INCH = 12.6
 
 
 def get_or_make_axes(ax: Axes | None, *, figsize: tuple[float, float] = (6.0, 3.8)) -> Axes:
-    """Return ``ax``, or if it is None the axes of a new figure, which pyplot does not know."""
+    """Return ``ax``. If it is None, return the axes of a new figure, unknown to pyplot."""
     return Figure(figsize=figsize, layout="constrained").add_subplot() if ax is None else ax
 
 
@@ -118,7 +118,7 @@ def _draw_chart_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     elif marks.style:
         ax.plot(marks.x, marks.y, linestyle="", **options, **POINT_OPTIONS_BY_STYLE[marks.style])
     else:
-        # many points are small and pale, so that they do not cover each other; sizes are areas
+        # many points are small and pale, so that they do not cover each other; `s` is an area
         num_points = sum(len(group.x) for group in chart.marks)
         options |= {"s": float(np.clip(6000 / num_points, 9, 42)), "linewidths": 0}
         options |= {"alpha": 0.85 if num_points <= 500 else 0.6}
@@ -152,7 +152,7 @@ def draw_heatmap_pair(
         extent = (-0.5, array.shape[1] - 0.5, bottom, top)
         ax.imshow(np.ma.masked_invalid(array), cmap=color_map, extent=extent, **options)
     for column, row in np.argwhere(compute_wrong_mask(original_rows.T, decoded_rows.T)):
-        # the corners of a square, closed
+        # the four corners of a square, and the first corner again
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
         y = first_decoded_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG_COLOR, linewidth=1.2)
@@ -208,15 +208,15 @@ def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
     pixels_per_point = prepare_text_measurement(ax)
     gap = MIN_NAME_SPACING_POINTS * pixels_per_point
-    for axis, ticks, side in (
+    for axis, tick_names, extent_name in (
         (ax.xaxis, chart.x_axis.tick_names, "width"),
         (ax.yaxis, chart.y_axis.tick_names, "height"),
     ):
         # all lengths are in pixels, along the axis
-        labels = axis.get_ticklabels() if ticks else []
-        spacing = getattr(ax.bbox, side) / max(1, len(labels))
-        longest = max((getattr(label.get_window_extent(), side) for label in labels), default=0)
-        if side == "width" and longest + gap > spacing:
+        labels = axis.get_ticklabels() if tick_names else []
+        spacing = getattr(ax.bbox, extent_name) / max(1, len(labels))
+        longest = max((getattr(x.get_window_extent(), extent_name) for x in labels), default=0)
+        if extent_name == "width" and longest + gap > spacing:
             axis.set_tick_params(rotation=90)
             longest = max(label.get_window_extent().width for label in axis.get_ticklabels())
         if longest > spacing:
@@ -255,7 +255,7 @@ def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, floa
 
 
 def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None:
-    """Put a legend of handles by name to the right of axes, or of a figure with a layout."""
+    """Put a legend to the right of axes, or to the right of a figure that has a layout."""
     options: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(target, Axes):
         options = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
@@ -294,7 +294,7 @@ def shorten_name(name: str, max_characters: int = 32) -> str:
 def wrap_y_title(title: str, ax: Axes) -> str:
     """Return the title of a y axis, in lines that are not longer than the axis."""
     height_inches = ax.bbox.height / ax.figure.dpi
-    # on a low axis, a line has space for a short word at least
+    # even on a short axis, a line has space for a short word
     return textwrap.fill(title, max(8, int(CHARACTERS_PER_INCH * height_inches)))
 
 

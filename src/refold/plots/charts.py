@@ -64,8 +64,8 @@ MAX_COLORED_GROUPS = len(PALETTE)
 # Largest number of latent dimensions with a bar: those with the largest effects. More bars would
 # be too thin.
 MAX_DIMENSION_BARS = 40
-# Largest number of columns that the hover text of a latent dimension lists: those that it changes
-# most.
+# Largest number of columns that the hover text of a latent dimension lists. These are
+# the columns that the dimension changes most.
 MAX_AFFECTED_COLUMNS = 5
 # Largest number of panels for columns of different scales, one below the other, which must fit on
 # a screen.
@@ -85,7 +85,7 @@ class Marks:
     """Lines, points, bars or runs that share a name, a color and a style."""
 
     mark_type: Literal["lines", "points", "bars", "runs"]
-    # of points and lines, coordinates (n_points,); of bars, positions, also if they are horizontal;
+    # of points and lines, coordinates (n_points,); of bars, positions, even if bars are horizontal;
     # of runs, both ends (n_runs, 2)
     x: Any
     y: Any  # of points and lines, coordinates; of bars, lengths; of runs, indices of the rows
@@ -141,7 +141,7 @@ def length_histogram(lengths: ArrayLike) -> Chart:
     low, high = int(lengths.min()), int(lengths.max())
     bin_width = -(-(high - low + 1) // MAX_LENGTH_BARS)  # -(-a // b) is a / b, rounded up
     first = np.arange(low, high + 1, bin_width)  # shortest length in each bin
-    last = first + bin_width - 1
+    last = first + bin_width - 1  # longest length in each bin
     counts = np.bincount((lengths - low) // bin_width, minlength=len(first))
     hover = [
         f"{count:,} of {_format_range(*ends)} steps"
@@ -311,7 +311,7 @@ def latent_effect_bars(
 
 
 def describe_dimension(dimensions: LatentDimensions, dimension: int) -> str:
-    """Return the name of a dimension with its noun, such as "dimension 3" or "level of x"."""
+    """Return "dimension 3" for a dimension with the name "3", or another name as it is."""
     name = dimensions.names[dimension]
     return f"dimension {name}" if name.isdigit() else name
 
@@ -370,7 +370,7 @@ def code_scatter_chart(
 def _group_points_by_label(
     labels: np.ndarray, label_order: Sequence[str]
 ) -> list[tuple[str, np.ndarray, str]] | None:
-    """Return name, rows and color of each label, the rare ones as one group; None for numbers."""
+    """Return name, rows and color of each label or of the rare ones; None for many numbers."""
     names, indices = np.unique([str(label) for label in labels], return_inverse=True)
     if len(names) > MAX_COLORED_GROUPS and _are_numbers(labels):
         return None
@@ -393,7 +393,7 @@ def _color_frequent_names(
         for i in range(len(names))
         if counts[i]
     }
-    # if there are too many names, one color is left for all others
+    # if there are too many names, one color less, because the group of the others has a color, too
     num_colored = len(colors) if len(sort_keys) <= len(colors) else len(colors) - 1
     # of equally frequent names, the first ones are chosen
     by_count = sorted(sort_keys, key=lambda i: (-counts[i], sort_keys[i]))
@@ -430,9 +430,9 @@ def reconstruction_lines(
     visible_columns: Sequence[int],
     column_colors: Mapping[int, str],
 ) -> Chart:
-    """Return lines of columns of a sequence and of its reconstructions; Refold's is the first."""
+    """Return a line for each column of a sequence and its reconstructions, Refold's first."""
     # Two kinds of lines are hidden until a click: those of columns that are not in
-    # `visible_columns`, and those of other reconstructions than the first.
+    # `visible_columns`, and those of all reconstructions but the first.
     names = original.schema.names
     first_method, *other_methods = reconstructions
     marks = []
@@ -516,7 +516,7 @@ def group_columns_by_panel(schema: Schema, values: np.ndarray) -> list[list[int]
 
 
 def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
-    """Return whether a column is drawn as runs; words of sentences and characters are text."""
+    """Return whether a column is drawn as runs: it has categories, but not words or characters."""
     return schema.layout != "words" and any(len(str(name)) > 1 for name in column.categories)
 
 
@@ -528,8 +528,8 @@ def category_strips(
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
     # `wrong_masks` has a mask of steps for each row but the first, which is the original.
-    # `indices_for_colors` are those of all data, so the most frequent categories have the same
-    # colors on all charts.
+    # `indices_for_colors` are the category indices of all data, so that the most frequent
+    # categories have the same colors on all charts.
     names = [*map(str, categories), "unknown"]
     # categories that are not sorted have an order of their own, as in a Categorical of pandas
     order = () if names[:-1] == sorted(names[:-1]) else names
@@ -591,7 +591,7 @@ def get_category_texts(step_values: np.ndarray, column: Column) -> list[str]:
         elif value == ABSENT_STEP_CATEGORY:
             texts.append("–")
         else:
-            # "?" is the category of no name: an unknown one
+            # an unknown category has an index beyond the names
             texts.append(names[round(value)] if round(value) < len(names) else "?")
     return texts
 
@@ -601,7 +601,7 @@ def compute_wrong_mask(original: np.ndarray, reconstructed: np.ndarray) -> np.nd
     num_common = min(len(original), len(reconstructed))
     is_wrong = np.ones(reconstructed.shape, bool)
     before, after = original[:num_common], np.round(reconstructed[:num_common])
-    # no reconstruction of a missing value is wrong
+    # if the original value is missing, no value is wrong
     is_wrong[:num_common] = (np.round(before) != after) & ~np.isnan(before)
     return is_wrong
 
@@ -638,7 +638,7 @@ def _needs_log_axis(values: np.ndarray, min_ratio: float) -> bool:
 
 
 def _are_numbers(labels: np.ndarray) -> bool:
-    """Return whether all labels are numbers or missing, also if they are text."""
+    """Return whether all labels are missing or numbers, which may be text such as "3"."""
     try:
         values = labels.astype(float)
     except (TypeError, ValueError):

@@ -38,7 +38,7 @@ MAX_LISTED_COLUMNS = 30
 MAX_LISTED_CATEGORIES = 8
 # Largest number of features with bars of errors.
 MAX_FEATURE_BARS = 40
-# What an error of 1 is, by the type of the columns.
+# What the errors mean, by the type of the columns.
 ERROR_MEANINGS = {
     "numeric": "Squared errors are in units of the variance of the training data: predicting the "
     "mean has an error of 1.",
@@ -273,8 +273,7 @@ def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
     if num_numeric:
         scaled = scaler.transform(report_data.sequences).values
         ranked = charts.sort_columns_by_variance(schema, scaled)
-        # most values are within two standard deviations of the mean
-        # arrays (num_columns,)
+        # arrays (num_columns,): most values are within two standard deviations of the mean
         low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
         # the columns on each axis, largest variance first
         groups = charts.group_columns_by_range(schema, low, high)
@@ -289,14 +288,14 @@ def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
                     original, decoded, sorted(group), visible, colors
                 )
                 name = schema.names[group[0]] if len(group) == 1 and len(groups) > 1 else ""
-                texts = (name,) if i else (subtitle, name)  # the first panel has the subtitle
-                panel_subtitle = " · ".join(text for text in texts if text)
+                parts = (name,) if i else (subtitle, name)  # the first panel has the subtitle
+                panel_subtitle = " · ".join(part for part in parts if part)
                 panels.append(replace(chart, title="" if i else title, subtitle=panel_subtitle))
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
         views.append(make_plot(panels, height, num_columns=len(examples), is_filled_by_column=True))
         caption += (
             " The original is the wide, pale line, the reconstruction the thin one. Click on a "
-            "name to hide or show it."
+            "name to hide or show its lines."
         )
         if len(groups) > 1:
             caption += " Columns of different scales have axes of their own."
@@ -307,7 +306,7 @@ def make_reconstruction_cards(report_data: ReportData) -> list[Card]:
             where = " on each axis" if len(groups) > 1 else ""
             caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
             caption += f" shown{where}."
-    # other columns are strips of colored runs, or text
+    # other columns are strips of colored runs, or text; `strips` and `texts` have their indices
     other_columns = np.flatnonzero(~schema.numeric)[:MAX_CATEGORY_COLUMNS].tolist()
     strips = [i for i in other_columns if charts.is_drawn_as_strip(schema.columns[i], schema)]
     for column in strips:
@@ -541,7 +540,7 @@ def make_latent_dimension_cards(report_data: ReportData) -> list[Card]:
         is_inactive=is_inactive,
     )
     cards = [Card("Latent dimensions", caption, [make_plot(chart, 300)])]
-    if dimensions.mean_effect.max() > 0:  # any dimension changes the decoded sequence
+    if dimensions.mean_effect.max() > 0:  # some dimension changes the decoded sequence
         cards.append(_draw_sweeps(report_data, dimensions))
     return cards
 

@@ -26,7 +26,7 @@ from refold.plots.charts import RAMP, Axis, Chart, Marks
 Quantity = Literal["nmse", "accuracy", "exact"]
 # What each quantity means, for people who read a page for the first time.
 QUANTITY_MEANINGS = {
-    "nmse": "NMSE: squared error over power",
+    "nmse": "NMSE: squared error divided by squared values",
     "accuracy": "accuracy: steps with all values right",
     "exact": "exact: sequences reconstructed exactly",
 }
@@ -127,7 +127,7 @@ class Score:
     @property
     def is_pca_as_good(self) -> bool:
         """Whether PCA is at least as good as the model."""
-        # with equal values, the model is both ahead and behind
+        # with equal values, both are as good as the other
         return self.pca is not None and (self.value == self.pca or not self.is_as_good_as_pca)
 
     @property
@@ -259,7 +259,7 @@ POINT_SYMBOLS_BY_STYLE = {"diamond": "diamond", "ring": "circle-open"}
 MAX_LINE_POINTS = 1000
 # An axis of integers with at most this range has a tick at each of them.
 MAX_INTEGER_TICKS = 12
-# An axis of integers in a panel, about a third as wide as the page, has them up to this range.
+# The same limit for an axis in a panel, which is only about a third as wide as the page.
 MAX_PANEL_INTEGER_TICKS = 4
 # Largest number of characters in the name of a tick.
 MAX_TICK_CHARACTERS = 48
@@ -310,9 +310,9 @@ def make_plot(
         point_size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
         for marks in chart.marks:
             # only the first trace of a name has an entry in the legend
-            is_entry = has_legend and len(marks.x) > 0 and marks.name not in {"", *names_in_legend}
-            names_in_legend |= {marks.name} if is_entry else set()
-            options = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": is_entry}
+            has_entry = has_legend and len(marks.x) > 0 and marks.name not in {"", *names_in_legend}
+            names_in_legend |= {marks.name} if has_entry else set()
+            options = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": has_entry}
             options["legendrank"] = 1000 + names.index(marks.name)  # 1000 is the default
             traces.append(_make_trace(marks, chart, point_size) | options)
     # Plotly's names of the pairs of axes, in the rows and columns of a grid; "" is an empty place
@@ -366,14 +366,14 @@ def _make_layout(
         layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
         title = escape_text(chart.title, MAX_PANEL_TITLE_CHARACTERS)
         lines = [f"<b>{title}</b>" if title else "", escape_text(chart.subtitle, max_subtitle)]
-        # the annotation may shorten the subtitle, and its hover text shows more of the subtitle
+        # the annotation may shorten the subtitle, so the hover text repeats more of it
         hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
         annotation = {"text": "<br>".join(filter(None, lines)), "hovertext": hover_text}
         annotation |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
         annotation |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
         annotations.append(annotation | {"showarrow": False, "font": {"size": 12.5}})
     top = 16 if is_narrow else 40  # pixels above the axes, for a legend and the buttons
-    # 56 pixels below the axes, whose height is about 120 pixels less than that of the figure
+    # 56 pixels below the axes, as a share of their height, which is about `height` - 120 pixels
     below = {"x": 0, "y": -56 / (height - 120), "yanchor": "top", "orientation": "h"}
     legend = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
     legend_title = escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)
@@ -403,7 +403,7 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     stride = 1
     if marks.mark_type == "lines":
         stride = max(1, -(-len(marks.x) // MAX_LINE_POINTS))  # rounded up
-    # the x of runs is (n, 2), begin and end, from which the trace is made below
+    # the x of runs is (n, 2), begin and end, and is added below
     x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[::stride])
     y = to_json_numbers(marks.y[::stride])
     name = escape_text(marks.name, MAX_LEGEND_CHARACTERS)

@@ -60,7 +60,7 @@ def report(
         File to write. If writing fails, there is no partial file.
     labels : sequence of shape (n_sequences,), optional
         Label of each sequence, which colors its code on the map of codes; by default its length.
-        The legend has the order of a pandas Categorical. Other labels are sorted, numbers first.
+        A pandas Categorical sets the order of the legend. Other labels are sorted, numbers first.
     label_name : str, optional
         Name of the labels.
     train : Sequences, list of arrays, array or table, optional
@@ -128,7 +128,7 @@ def make_report_section(
     if train is not None:
         train = _sample_training_data(model, _get_windows(train, model).sequences, seed)
     rows = _sample_rows(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
-    status = Console(stderr=True).status("report")  # silent until it is entered
+    status = Console(stderr=True).status("report")  # shows nothing before `with`
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
         sample = all_sequences[rows].convert_to_schema(model.schema)
@@ -179,7 +179,7 @@ def make_report_section(
 
 
 def _get_windows(sequences: SequencesLike, model: Model) -> Windows:
-    """Return the windows of sequences; if the model has no ``window``, these are the sequences."""
+    """Return the windows of sequences; if the model has no ``window``, the sequences themselves."""
     if model.window is not None:
         return model.windows(sequences)
     if not isinstance(sequences, Sequences):
@@ -258,10 +258,10 @@ def _reconstruct_by_pca(
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
     scaler = model.error_scaler
     if fit_data is not None:
-        num_train, max_steps = len(fit_data), int(fit_data.lengths.max())
+        num_fitted, max_steps = len(fit_data), int(fit_data.lengths.max())
         note = (
-            f"is fitted on {num_train:,} sequences of the training data of the model. It is given "
-            "the true lengths; Refold decodes them from the code."
+            f"is fitted on {num_fitted:,} sequences of the training data of the model. It is "
+            "given the true lengths; Refold decodes them from the code."
         )
 
         def fit_pca_and_reconstruct() -> Sequences:  # called below, after `components` is set
@@ -270,21 +270,21 @@ def _reconstruct_by_pca(
     else:
         # PCA is cross-fitted on those of the sequences that the model may have been trained on
         is_training = ~model.held_back(sequences)
-        num_fit = int(is_training.sum())
-        if num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2:
+        num_usable = int(is_training.sum())
+        if num_usable < 3 or (sequences.lengths[is_training] > 0).sum() < 2:
             return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
-        folds = min(MAX_PCA_FOLDS, num_fit)
+        folds = min(MAX_PCA_FOLDS, num_usable)
         # the number of sequences to fit on if the largest fold (rounded up) is left out
-        num_train, max_steps = num_fit - -(-num_fit // folds), int(sequences.lengths.max())
+        num_fitted, max_steps = num_usable - -(-num_usable // folds), int(sequences.lengths.max())
         note = (
             f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
             "part left out, in turn. It is given the true lengths. Refold is not fitted again: its "
             "error is that of the given model. If the model was trained on these sequences, its "
             "error is smaller than on new ones."
         )
-        if num_fit < len(sequences):
+        if num_usable < len(sequences):
             note += (
-                f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they were "
+                f" PCA is not fitted on {len(sequences) - num_usable:,} of them, because they were "
                 "held back from the training of the model."
             )
         # this function lowers `num_components` itself, for each fold
@@ -296,7 +296,7 @@ def _reconstruct_by_pca(
             is_training=is_training,
         )
     # PCA has at most as many components as sequences, and as values of a padded sequence
-    components = min(num_components, num_train, model.schema.output_width * max_steps)
+    components = min(num_components, num_fitted, model.schema.output_width * max_steps)
     with warnings.catch_warnings():
         # encoding has already warned of unknown categories
         warnings.simplefilter("ignore", UserWarning)

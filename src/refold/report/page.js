@@ -1,5 +1,5 @@
 "use strict";
-// Draws the plots of a report, whose data is JSON in the page.
+// Draws the plots of a report. Their data is JSON in the page.
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const config = {
@@ -58,7 +58,7 @@
   phoneQuery.addEventListener("change", () => divs.forEach(draw));
   darkQuery.addEventListener("change", () => divs.forEach((div) => Plotly.relayout(div, { template: makeTemplate() })));
 
-  // the buttons of a card show one of its views
+  // each button of a card shows one view and hides the others
   for (const button of document.querySelectorAll(".switch button")) {
     button.addEventListener("click", () => {
       const card = button.closest(".card");

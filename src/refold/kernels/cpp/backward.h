@@ -12,8 +12,8 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// Runs one group of sequences from the last step to the first, and overwrites `gates` with
-// gradients.
+// Runs one group of sequences from the last step to the first, and writes the gradients of the
+// pre-activations to `gates`, unless it is null.
 class BackwardPass {
  public:
   BackwardPass(const Backward& call, const Plan& plan, const BackwardOrder& order,
@@ -106,7 +106,7 @@ class BackwardPass {
  private:
   static constexpr int64_t kRows = kRowsPerRegister<4>;  // sequences computed together
 
-  // Prefetches one of `parts` parts of what a step reads, while a product is computed.
+  // Prefetches a part (of `parts` parts) of what a step reads, while a product is computed.
   void prefetch_reads(int64_t step, int64_t rank, int64_t rows, int64_t part, int64_t parts) const {
     if (step < 0) return;
     const int64_t ld = order_.layout().gate_row, from = ld * part / parts,

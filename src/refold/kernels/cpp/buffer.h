@@ -10,7 +10,7 @@ namespace refold {
 
 // Uninitialized floats, aligned to a cache line. Nothing is cleared, neither here nor in the
 // residuals: padded units and the rows of masked steps hold any number. jax_debug_nans inspects all
-// results and may report such memory in a gradient outside of jit.
+// results, and may report NaN in such memory if a gradient is computed outside of jit.
 class Buffer {
  public:
   explicit Buffer(int64_t count)

@@ -63,8 +63,8 @@ inline void for_register_rows(int64_t rows, const Work& work) {
   for (; row < rows; ++row) work(row, std::integral_constant<int, 1>());
 }
 
-// A block of W units: overwrites the pre-activations `sums` with the gates.  There are two loops
-// because the chain of exponentials of one row is too long to overlap with the next row.
+// Computes a block of W units, and overwrites its pre-activations `sums` with the gates.  There are
+// two loops, because the chain of exponentials of one row is too long to overlap with the next row.
 template <Activation A, Activation R, int W>
 inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, float* h,
                          int64_t ld) {

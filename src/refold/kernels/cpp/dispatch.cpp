@@ -5,7 +5,7 @@
 #include "lstm.h"
 
 #if defined(_MSC_VER) && defined(__x86_64__)
-// __builtin_cpu_supports needs it, and clang++ for MSVC does not link it by default.
+// __builtin_cpu_supports needs this library, and clang++ for MSVC does not link it by default.
 #pragma comment(lib, "clang_rt.builtins-x86_64.lib")
 #endif
 

@@ -11,10 +11,10 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// One product computes the sums of the gates of a step, from its input and the output before.  With
-// many features or a single sequence, the products of the input are computed earlier, for several
-// steps at once, so that their weights are read less often: `input_sums`.  The activations of a
-// block follow its product, while the sums are in the first-level cache.
+// For each step, one product computes the sums of the gates from the input and the last output.
+// With many features or a single sequence, the part of the input (`input_sums`) is computed before,
+// for several steps at once, so that its weights are read less often.  The activations of a block
+// follow its product, while the sums are in the first-level cache.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
@@ -118,7 +118,7 @@ class ForwardPass {
 
  private:
   static constexpr int64_t kMaxFusedFeatures = 128;  // with more, input_sums are used
-  // Approximate number of ranked rows of which input_sums are computed at once.
+  // Approximate number of ranked rows whose input_sums are computed at once.
   static constexpr int64_t kInputSumRows = 96;
   // Number of features that are multiplied at once, so that their weights stay in the cache.
   static constexpr int64_t kInputSumDepth = 256;
@@ -130,7 +130,7 @@ class ForwardPass {
         __builtin_prefetch(rows + r * ld + column, 1);
   }
 
-  // The weights of a block from a row on: a feature, or after the features a unit.
+  // The weights of a block from `row` on.  The rows are the features, and then the units.
   const float* weights(int64_t first, int64_t width, int64_t row) const {
     return weights_ + 4 * (first * order_.depth() + width * row);
   }
@@ -142,8 +142,8 @@ class ForwardPass {
   }
 
   // Writes the sums by sequence and by step that the products of a block start from. The first
-  // layer of a decoder reads the code at every step and the position in every sequence, so both
-  // products are given and not computed at each step.
+  // layer of a decoder reads the code at every step and the position in every sequence.  The caller
+  // passes both products, so that they are not computed again at each step.
   template <int W>
   void write_starts(const Block& block, int64_t step, int64_t rank, int64_t rows, float* to,
                     int64_t ld) const {
@@ -169,8 +169,8 @@ class ForwardPass {
     return call_.x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
-  // Computes bias (or sums by sequence and by step) plus input product of several steps from `step`
-  // on; returns the step after them.
+  // Computes the input_sums of several steps from `step` on, which include the bias (or the sums by
+  // sequence and by step).  Returns the step after them.
   int64_t multiply_inputs(int64_t step, int64_t first, int64_t last, float* sums) const {
     const int64_t depth = call_.shape.features, ld = layout_.gate_row;
     std::vector<const float*> from;

@@ -56,8 +56,8 @@ void multiply_block(const Product& p) {
 }
 
 // Maximum number of rows of a block.  Its sums, one row of b and a factor must fit into the
-// registers.  On AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates,
-// and 12 by 2 backward.
+// registers.  With AVX-512, a block has 6 rows by 4 vectors in the forward pass (the 4 gates of 16
+// units), and 12 rows by 2 vectors in the backward pass.
 template <int Vectors>
 constexpr int max_rows() {
   return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);
@@ -118,7 +118,7 @@ void multiply_row(const Product& p, int64_t next) {
     for (int v = 0; v < Vectors; ++v) store<kWidth>(p.c + (g * Vectors + v) * kWidth, sum[g][v]);
 }
 
-// multiply_row for any number of groups, of which 8 vectors of sums are computed at once.
+// multiply_row for any number of groups.  It computes 8 vectors of sums at once.
 template <int Vectors>
 void multiply_row(Product p, int64_t next, int64_t groups) {
   constexpr int kGroups = 8 / Vectors;
@@ -142,8 +142,8 @@ void multiply_row(Product p, int64_t next, int64_t groups) {
   }
 }
 
-// Vectors per panel: a matrix is packed in groups of columns, so that the inner loop reads it in
-// order.
+// Vectors per panel.  A panel is a group of columns of a matrix.  The matrix is packed panel by
+// panel, so that the inner loop reads it in order.
 constexpr int kPanel = 2;
 
 // multiply for a panel of one vector or of kPanel vectors.

@@ -30,7 +30,7 @@ class InputGradient {
     }
   }
 
-  // Work items for after the backward pass, where at_once() is false.
+  // Number of work items that are left after the backward pass: none if at_once().
   int64_t items() const {
     return !features() || at_once() ? 0 : (plan_.rows() + kRows - 1) / kRows;
   }

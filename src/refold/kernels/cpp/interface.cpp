@@ -49,7 +49,7 @@ REFOLD_EXPORT int refold_supported(const char* name) {
 }
 
 // Writes the lengths of a ranked row of gates, of a ranked row of cells, and of the weights that
-// refold_pack_lstm and refold_pack_lstm_gradient return.
+// refold_pack_lstm and refold_pack_lstm_gradient write.
 REFOLD_EXPORT void refold_lstm_layout(int64_t features, int64_t units, int64_t* lengths) {
   const refold::Layout layout({1, 1, features, units});
   lengths[0] = layout.gate_row;
@@ -123,9 +123,9 @@ REFOLD_EXPORT int refold_lstm_forward(int64_t sequences, int64_t features, int64
   });
 }
 
-// Computes gradients of refold_lstm_forward from those of its outputs and of its last state (null
-// for zeros): of the first features of its input (`d_x`, or null), of `sequence_sums`
-// (`d_sequence_sums`, or null) and of its initial state.
+// Computes gradients of refold_lstm_forward.  It reads the gradients of the outputs and of the last
+// state (null for zeros).  It writes those of the first features of the input (`d_x`, or null), of
+// `sequence_sums` (`d_sequence_sums`, or null) and of the initial state.
 REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int64_t units,
                                        const int64_t* offsets, const float* packed, const float* c0,
                                        int go_backwards, const float* gates, const float* cells,

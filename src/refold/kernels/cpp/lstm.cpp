@@ -12,7 +12,7 @@ namespace refold {
 namespace REFOLD_VARIANT {
 namespace {
 
-// Calls work with both activations as compile-time constants.
+// Calls work with the activation as a compile-time constant.
 template <typename Work>
 void for_activation(Activation activation, const Work& work) {
   switch (activation) {

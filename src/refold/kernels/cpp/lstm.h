@@ -93,7 +93,7 @@ struct Backward : Call {
   const float* cells;      // of the forward call
   const float* activated;  // gates of the forward call
   // Gradients of the pre-activations; may alias `activated`.  Null if the gradients of the weights
-  // are not needed, and that of the input is not or is computed at each step.
+  // are not needed, and the gradient of the input is not needed or is computed at each step.
   float* gates;
   const float* d_outputs;            // (B, T, H), or null
   const float* d_h;                  // (B, H), or null for zeros

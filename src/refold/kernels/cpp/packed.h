@@ -8,8 +8,8 @@
 
 namespace refold {
 
-// y = start + x w.  Each result is one sum in the order of the columns of x, so that a row has the
-// same bits among any other rows.
+// y = start + x w.  Each result is one sum in the order of the columns of x, so that the bits of a
+// row do not depend on the other rows.
 struct RowProduct {
   int64_t rows, depth, width;
   const float* x;  // (rows, depth)
@@ -69,7 +69,7 @@ struct Convolutions {
   float* highest;   // (sequences, kernels): maximum.  Both are 0 for an empty sequence.
 };
 
-// Convolutions as above at every step, of which those above a margin are pooled.
+// Convolutions as above, but at every step.  Those above a margin are pooled.
 struct Runs {
   int64_t sequences, kernels;
   const int64_t* offsets;

@@ -54,8 +54,8 @@ class Plan {
   int64_t output_row(int64_t step, int64_t rank) const {
     return packed() ? input_row(step, rank) : sequence_[rank] * steps_ + position(step, rank);
   }
-  // First and last (exclusive) row of the outputs that equal h after the step: its own, and those
-  // of the masked steps up to the next real one.  Step -1 is the initial state.
+  // Range of rows (first, end) of the outputs that equal h after the step: the row of the step, and
+  // those of the masked steps up to the next real step.  Step -1 is the initial state.
   std::pair<int64_t, int64_t> output_rows(int64_t step, int64_t rank) const {
     if (packed()) {
       if (step < 0) return {0, 0};

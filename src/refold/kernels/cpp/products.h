@@ -1,4 +1,4 @@
-// Products of rows with a matrix, in which a row has the same bits among any other rows.
+// Products of rows with a matrix.  The bits of a row do not depend on the other rows.
 #pragma once
 
 #include <numeric>
@@ -46,7 +46,7 @@ inline void product(const RowProduct& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), depth = call.depth;
   if (!panels || !call.rows) return;
   const Pool pool = pool_for_work(all, static_cast<double>(call.rows) * depth * call.width);
-  // A few rows take less time than a copy of the weights.  They read complete panels in place.
+  // With few rows, a copy of the weights would take longer, so complete panels are read in place.
   const int64_t in_place = call.rows < 8 ? call.width / kPanelWidth : 0;
   Buffer weights((panels - in_place) * depth * kPanelWidth);
   for (int64_t panel = in_place; panel < panels; ++panel) {
@@ -94,7 +94,7 @@ inline void product(const RowProduct& call, const Pool& all) {
   });
 }
 
-// Indices of `values`, from the largest to the smallest.
+// Indices of `values`, from the largest value to the smallest.
 inline std::vector<int64_t> ranked(const std::vector<int64_t>& values) {
   std::vector<int64_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
@@ -104,7 +104,7 @@ inline std::vector<int64_t> ranked(const std::vector<int64_t>& values) {
 }
 
 // Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads
-// kProductDepth values of each sequence at a time.  If a sequence ends before that, zeros follow,
+// kProductDepth values of each sequence at a time.  If a sequence has fewer, zeros follow,
 // so that its sum does not depend on the other sequences.
 inline void linear_encode(const LinearEncode& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), ld = panels * kPanelWidth;

@@ -65,7 +65,7 @@ inline void copy(float* to, const float* from, int64_t count) {
 }
 
 // Loads rows of W floats with stride `ld` into one vector, so that rows narrower than the machine's
-// vectors are computed together for the price of one.
+// vectors are computed together in the time of one.
 template <int W, int Rows>
 inline Floats<W * Rows> load_rows(const float* from, int64_t ld) {
   if constexpr (Rows == 1) {

@@ -357,7 +357,7 @@ void check_numbers(const std::string& name, const refold::Variant& variant) {
       {1, 9, 12, 100},
       // rows of a single sequence, in several blocks
       {3, 6, 5, 76},
-      // weights enough to be packed by several threads
+      // enough weights to be packed by several threads
       {5, 3, 8, 160},
       {0, 4, 2, 3},
       {3, 0, 2, 3},
@@ -391,7 +391,7 @@ Floats draw(std::mt19937& random, int64_t count) {
   return values;
 }
 
-// Random sequences on packed rows.
+// Random lengths of sequences, as offsets of packed rows.
 struct Lengths {
   std::vector<int64_t> offsets{0};
   Lengths(int64_t sequences, int64_t longest, std::mt19937& random) {
@@ -488,8 +488,8 @@ void check_packed_lstm(const std::string& name, const refold::Variant& variant,
   }
 }
 
-// Checks sums by sequence and by step: they are weights of features that are 1 at the steps of one
-// sequence, and at one step of all sequences.
+// Checks sums by sequence and by step.  The reference has a feature for each sequence (1 at its
+// steps), and a feature for each step (1 in all sequences).  Their weights are the sums.
 void check_shared_inputs(const std::string& name, const refold::Variant& variant,
                          const refold::Shape& shape, unsigned seed) {
   const auto [B, T, F, H] = shape;
