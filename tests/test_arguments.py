@@ -10,7 +10,7 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold.arguments import ARGUMENT_RULES, FIT_OPTIONS, Arguments
+from refold.arguments import ARGUMENT_FACTS, FIT_OPTIONS, Arguments
 from refold.errors import ParameterError
 from refold.network.keras.build import ARCHITECTURES
 from refold.network.keras.lstm import CELLS
@@ -22,13 +22,13 @@ DEFAULTS = {field.name: field.default for field in fields(Arguments)}
 def test_the_constructor_repeats_names_and_defaults():
     parameters = [*inspect.signature(SequenceAutoencoder.__init__).parameters.values()][1:]
     assert {parameter.name: parameter.default for parameter in parameters} == DEFAULTS
-    assert [parameter.name for parameter in parameters] == [*ARGUMENT_RULES]
+    assert [parameter.name for parameter in parameters] == [*ARGUMENT_FACTS]
 
 
 def test_the_docstring_describes_each_argument_with_its_default():
     section = inspect.getdoc(SequenceAutoencoder).partition("Attributes\n---")[0]
     described = dict(re.findall(r"^(\w+) : (.+)$", section, re.MULTILINE))
-    assert [*described] == [*ARGUMENT_RULES]
+    assert [*described] == [*ARGUMENT_FACTS]
     for name, text in described.items():
         default = DEFAULTS[name]
         default_text = repr(default).replace("'", '"')
@@ -43,14 +43,14 @@ def test_choices_are_those_of_the_tables_of_models():
         ("decoder", ["auto", *DECODERS]),
         ("architecture", [*ARCHITECTURES]),
     ]:
-        assert all(ARGUMENT_RULES[name].rule.allows(choice) for choice in choices)
-        listed = re.findall(r"'(\w+)'", ARGUMENT_RULES[name].rule.expected)
+        assert all(ARGUMENT_FACTS[name].rule.allows(choice) for choice in choices)
+        listed = re.findall(r"'(\w+)'", ARGUMENT_FACTS[name].rule.expected)
         assert listed == choices
 
 
 def test_defaults_keep_their_rules():
     Arguments().check()
-    for name, declared in ARGUMENT_RULES.items():
+    for name, declared in ARGUMENT_FACTS.items():
         with pytest.raises(ParameterError, match=f"^{name} must be {re.escape(declared.rule[0])}"):
             replace(Arguments(), **{name: [object()]}).check()
 

@@ -28,7 +28,7 @@ from refold._support.rules import (
 )
 from refold.errors import ParameterError, argument
 
-__all__ = ["ARGUMENT_RULES", "FIT_OPTIONS", "ArgumentFacts", "Arguments", "CliOption", "Corruption"]
+__all__ = ["ARGUMENT_FACTS", "FIT_OPTIONS", "ArgumentFacts", "Arguments", "CliOption", "Corruption"]
 
 
 class CliOption(NamedTuple):
@@ -96,8 +96,8 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
 # Rules of the arguments below
 
 
-def _raises_no_value_error(function: Callable[[Any], object], value: object) -> bool:
-    """Return whether a function accepts a value, that is, raises no ValueError."""
+def _is_accepted_by(function: Callable[[Any], object], value: object) -> bool:
+    """Return whether a function raises no ValueError for a value."""
     # all errors of Refold about values are ValueErrors, too
     try:
         function(value)
@@ -111,7 +111,7 @@ def _is_valid_optimizer(optimizer: object) -> bool:
     import keras  # not at the top, because it takes seconds, and the default is None
 
     if isinstance(optimizer, str):
-        return _raises_no_value_error(keras.optimizers.get, optimizer)
+        return _is_accepted_by(keras.optimizers.get, optimizer)
     return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
@@ -119,13 +119,13 @@ def _are_valid_missing_markers(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_marker_numbers  # not at the top, because it loads PyArrow
 
-    return _raises_no_value_error(check_marker_numbers, missing_values)
+    return _is_accepted_by(check_marker_numbers, missing_values)
 
 
 _DENOISE_VALIDATION_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
-    lambda value: _raises_no_value_error(_parse_denoise, value),
+    lambda value: _is_accepted_by(_parse_denoise, value),
 )
 # A value of `latent_dim` that is a share of the variance, and not a number of dimensions.
 _VARIANCE_SHARE_VALIDATION_RULE = number_rule(above=0, below=1)
@@ -166,7 +166,7 @@ class Arguments:
         _make_model_panel_option(
             float,
             "N",
-            "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
+            "Latent dimensions. 0.95 takes as many as explain 95 % of the held-out variance.",
             convert=lambda value: int(value) if value.is_integer() else value,  # 16.0 is 16
         ),
     ] = 16
@@ -224,7 +224,7 @@ class Arguments:
         bool,
         ArgumentFacts(BOOLEAN_RULE, "specification.nested"),
         _make_model_panel_option(
-            bool, None, "Train the first half of a code, quarter, ... to decode alone."
+            bool, None, "Train the first half, quarter, ... of a code to decode alone."
         ),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
@@ -237,7 +237,7 @@ class Arguments:
     window: Annotated[
         int | None,
         ArgumentFacts(or_none(integer_rule()), "window"),
-        _make_windows_panel_option(help="Cut long series into windows of N steps, here and later."),
+        _make_windows_panel_option(help="Cut series into windows of N steps, also in later use."),
     ] = None
     step: Annotated[
         int | None,
@@ -287,7 +287,7 @@ class Arguments:
     validation_fraction: Annotated[
         float,
         ArgumentFacts(_FRACTION_VALIDATION_RULE),
-        CliOption(float, "R", "Fraction held out to stop early, and for the error."),
+        CliOption(float, "R", "Fraction held out to stop early and to measure the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
@@ -343,7 +343,7 @@ class Arguments:
         CliOption(
             str,
             "HOW",
-            "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
+            "Corrupt the input: 0.3 adds noise, steps:0.2 drops steps, 0.3,steps:0.2 does both.",
         ),
     ] = 0.0
     variational: Annotated[
@@ -359,7 +359,7 @@ class Arguments:
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
-        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENT_RULES})
+        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENT_FACTS})
 
     @property
     def chooses_latent_dim(self) -> bool:
@@ -373,8 +373,8 @@ class Arguments:
 
     def check(self) -> None:
         """Raise a ParameterError for an argument that breaks its rule."""
-        for name, declared in ARGUMENT_RULES.items():
-            check(name, getattr(self, name), declared.rule)
+        for name, facts in ARGUMENT_FACTS.items():
+            check(name, getattr(self, name), facts.rule)
         # a second rule of `step`: it needs a window, and cannot be larger than the window
         if self.step is not None and self.window is None:
             raise ParameterError(
@@ -385,7 +385,7 @@ class Arguments:
 
     def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
-        values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENT_RULES}
+        values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENT_FACTS}
         # a random generator has no JSON value, and "custom" would be no valid `random_state`
         if values["random_state"] == "custom":
             values["random_state"] = None
@@ -409,10 +409,10 @@ def _to_json_value(value: Any) -> Any:
 
 # The metadata of an annotation are `ArgumentFacts`, followed by a `CliOption` if there is one.
 _ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
-ARGUMENT_RULES: dict[str, ArgumentFacts] = {
+ARGUMENT_FACTS: dict[str, ArgumentFacts] = {
     name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()
 }
-"""The declaration of each argument, by name."""
+"""The facts of each argument, by name."""
 FIT_OPTIONS: dict[str, CliOption] = {
     name: option
     for name, annotation in _ANNOTATIONS.items()

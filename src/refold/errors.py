@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-# The mark before an argument. All marks are control characters, which texts of users do not have.
+# The mark before an argument. All marks are control characters, so no text of a user has them.
 _ARGUMENT_START_MARK = "\x02"
 # The mark between the spelling in Python and the spelling on the command line, if both are given.
 _SPELLING_SEPARATOR = "\x1f"
@@ -64,7 +64,7 @@ class Message(str):
     def first_argument_name(self) -> str | None:
         """Name of the first argument in the text, or None."""
         names = (match[1].partition("=")[0] for match in _ARGUMENT_PATTERN.finditer(self.marked))
-        # the text in the marks may not begin with a name: `python_or_cli` may mark a call
+        # some marked texts do not begin with a name: `python_or_cli` can mark a call
         return next((name for name in names if name.isidentifier()), None)
 
     def spell_for_command_line(self, spell_option: Callable[[str], str]) -> str:

@@ -72,12 +72,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Otherwise it is the smallest power of two with which a sequence of this length has at most
         64 patches. Needs a parallel decoder.
     rocket_dim : int or "auto", default="auto"
-        Number of latent dimensions, the last ones, that hold ROCKET features: principal components
-        of pooled random convolutions. They help to tell sequences apart by their patterns,
-        wherever in the sequence these occur, but reconstruct less than other dimensions. "auto" is
-        8 if this costs nothing: if ``latent_dim`` is an integer of at least 32, a column is
-        numeric, and principal components reconstruct held-out sequences as well without the last 8
-        of them. Otherwise, and if the input is corrupted, it is 0. Not for variational models.
+        Number of latent dimensions, the last ones of a code, that hold ROCKET features. These are
+        principal components of pooled random convolutions. They help to tell sequences apart by
+        patterns, wherever in the sequence these occur, but reconstruct less than other dimensions.
+        "auto" is 8 if this costs nothing: if ``latent_dim`` is an integer of at least 32, a column
+        is numeric, and principal components reconstruct held-out sequences as well without the last
+        8 of them. Otherwise, and if the input is corrupted, it is 0. Not for variational models.
         To classify sequences or search among them, see ``features``, which costs no dimension.
     length_dim : {0, 1} or "auto", default="auto"
         With 1, a latent dimension holds the length of a sequence: its standardized logarithm, after
@@ -336,7 +336,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Warns
         -----
         UserWarning
-            If data look wrong (numbers like -99999), or no sequence has ``latent_dim`` values.
+            If data look wrong (like -99999), or no sequence has as many values as ``latent_dim``.
         """
         check_training_packages("Training")
         # not at the top, because all other methods run without Keras
@@ -405,8 +405,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     f"state is saved; {argument(resume=True)} continues from {path!r}."
                 )
             )
-        best = "no weights" if result.phase is None else f"the weights of epoch {result.best_epoch}"
-        raise KeyboardInterrupt(f"Training was interrupted; {best} are kept.")
+        kept = "no weights" if result.phase is None else f"the weights of epoch {result.best_epoch}"
+        raise KeyboardInterrupt(f"Training was interrupted; {kept} are kept.")
 
     # Codes
 
@@ -599,7 +599,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 f"num_steps is {num_steps}, but this encoder reads {fixed_steps} steps. Leave it "
                 "out."
             )
-        # `pad` also returns targets for training
+        # `pad` also returns the targets of training, which are not needed here
         x, _ = pad(
             model.scaler.transform(sequences),
             np.arange(len(sequences)),
@@ -739,7 +739,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns; scikit-learn names as many features."""
-        # all series have the same number of features, and one decoded step takes least time
+        # all series have the same number of features, so a sequence of a single step is enough
         model = self.autoencoder_.model_
         codes = np.asarray(model.require_reference().codes[:1], np.float32)
         return self._compute_features(model.decode_to_sequences(codes, np.ones(1, int))).shape[1]
@@ -840,27 +840,27 @@ def error_curve(
     fitter = training.TrialFitter(windows, arguments, training.fit, sizes[-1], seed=seed)
     if arguments.verbose and fitter.num_sequences < len(windows.sequences):
         print_stderr(f"Fitting {fitter.num_sequences} of {len(windows.sequences)} sequences.")
-    # for each size, the results of the fitted autoencoder and of PCA on held-out sequences
-    pairs: list[tuple[Fidelity, Fidelity]] = []
+    # for each size, the errors of the fitted autoencoder and of PCA on held-out sequences
+    error_pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
         for i, latent_dim in enumerate(sizes, start=1):
-            pca = fitter.evaluator.pca_errors(latent_dim)
-            fit = fitter.measure_fit_error(latent_dim, arguments.time_budget)
-            pairs.append((fit, pca))
+            pca_error = fitter.evaluator.pca_errors(latent_dim)
+            fit_error = fitter.measure_fit_error(latent_dim, arguments.time_budget)
+            error_pairs.append((fit_error, pca_error))
             if arguments.verbose:
-                print_stderr(f"{i} of {len(sizes)}: size {latent_dim}, {fit.text(pca)}")
+                print_stderr(f"{i} of {len(sizes)}: size {latent_dim}, {fit_error.text(pca_error)}")
     except KeyboardInterrupt:
-        if not pairs:
+        if not error_pairs:
             raise
-    fits, pcas = zip(*pairs, strict=True)
+    fits, pcas = zip(*error_pairs, strict=True)
     return ErrorCurve(
-        sizes=sizes[: len(pairs)],
+        sizes=sizes[: len(error_pairs)],
         errors=tuple(fit.error for fit in fits),
         pca=tuple(pca.error for pca in pcas),
         measure=fits[0].measure_name,
         num_sequences=fitter.num_sequences,
         num_held_out=len(fitter.evaluator.sequences),
-        complete=len(pairs) == len(sizes),
+        complete=len(error_pairs) == len(sizes),
         accuracy=tuple(fit.accuracy for fit in fits if fit.accuracy is not None),
         pca_accuracy=tuple(pca.accuracy for pca in pcas if pca.accuracy is not None),
     )

@@ -60,8 +60,8 @@ def to_onnx(
 ) -> Exported:
     """Write the encoder, the decoder or the forecast decoder of a fitted model as an ONNX file.
 
-    The graph has standard operators of opset 18. It reads and writes the units of the data, and
-    computes without latent optimization. A batch has at least one sequence and one step.
+    The graph has standard operators of opset 18. Values are in the units of the data, and codes
+    are those without latent optimization. A batch has at least one sequence and one step.
 
     Parameters
     ----------
@@ -121,18 +121,18 @@ def to_onnx(
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
     onnx, ir = import_onnx_package("onnx"), import_onnx_package("onnx_ir")
-    columns = ColumnGroups(
+    column_groups = ColumnGroups(
         specification, model.schema, model.scaler, categories_as_indices=category_indices
     )
     graph = Graph(network.weights)
-    _PART_BUILDERS[part](graph, columns)
+    _PART_BUILDERS[part](graph, column_groups)
     # with the metadata, a program can read and write the tensors of the graph
     metadata = {
         "refold_version": refold.__version__,
         "refold_model": model.hash,
         "part": part,
-        "columns": json.dumps(columns.to_json()),
-        "missing_category": str(columns.missing_category),
+        "columns": json.dumps(column_groups.to_json()),
+        "missing_category": str(column_groups.missing_category),
         "max_steps": str(specification.max_steps),
         "forecast_steps": str(specification.forecast_steps),
         "recent_steps": str(specification.recent_steps),
@@ -149,7 +149,7 @@ def to_onnx(
     onnx.checker.check_model(proto, full_check=True)
     largest_difference = None
     if is_installed("onnxruntime"):
-        differences = _compute_graph_differences(proto, model, columns, part)
+        differences = _compute_graph_differences(proto, model, column_groups, part)
         largest_difference = float(np.abs(differences).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
@@ -165,8 +165,8 @@ def _compute_graph_differences(
     For an encoder, the shape is (n, code size). For a decoder, the array has one axis, with the
     differences of all numbers, and then 0 for each category that is equal and 1 for each other one.
     """
-    # test sequences are decoded from codes of the training data; from random codes if the model has
-    # stored none
+    # The test sequences are decoded from codes of the training data. If the model has stored none,
+    # they are decoded from random codes.
     rng = np.random.default_rng(0)
     codes = rng.standard_normal((_MAX_GRAPH_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
@@ -225,14 +225,14 @@ def _to_graph_inputs(column_groups: ColumnGroups, sequences: Sequences) -> dict[
         indices = sequences.values[:, column_groups.categorical_columns]
         indices = inputs["categories"] = np.where(np.isnan(indices), -1, indices).astype(np.int64)
         if not column_groups.categories_as_indices:
-            encoded = []
+            category_columns = []
             missing = column_groups.missing_category
-            for i, column in zip(column_groups.categorical_columns, indices.T, strict=True):
+            for i, column_indices in zip(column_groups.categorical_columns, indices.T, strict=True):
                 categories = column_groups.category_array(i)
                 # a missing category has the index -1, which is the last entry of this array
                 with_missing = np.array([*categories, missing], categories.dtype)
-                encoded.append(with_missing[column])
-            inputs["categories"] = np.stack(encoded, axis=1)
+                category_columns.append(with_missing[column_indices])
+            inputs["categories"] = np.stack(category_columns, axis=1)
     longest = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
     # the row of each step among the padded steps of all sequences
     rows = concatenated_ranges(np.arange(len(sequences)) * longest, sequences.lengths)

@@ -107,12 +107,12 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         """Return the cases, each (n_channels, n_timepoints), that are decoded from codes."""
         if self.autoencoder_.window is not None:
             raise ParameterError(
-                "inverse_transform decodes codes, and with a window transform returns one vector "
-                "for all codes of a case. Fit without a window for an inverse."
+                "inverse_transform decodes codes. With a window, transform returns one vector for "
+                "all codes of a case. Fit without a window for an inverse."
             )
         if self.as_features:
             raise ParameterError(
-                "inverse_transform decodes codes, and transform returns their features. Use "
+                "inverse_transform decodes codes, but transform returns their features. Use "
                 "as_features=False for an inverse."
             )
         codes = np.asarray(X)

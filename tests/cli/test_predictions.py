@@ -228,7 +228,7 @@ def test_steps_as_csv(push, tmp_path):
         ('{"y": 1}\n', [], "Line 1: There is no column of the model, only 'y'. Expected 'x0'."),
         ('{"x0": 1}\n', ["--id", "who"], "Line 1: There is no id in 'who'. Expected text"),
         ("x0\nabc\n", ["--format", "csv"], "Line 2: Step 0 has the text 'abc' in column 'x0'."),
-        ("x0,a\n1\n", ["--format", "csv"], "Line 2 has 1 cells, but the first has 2."),
+        ("x0,a\n1\n", ["--format", "csv"], "Line 2 has 1 cells, but the first line has 2."),
         ("a,b\n1,2\n", ["--format", "csv"], "Line 2: There is no column of the model, only 'a'"),
         ("x0\n\xff\n", ["--format", "csv"], "Line 1 or the next one is not CSV in UTF-8: 'utf-8"),
         ("0.5\n", ["--format", "npz"], 'Invalid value "npz" for --format. Choose from'),

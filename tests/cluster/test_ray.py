@@ -44,7 +44,7 @@ def test_the_command_encodes_on_a_cluster(
     assert printed.out == ""
     *_, summary, error = printed.err.strip().splitlines()
     assert summary.startswith("Encoded 120 sequences in 4 parts")
-    assert error.startswith("Error: 1 sequences are in no part; ")
+    assert error.startswith("Error: 1 sequences failed and were not written; ")
     assert "infinite value" in error
     assert printed.err.count("\n") <= 3  # and the progress bar
     check_codes(tmp_path / "codes", [f"s{i}" for i in range(120)], model.encode(sequences))

@@ -70,7 +70,7 @@ _COMMANDS_BY_HEADING = {
 }
 # Commands that train a network or use scikit-learn. They first check that these packages are
 # installed, because a small installation lacks them.
-_COMMANDS_WITH_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
+_COMMANDS_THAT_NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 
 # Exit code for an error that the user can fix. It is 2, as in most programs that parse options.
 _USER_ERROR_EXIT_CODE = 2
@@ -152,7 +152,7 @@ def _parse_and_call_command(arguments: list[str]) -> None:
     except CycloptsError as error:
         error.verbose = False  # no list of the parsed tokens
         if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
-            # with the options of the command, the message suggests the most similar option
+            # Cyclopts needs all options of the command to suggest the most similar one
             error.argument_collection = error.app.assemble_argument_collection()
         command_words, problem = ["refold", *(error.command_chain or ())], str(error)
         period = "" if problem.endswith((".", "?")) else "."
@@ -161,7 +161,7 @@ def _parse_and_call_command(arguments: list[str]) -> None:
         # --quiet hides the warning that sequences are longer than those in training, because longer
         # sequences are no mistake. The filter is a regular expression for the start of a message.
         warnings.filterwarnings("ignore", f".* {LONGER_THAN_TRAINING_WORDS}")
-    if command in _COMMANDS_WITH_TRAINING_PACKAGES:
+    if command in _COMMANDS_THAT_NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound_arguments.args, **bound_arguments.kwargs)
 
@@ -173,12 +173,12 @@ def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
     # exit codes after signals, as in a shell
     exit_interrupted, exit_terminated = 128 + signal.SIGINT, 128 + signal.SIGTERM
-    # Other exceptions are bugs. They are not caught, because a bug report needs the traceback.
+    # Exceptions that are not caught below are bugs. A bug report needs their traceback.
     with _log_each_warning_once(), _treat_sigterm_as_ctrl_c() as sigterms:
         try:
             with contextlib.suppress(AttributeError):  # standard output may be closed
                 stdout: Any = sys.stdout
-                # writes characters that the encoding of the terminal lacks as escapes such as \xe9
+                # a character that the encoding of the terminal lacks becomes an escape such as \xe9
                 stdout.reconfigure(errors="backslashreplace")
             command()
             if sys.stdout is not None:
@@ -208,7 +208,7 @@ def run_command(command: Callable[[], None]) -> int:
                 problem = f"{error.strerror or error}. The output is incomplete."
             log_line(problem, label="Error", label_color="red")
             return _USER_ERROR_EXIT_CODE
-    # A command that catches the interruption returns normally. It has said what is incomplete.
+    # A command may catch the interruption, say what is incomplete, and return normally.
     return exit_terminated if sigterms else 0
 
 
@@ -241,11 +241,11 @@ def _log_each_warning_once() -> Iterator[None]:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = log_warning
         # with this function, Refold spells the arguments in the text of a warning
-        previous_spelling = argument_speller.set(spell_as_options)
+        reset_token = argument_speller.set(spell_as_options)
         try:
             yield
         finally:
-            argument_speller.reset(previous_spelling)
+            argument_speller.reset(reset_token)
 
 
 @contextlib.contextmanager
@@ -262,7 +262,7 @@ def _treat_sigterm_as_ctrl_c() -> Iterator[list[int]]:
         sigterms.append(sigterm_number)
         # in training, this handler lets the current chunk of batches finish
         ctrl_c_handler = signal.getsignal(signal.SIGINT)
-        if not callable(ctrl_c_handler):  # a script ignores SIGINT for its background jobs
+        if not callable(ctrl_c_handler):  # a shell script ignores SIGINT in its background jobs
             raise KeyboardInterrupt
         ctrl_c_handler(sigterm_number, frame)
 

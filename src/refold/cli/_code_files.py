@@ -9,7 +9,7 @@
 
 The column of ids may have another name, as in the data. If a model cuts series into windows, a
 row has the id of the series, and the steps of its window in the columns ``start`` and ``end``. If
-the data have times, a row also has ``start_time`` and ``time_gap``; a window also ``end_time``.
+the data have times, a row also has ``start_time`` and ``time_gap``, and a window ``end_time``.
 """
 
 import csv
@@ -74,7 +74,7 @@ def read_code_file(
     model: "refold.Model | None" = None,
     format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
-    """Read codes (num_codes, code_size), their ids (num_codes,), and a function or None.
+    """Read codes (num_codes, code_size), ids (num_codes,), and a function for times, or None.
 
     The function takes the lengths (num_codes,) of the decoded sequences, and returns the times of
     all their steps, one sequence after the other. It is None if the file has no times.
@@ -84,18 +84,18 @@ def read_code_file(
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
         )
-    with _name_file_in_errors(file_name, format_name):
+    with _convert_to_code_file_error(file_name, format_name):
         table = _read_code_file_as_table(path, format_name)
         id_column = _guess_id_column_name(table.column_names, expected_id_column)
         if {id_column, *_WINDOW_START_END_COLUMNS} <= {*table.column_names}:
-            # a window gets an id such as a[0:100], but a single window gets the id of its series
+            # a window gets an id such as a[0:100]; the only window of a series gets the series' id
             columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_START_END_COLUMNS))
             series_ids, starts, ends = columns
-            num_windows = Counter(series_ids)
-            is_single = [num_windows[series_id] == 1 for series_id in series_ids]
-            ids = make_window_ids(series_ids, starts, ends, is_single)
+            num_windows_by_series = Counter(series_ids)
+            is_only_window = [num_windows_by_series[series_id] == 1 for series_id in series_ids]
+            ids = make_window_ids(series_ids, starts, ends, is_only_window)
             # a column has one type, so all ids become text if any is text such as 7[0:100]
-            ids = pa.array(ids if all(is_single) else [*map(str, ids)])
+            ids = pa.array(ids if all(is_only_window) else [*map(str, ids)])
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
         codes, ids = codes_from_arrow(table, id_column)
         get_times = None
@@ -115,7 +115,7 @@ def read_code_file(
 def read_code_file_properties(path: Path) -> dict[str, Any]:
     """Return the metadata of a Parquet file of codes, without reading the codes."""
     # opened by Python, because errors of PyArrow about missing files do not name the file
-    with _name_file_in_errors(str(path), "parquet"), path.open("rb") as stream:
+    with _convert_to_code_file_error(str(path), "parquet"), path.open("rb") as stream:
         file_metadata = pq.read_metadata(stream)
         schema = file_metadata.schema.to_arrow_schema()
         code_type = schema.field("code").type
@@ -132,17 +132,17 @@ def read_code_file_properties(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
+def _convert_to_code_file_error(file_name: str, format_name: str) -> Iterator[None]:
     """Turn errors about the content of a file into a FileFormatError that names the file."""
     try:
         yield
     except _READ_ERRORS as error:
         if isinstance(error, RefoldError):  # many errors of Refold are a ValueError, too
-            # `marked` is the message before its arguments are spelled. The new error below spells
-            # `id=` as --id on the command line.
+            # `marked` keeps the marks of arguments, so that `id=` in the new error below can become
+            # --id on the command line
             problem = error.message.marked
         else:
-            # an error without a text is that of a file that ends too early
+            # a file that ends too early causes an error without a text
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
             problem = f"It is not a .{format_name} file of codes ({reason})."
         problem = problem if file_name in problem else f"{file_name!r}: {problem}"

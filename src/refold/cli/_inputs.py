@@ -24,7 +24,7 @@ from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 def copy_stdin_if_needed(
     file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield ``{"path": ..., "format": ...}`` of an input. Standard input becomes a file."""
+    """Yield ``{"path": ..., "format": ...}``, after standard input is copied to a file."""
     if file_name != outputs.STANDARD_STREAM:
         yield {"path": require_local_path(file_name), "format": format_name}
         return
@@ -40,7 +40,7 @@ def copy_stdin_if_needed(
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
-            # marked: the text in which Python arguments are marked, to be spelled as options later
+            # `marked` keeps the marks of arguments, so that these can become options later
             text = error.message.marked.replace(repr(str(path)), path.name)
             raise type(error)(text.replace(str(path), path.name)) from error
 
@@ -121,7 +121,7 @@ class ReadOptions:
         command_files: outputs.CommandFiles,
         *,
         ignored_columns: Sequence[str] = (),  # such as labels, which are no features
-        is_one_series: bool = False,  # if the file has no ids, all rows are one series
+        may_be_long_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
         """Yield the sequences of a file, with the columns of the model if there is one.
 
@@ -129,14 +129,14 @@ class ReadOptions:
         """
         format_name = self._get_format_option(file_name, command_files)
         with copy_stdin_if_needed(file_name, format_name, refold.sequences.FORMATS) as file_options:
-            # a model of any columns reads all columns, and a model of windows reads a file without
-            # ids as one long series, which it cuts
+            # A model of any columns reads all columns. A model of windows reads a file without ids
+            # as one long series, because it cuts the series.
             sequences = refold.sequences.read_for(
                 None if model is None or model.any_columns else model.schema,
                 **file_options,
                 **self.to_arguments(),
                 ignored_columns=ignored_columns,
-                as_sequence=is_one_series or (model is not None and model.window is not None),
+                as_sequence=may_be_long_series or (model is not None and model.window is not None),
             )
             if sequences.is_mapped:
                 # from here on, each large block that is freed returns its memory to the system
@@ -156,13 +156,13 @@ class ReadOptions:
         label_columns = label_columns or []
         if label_columns:
             outputs.check_no_streams("--label", file_name, label_file)
-        file_options: dict[str, Any] = {"path": label_file}  # of the file with the labels
-        # Label columns in the file of the sequences are no features, so they are ignored. A label
-        # column of another file may have the name of a feature, which is not ignored.
+        label_file_options: dict[str, Any] = {"path": label_file}
+        # Label columns in the file of the sequences are no features, so they are ignored. If the
+        # labels are in another file, a feature may have the same name, and is not ignored.
         ignored_columns: Sequence[str] = ()
         if label_file is None:
             format_name = self._get_format_option(file_name, command_files)
-            file_options = {"path": require_local_path(file_name), "format": format_name}
+            label_file_options = {"path": require_local_path(file_name), "format": format_name}
             ignored_columns = label_columns
         with self.open_sequences(
             model, file_name, command_files, ignored_columns=ignored_columns
@@ -172,10 +172,10 @@ class ReadOptions:
                 raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
             labels: dict[str, Any] = {}
             for name in label_columns:
-                arguments = {**file_options, "label": name, "sequences": sequences}
+                arguments = {**label_file_options, "label": name, "sequences": sequences}
                 if self.id is None and id_name is not None:
-                    # The id column of the labels likely has the same name. If there is no column of
-                    # this name, this is a SchemaError, and the call below finds the id column.
+                    # The id column of the labels likely has the same name. If there is no such
+                    # column, there is a SchemaError, and the call below finds the id column.
                     with contextlib.suppress(SchemaError):
                         labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
                 if name not in labels:
@@ -223,7 +223,7 @@ class TrainingReadOptions(ReadOptions):
 @Parameter(name="*", group=options.HELP_PANELS["Cluster"])
 @dataclass(frozen=True)
 class RayOptions:
-    """Where to compute, with a folder as the output.
+    """Where to compute. On a cluster, the output is a folder.
 
     Args:
         num_workers: Workers of the cluster, each with one CPU. [default: all CPUs]
@@ -261,8 +261,8 @@ class RayOptions:
         if summary.num_failed:
             failure, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(
-                f"{summary.num_failed} sequences are in no part; {failures_file} lists them. The "
-                f"first is in row {failure.row} of {failure.file}: {failure.reason}"
+                f"{summary.num_failed} sequences failed and were not written; {failures_file} "
+                f"lists them. The first is in row {failure.row} of {failure.file}: {failure.reason}"
             )
 
 

@@ -26,8 +26,8 @@ HELP_PANELS = {
 }
 
 
-# Converters. Cyclopts calls a converter with the annotated type and the tokens of the text. It puts
-# the name of the option before the text of a ValueError.
+# Converters. Cyclopts calls a converter with the annotated type and the tokens of the text. If the
+# converter raises a ValueError, Cyclopts puts the name of the option before the text of the error.
 
 
 def _parse_list(annotated_list_type: Any, tokens: Any) -> list[Any]:
@@ -126,7 +126,7 @@ LatentSteps = Annotated[
 NumClusters = Annotated[
     int | None,
     _make_integer_option(
-        1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"
+        1, help="Number of clusters of k-means. [default: from the data, at most 10]", alias="-n"
     ),
 ]
 SequenceLengths = Annotated[
@@ -166,7 +166,7 @@ RayAddress = Annotated[
     Parameter(
         metavar="CLUSTER",
         help="Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for "
-        "that of RAY_ADDRESS, or local to start one here.",
+        "the cluster in RAY_ADDRESS, or local to start one here.",
         group=HELP_PANELS["Cluster"],
         name="--on",
     ),
@@ -188,10 +188,10 @@ class EstimatorOptions:
 
 
 def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions]:
-    """Return a class with a field, which is an option, for each argument of the estimator."""
+    """Return a class with a field for each of these arguments. Each field is an option."""
     fields = []
     for name in argument_names:
-        # the help shows the default; the field is None to tell whether the user has set the option
+        # the help shows the default, but the field is None if the user has not set the option
         option, default = FIT_OPTIONS[name], getattr(Arguments, name)
         if option.default_text is not None:
             default = option.default_text
@@ -230,7 +230,7 @@ class ClipOptions:
 
     Args:
         clip: Clip values to the range of their column in training.
-        clip_positive: Clip only columns that were never negative in training, at 0.
+        clip_positive: Clip at 0, and only columns that were never negative in training.
     """
 
     clip: Annotated[bool, Parameter(negative="--no-clip")] = False
@@ -255,7 +255,7 @@ def check_conflicts(option: str, conflicting_values: Mapping[str, object]) -> No
     """Refuse an option if any of the conflicting values is set; the keys are Python arguments."""
     names = [name for name, value in conflicting_values.items() if is_set(value)]
     if names:
-        # the error names one of them, the first by alphabet
+        # the error names only the first by alphabet
         raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 
 

@@ -31,7 +31,7 @@ ONNX_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 # Formats of files that hold no sequences, so `refold.sequences` does not know them.
 _FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
-# The option of each Python argument whose option is not the name of the argument with hyphens.
+# Options that are not the name of their Python argument with hyphens, by this argument.
 _IRREGULAR_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 

@@ -136,8 +136,8 @@ def reconstruct(
     # the columns of ids and times are named as in the data
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
-    # Each reconstruction has the times of its sequence from step 0 on: the array has a 0 for each
-    # sequence. If the reconstruction is longer, further times follow at the median gap.
+    # Each reconstruction has the times of its sequence, from step 0 on. So all numbers in the array
+    # of first steps are 0. A longer reconstruction gets further times, at the median gap.
     get_times = partial(sequences.step_times_in_ranges, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
@@ -181,8 +181,8 @@ def probe(
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
     aligned = sequences.convert_to_schema(model.schema)
-    # PCA has at most as many dimensions as there are sequences, and as a sequence has inputs: the
-    # values of all steps up to the longest length, with categories as one-hot vectors
+    # PCA cannot have more dimensions than there are sequences, or than a sequence has inputs. The
+    # inputs are the values of all padded steps, with categories as one-hot vectors.
     num_inputs_per_step = sum(column.output_width for column in aligned.schema.columns)
     num_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs_per_step
     pca_dim = min(code_size, len(aligned), num_inputs)

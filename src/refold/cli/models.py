@@ -19,7 +19,7 @@ from refold.errors import MissingExtraError, ParameterError
 def info(
     model_file: options.OptionalModelFile = None, /, *, as_json: options.AsJson = False
 ) -> None:
-    """Describe a model: its columns, layers and training; or a file of codes: its model.
+    """Describe a model (its columns, layers and training), or the model of a file of codes.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
@@ -136,7 +136,7 @@ def adapt(
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
         max_lost_variance: Cut only series whose codes would lose more than this share of variance.
-        normal_file: Normal series, from which `refold detect` and `refold stream` learn.
+        normal_file: Normal series to calibrate `refold detect` and `refold stream` on.
     """
     files = outputs.CommandFiles(data_file, normal_file)
     target = files.add_output(output, outputs.MODEL_FORMATS)
@@ -148,7 +148,7 @@ def adapt(
     # windows may be cut from one long series, so a file without ids is read as one series
     has_windows = window is not None or max_lost_variance is not None
     with read_options.open_sequences(
-        model, data_file, files, is_one_series=has_windows
+        model, data_file, files, may_be_long_series=has_windows
     ) as sequences:
         model = model.adapt(sequences, window=window, max_lost_variance=max_lost_variance)
     model = read_options.calibrate_model(model, normal_file, files)
@@ -171,7 +171,7 @@ def export(
     Args:
         output: File to write: .onnx.
         part: Part of the model to write.
-        category_indices: Take categories as indices, not as text.
+        category_indices: Read and write categories as indices, not as text.
     """
     target = outputs.CommandFiles().add_output(output, outputs.ONNX_FORMATS)
     model = load_model(model_file)
@@ -194,16 +194,16 @@ def export(
         )
 
 
-def _make_setting_option(name: str, metavar: str = "N") -> Parameter:
-    """Return the annotation of the option for a setting, whose default the help shows."""
+def _make_setting_option(setting_name: str, metavar: str = "N") -> Parameter:
+    """Return the annotation of an option for a setting. The help shows the setting's default."""
 
     def show_setting_default(_: object) -> str:
-        # the import takes as long as all others together, so only printing the help pays for it
+        # only for the help, because this import takes as long as all others together
         try:
             from refold.serve import ServeSettings
         except MissingExtraError:
             return "shown if the extra `serve` is installed"
-        return str(getattr(ServeSettings, name))
+        return str(getattr(ServeSettings, setting_name))
 
     return Parameter(metavar=metavar, show_default=show_setting_default)
 
@@ -214,13 +214,13 @@ class ServiceLimitOptions:
     """Limits of the service.
 
     Args:
-        max_body: Largest body of a request.
-        max_total_body: Most bytes of all bodies at a time.
-        max_sequences: Most sequences or codes in a request.
-        max_steps: Most steps in a request, and in its answer.
-        max_seconds: Longest time for a request.
-        max_queue: Most requests that wait.
-        max_connections: Most open connections.
+        max_body: Maximum size of the body of a request.
+        max_total_body: Maximum size of all bodies at a time, together.
+        max_sequences: Maximum number of sequences or codes in a request.
+        max_steps: Maximum number of steps in a request, and in its answer.
+        max_seconds: Maximum time for a request.
+        max_queue: Maximum number of requests that wait.
+        max_connections: Maximum number of open connections.
     """
 
     max_body: Annotated[int | None, _make_setting_option("max_body", "BYTES")] = None
@@ -248,15 +248,15 @@ def serve(
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 
-    Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGTERM answers the open
-    requests and stops.
+    Each option is also an environment variable, such as REFOLD_SERVE_PORT. After SIGTERM, the
+    service answers the open requests and stops.
 
     Args:
         models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
         index_files: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
         host: Address to bind.
         port: Port; 0 takes a free one.
-        token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
+        token_file: File with the token that clients send. REFOLD_SERVE_TOKEN can hold it instead.
         anonymous: Serve other machines without a token.
         allowed_hosts: Name that the Host header may have. Repeat for more.
     """

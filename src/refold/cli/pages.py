@@ -24,10 +24,10 @@ _MAX_SEQUENCES_IN_EXPORTED_PAGE = 100_000
 # Names of the data sets, each with its line in the list of `refold data`.
 _DATA_SET_DESCRIPTIONS = {
     "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
-    "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
+    "question": 'moving one, 5 features, zero-padded to 10 steps: question "LSTM Autoencoder"',
     "random-one-hot": "random one-hot tokens: 5 binary features, 10 steps",
     "noisy-sines": "noisy sines of random length, 1 feature",
-    "ramps": "four ramps, 1 feature, as in the second answer",
+    "ramps": "four ramps, 1 feature, as in the second answer to this question",
     "japanese-vowels": "270 utterances of 9 speakers, 12 features",
     "japanese-vowels-test": "370 other utterances of the same speakers",
 }
@@ -55,8 +55,8 @@ def report(
     Args:
         output: File for the page: .html.
         label_column: Column of labels, one value per sequence, for colors.
-        train_file: Training data, to fit PCA on, if DATA is other data. [default: cross-fit on
-            DATA]
+        train_file: Training data to fit PCA on, if DATA is not the training data. [default: PCA is
+            cross-fitted on DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
     files = outputs.CommandFiles(data_file, train_file)
@@ -71,7 +71,7 @@ def report(
     # without a training file, the training sequences are None
     train_context: Any = contextlib.nullcontext()
     if train_file is not None:
-        # if the labels are in the file of the data, the training data likely have that column, too
+        # if the labels are in the data file, the training file likely has the label column, too
         ignored = [label_column] if label_column is not None and label_file is None else []
         train_context = read_options.open_sequences(
             model, train_file, files, ignored_columns=ignored
@@ -131,7 +131,7 @@ def explore(
         label_columns: Column to color by, one value per sequence. Repeat for more.
         code_file: File of the codes of DATA, from `refold encode`, to save time.
         port: Port of the page; 0 takes a free one.
-        page_file: Write the page to this file, .html, instead. It works without a server.
+        page_file: Write the page to this .html file instead. The file needs no server.
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         has_umap: Put a UMAP map into the page of --export, too.
     """
@@ -164,9 +164,9 @@ def explore(
     if max_sequences is not None and len(sequences) > max_sequences:
         # the same seed in each run, so that the page shows the same sequences again
         num_sequences = len(sequences)
-        drawn = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
-        sequences, codes = sequences[drawn], None if codes is None else codes[drawn]
-        labels = {name: [values[i] for i in drawn] for name, values in labels.items()}
+        drawn_rows = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
+        sequences, codes = sequences[drawn_rows], None if codes is None else codes[drawn_rows]
+        labels = {name: [values[i] for i in drawn_rows] for name, values in labels.items()}
         if not quiet:
             outputs.log_line(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
     atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
@@ -193,15 +193,15 @@ def data(
     """Write a data set to a file, or list the data sets.
 
     Args:
-        name: Name of the data set; without it, list them.
+        name: Name of the data set. Without a name, all data sets are listed.
         num_sequences: Number of sequences.
-        label_file: File for the labels, one per sequence: the speakers of japanese-vowels.
+        label_file: File for one label per sequence: the speaker. Only japanese-vowels data has it.
     """
     if name is None:
         if output != outputs.STANDARD_STREAM or num_sequences is not None or label_file is not None:
             raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SET_DESCRIPTIONS)}.")
         names = refold.datasets.list_data_sets()
-        rows = [(listed, _DATA_SET_DESCRIPTIONS.get(listed, "")) for listed in names]
+        rows = [(data_set, _DATA_SET_DESCRIPTIONS.get(data_set, "")) for data_set in names]
         outputs.print_table(("name", "description"), rows, num_text_columns=2)
         return
     files = outputs.CommandFiles()
@@ -247,7 +247,7 @@ def demo(
         latent_dim: int,
         train_sequences: "refold.Sequences",
         test_sequences: "refold.Sequences",
-        **section_arguments: Any,  # further arguments of `section`
+        **section_arguments: Any,  # of `make_report_section`
     ) -> None:
         """Fit a model, write its files, and add its section to the page."""
         title = section_arguments["title"]
@@ -274,9 +274,9 @@ def demo(
             encode(model_file, data_file, output=code_file, quiet=True)
             reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
-        training: dict[str, Any] = {"train": train_sequences, "seed": seed, "fit_seconds": seconds}
-        training |= section_arguments | settings
-        sections.append(make_report_section(model, test_sequences, **training))
+        section_arguments |= {"train": train_sequences, "seed": seed, "fit_seconds": seconds}
+        section_arguments |= settings
+        sections.append(make_report_section(model, test_sequences, **section_arguments))
 
     moving_ones = refold.datasets.moving_ones(5000, seed=seed)
     num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
@@ -286,10 +286,10 @@ def demo(
         train_sequences=moving_ones[:num_train],
         test_sequences=moving_ones[num_train:],
         title="Moving ones",
-        summary="The data of the question: a one that moves through eight features, for 0 to 10 "
-        "steps. Some steps are all zero and some sequences are empty, so padding must not be "
-        "mistaken for data. Only the length describes such a sequence, and PCA is given the "
-        "lengths. Trained on 4,000 sequences, measured on 1,000 others.",
+        summary="Data of the question on LSTM autoencoders: a one that moves through eight "
+        "features, for 0 to 10 steps. Some steps are all zero and some sequences are empty, so "
+        "padding must not be mistaken for data. Only the length describes such a sequence, and PCA "
+        "is given the lengths. Trained on 4,000 sequences, measured on 1,000 others.",
     )
     vowels = refold.datasets.japanese_vowels()
     fit_and_add_section(

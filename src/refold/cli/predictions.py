@@ -84,7 +84,7 @@ def detect(
         time_column = series.schema.choose_time_name((id_column, "step", "score", "p_value"))
         step_target.write_table(anomalies.to_step_table(id_column, time_column))
     if picture_target is not None:
-        # scores are of sequences or of windows, and the picture shows the series of the window
+        # with windows, the scores are those of windows; the picture shows the series of a window
         series_index = int(anomalies.scores.argmax())
         if windows is not None:
             series_index = int(windows.series[series_index])
@@ -104,7 +104,7 @@ def detect(
     # the product is at most alpha.
     min_calibrated = math.ceil(count / alpha) - 1
     if model.num_calibrated < min_calibrated:
-        summary += f": to find a single one, it needs {min_calibrated} normal {noun}, not "
+        summary += f". To find any, the correction needs {min_calibrated} normal {noun}, not "
         summary += str(model.num_calibrated)
     outputs.log_line(f"{summary}.")
     # the test for drift assumes independent sequences, but windows that overlap are similar
@@ -219,10 +219,10 @@ def generate(
         raise ParameterError(
             f"--compare needs at least -n {_MIN_GENERATED_TO_COMPARE}. Got {num_sequences}."
         )
-    model, observed = load_model(model_file), None
+    model, compared = load_model(model_file), None
     if compared_file is not None:
         check_training_packages("refold generate with --compare")
-        observed = model.windows(read_options.read_sequences(model, compared_file, files)).sequences
+        compared = model.windows(read_options.read_sequences(model, compared_file, files)).sequences
     generated = model.generate(
         num_sequences,
         temperature=temperature,
@@ -231,9 +231,9 @@ def generate(
         random_state=seed,
     )
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)
-    if observed is not None:
+    if compared is not None:
         # without --seed, the classifier gets a fixed seed
-        comparison = refold.evaluation.compare_generated(observed, sequences, seed=seed or 0)
+        comparison = refold.evaluation.compare_generated(compared, sequences, seed=seed or 0)
         outputs.log_line(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
@@ -255,11 +255,11 @@ def stream(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Read steps line by line, and write code, error and p-value so far.
+    """Read steps line by line, and write the code, error and p-value of the steps so far.
 
-    A line of the input is JSON: an object with the values by column, or a list. In a CSV file, the
-    first line has the names of the columns. Other columns than those of the model are ignored. The
-    output is one JSON object per line, which is written at once.
+    A line of JSON is a step: an object with the values by column, or a list. In a CSV file, the
+    first line has the names of the columns. Columns that the model does not have are ignored. Each
+    line of the output is a JSON object, and is written as soon as its step is read.
 
     Args:
         data_file: File with a line for each step, or -.
@@ -269,7 +269,7 @@ def stream(
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
     model = load_model(model_file, latent_steps=latent_steps)
-    streams, num_steps = {}, 0  # a stream by id
+    streams, num_steps = {}, 0  # streams by id
     format_name = input_format or outputs.find_format_name_or_none(data_file) or "jsonl"
     lines = _read_lines(data_file)
     # Line numbers and raw steps. A raw step is a line of JSON as bytes, or a row of a table as a
@@ -291,7 +291,7 @@ def stream(
                 # `push` returns a state for every N-th step, and None for the others
                 state = streams[id_value].push([step])
             except RefoldError as error:
-                # `marked` still has the marks of arguments, which become options later
+                # `marked` keeps the marks of arguments, so that these can become options later
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error
             num_steps += 1
             if state is not None:
@@ -318,18 +318,18 @@ def _read_csv_rows_as_dicts(
     """Yield the line number and the cells by column name of each row after the header."""
     try:
         names: list[str] = [name.strip() for name in next(csv_reader, [])]
-        features = [name for name in names if name != id_column]
+        feature_names = [name for name in names if name != id_column]
         # A model of data without column names calls its columns x0, x1 and so on. If the file has
         # equally many columns with other names, they are the columns of the model, in order.
         has_default_names = refold.sequences.has_default_names(schema)
-        has_other_names = len(features) == schema.num_columns and not {*schema.names} <= {*names}
-        if has_default_names and has_other_names:
-            default_names = dict(zip(features, schema.names, strict=True))
+        is_renamed = len(feature_names) == schema.num_columns and not {*schema.names} <= {*names}
+        if has_default_names and is_renamed:
+            default_names = dict(zip(feature_names, schema.names, strict=True))
             names = [default_names.get(name, name) for name in names]
         for row in filter(None, csv_reader):  # skips empty lines
             if len(row) != len(names):
-                note = f"has {len(row)} cells, but the first has {len(names)}"
-                raise FileFormatError(f"Line {csv_reader.line_num} {note}.")
+                problem = f"has {len(row)} cells, but the first line has {len(names)}"
+                raise FileFormatError(f"Line {csv_reader.line_num} {problem}.")
             step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
             for name in {*step} - {id_column}:
                 step[name] = None if step[name].lower() in _MISSING_VALUE_WORDS else step[name]
@@ -362,7 +362,8 @@ def _parse_id_and_values(
         return id_value, parsed
     names = list(schema.names)
     if schema.time_gaps and names[-1] not in parsed:
-        # the last column of the model has time gaps; without it, the model computes them from times
+        # The last column of the model has time gaps. If it is not in the step, the model computes
+        # the gap from the time of the step.
         names[-1] = schema.time_name or "time"
     step = {name: parsed[name] for name in names if name in parsed}
     if not step:

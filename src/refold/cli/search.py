@@ -14,7 +14,7 @@ from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
 from refold.cli._outputs import TABLE_FORMATS, CommandFiles, log_line, name_id_column
 
-# Number of hits that a picture shows under the first query. With more, the panels would be small.
+# Number of hits of the first query in a picture. With more, the panels would be small.
 _NUM_HITS_IN_PICTURE = 6
 
 
@@ -41,7 +41,7 @@ def index(
         data_file: File of sequences to add, or -.
         output: File of the index.
         add: Add the rows to an existing index.
-        may_replace_rows: Add the rows to an existing index, and replace those with their ids.
+        may_replace_rows: Add the rows to an existing index. They replace rows with the same ids.
         removed_ids: Ids of rows to remove from an existing index.
         remove_where: Condition on rows to remove from an existing index, as for `refold search`.
         metadata_columns: Columns to store with the codes, one value per sequence, for hits and
@@ -107,12 +107,12 @@ def search(
     Args:
         index_file: File from `refold index`.
         data_file: File of sequences to search for, or -.
-        query_ids: Ids of rows of the index to search for, not DATA.
-        code_file: File of codes to search for, not DATA.
+        query_ids: Ids of index rows to search for, instead of DATA.
+        code_file: File of codes to search for, instead of DATA.
         k: Hits per query.
         condition: Condition on id and metadata, as in SQL: "site = 'a'".
         output: File for one row per hit, or -.
-        picture_file: Image file for the first query under its hits: .png or .svg.
+        picture_file: Image file that draws each hit of the first query over it: .png or .svg.
     """
     check_exactly_one("DATA, --like ids or --codes to search for", data_file, query_ids, code_file)
     files = CommandFiles(data_file, code_file)
@@ -169,7 +169,7 @@ def cluster(
         cluster_table_file: File for one row per cluster: .jsonl, .csv or .parquet.
         center_file: File for the decoded centers, one per cluster.
         method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
-        min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
+        min_size: Minimum size of a cluster of HDBSCAN. [default: 1 % of the sequences, at least 5]
         vector_kind: What distances are measured on: features of the sequences, or the code.
         picture_file: Image file for a map of the clusters: .png or .svg.
     """
@@ -191,7 +191,7 @@ def cluster(
         with read_options.open_sequences(model, str(data_file), files) as sequences:
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
-    # the id column is called as in the data, unless this is the name of another column
+    # the id column has its name in the data, unless another column of the table has that name
     id_column = name_id_column(model.schema, ("cluster", "distance"))
     target.write_table(clustering.to_assignment_table(id_column))
     if table_target is not None:
@@ -206,9 +206,9 @@ def cluster(
         decoded = model.decode(clustering.centers)
         center_target.write_sequences(decoded, model.schema, quiet=quiet)
     if picture_target is not None:
-        names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
+        cluster_names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
         # -1 is the label of noise
-        labels = [names[label] if label >= 0 else "noise" for label in clustering.labels]
+        labels = [cluster_names[label] if label >= 0 else "noise" for label in clustering.labels]
         # the picture shows the id of the sequence nearest to each center
         ids_by_row = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
         axes = refold.plots.code_map(

@@ -52,10 +52,10 @@ def fit(
 
     Args:
         output: File for the model.
-        base_file: Continue from the weights of a model. Options that are left out are as in its
-            fit.
+        base_file: Continue from the weights of a model, with its options unless you set others.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
-        checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
+        checkpoint_seconds: Minimum time between two writes of MODEL.checkpoint. It is written
+            only at the end of an epoch.
         num_processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = outputs.CommandFiles(base_file, data_file)
@@ -102,12 +102,13 @@ def fit(
     else:
         has_windows = estimator.window is not None
         with read_options.open_sequences(
-            base_model, data_file, files, is_one_series=has_windows
+            base_model, data_file, files, may_be_long_series=has_windows
         ) as sequences:
-            # If all sequences are empty, the fit raises an error, so a diagnosis is not needed. In
-            # windows, data larger than memory would be copied on disk only for the diagnosis.
+            # If all sequences are empty, the fit raises an error, so a diagnosis is not needed.
+            # Cutting data larger than memory into windows copies them on disk. A diagnosis is not
+            # worth this time.
             can_diagnose = sequences.lengths.any() and not (has_windows and sequences.is_mapped)
-            # data of a later fit were diagnosed before the first one
+            # a fit that continues another is not diagnosed, because the first fit was
             is_first_fit = base_file is None and not checkpoint_path.exists()
             if is_first_fit and can_diagnose and not quiet:
                 diagnosis = refold.diagnosis.diagnose(
@@ -129,7 +130,7 @@ def fit(
     if not quiet:
         shapes = pluralize(estimator.n_shapes_, "padded shape")
         outputs.log_line(
-            f"Trained on {data_text} in {seconds:.1f} s, in batches of {shapes}. Model: {output}"
+            f"Trained on {data_text} in {seconds:.1f} s. Batches had {shapes}. Model: {output}"
         )
     # the model is written, but the exit code must be that of an interruption
     if estimator.interrupted_:
@@ -153,8 +154,8 @@ def curve(
 ) -> None:
     """Print the held-out error by latent dimensions, next to that of PCA.
 
-    Each size is a fit with these options, and has a --time-budget of its own. Ctrl-C stops the
-    command, which then prints the sizes that are done.
+    Each size is a fit with these options, and has a --time-budget of its own. After Ctrl-C, the
+    command prints the errors of the sizes that are done.
 
     Args:
         output: Image file for a figure: .png or .svg.
@@ -164,7 +165,7 @@ def curve(
     files = outputs.CommandFiles(data_file)
     target = files.add_optional_picture(output, option="--output")
     with read_options.open_sequences(
-        None, data_file, files, is_one_series=fit_options.has_window
+        None, data_file, files, may_be_long_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **fit_options.to_arguments(),
@@ -211,7 +212,7 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data_file, outputs.CommandFiles(data_file), is_one_series=fit_options.has_window
+        None, data_file, outputs.CommandFiles(data_file), may_be_long_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **fit_options.to_arguments(), random_state=seed, missing_values=read_options.missing

@@ -13,7 +13,7 @@ from refold._support.arrays import linspace_indices, to_integer_seed
 from refold._support.compilation import enable_compilation_cache
 from refold._support.messages import print_stderr, warn
 from refold._support.rules import check_not_empty
-from refold.arguments import ARGUMENT_RULES, Arguments
+from refold.arguments import ARGUMENT_FACTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import (
     MAX_STORED_HELD_OUT_ERRORS,
@@ -203,7 +203,7 @@ def check_arguments(
     is_loaded = base_model is not None and arguments.architecture == "custom"
     (replace(arguments, architecture="default") if is_loaded else arguments).check()
     # an argument must not contradict the base model, if there is one
-    for name, declared in ARGUMENT_RULES.items() if base_model is not None else ():
+    for name, declared in ARGUMENT_FACTS.items() if base_model is not None else ():
         value = getattr(arguments, name)
         # "auto" and "custom" agree with every model. So does a function that builds a custom
         # architecture, because the model does not store its function.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from refold._support.atomic_files import lock_checkpoint
-from refold.arguments import ARGUMENT_RULES, Arguments
+from refold.arguments import ARGUMENT_FACTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
 from refold.training._shards import FitBlocks
@@ -171,7 +171,7 @@ def open_checkpoint(
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
         parameters = {
-            name: value for name, value in values if not ARGUMENT_RULES[name].may_change_on_resume
+            name: value for name, value in values if not ARGUMENT_FACTS[name].may_change_on_resume
         }
         identity: dict[str, Any] = {"parameters": parameters, "data": fit_data.digest()}
         identity["seed"] = seed
