@@ -11,7 +11,7 @@ import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, ParameterError
 from refold.layers import LSTM, PaddingMask
-from refold.network.keras.build import keras_models
+from refold.network.keras.build import to_keras_network
 from refold.sequences import Scaler
 from small_data import TINY, fit_without_training
 
@@ -52,7 +52,7 @@ def test_keras_models_agree_with_the_estimator(fitted):
     assert (fitted.max_steps_, fitted.n_features_in_) == (6, 2)
     models = [fitted.encoder_, fitted.decoder_]
     variables = [*models[0].trainable_variables, *models[1].trainable_variables]
-    variables += keras_models(fitted.model_.network).length_predictor.trainable_variables
+    variables += to_keras_network(fitted.model_.network).length_predictor.trainable_variables
     assert fitted.n_parameters_ == sum(variable.value.size for variable in variables)
 
 

@@ -652,9 +652,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         network = self.model_.network
         check_training_packages("A Keras model")
         # not at the top, because most other methods run without Keras
-        from refold.network.keras.build import keras_models
+        from refold.network.keras.build import to_keras_network
 
-        return keras_models(network)
+        return to_keras_network(network)
 
     def _set_model(self, model: Model) -> None:
         """Store a fitted model, and set the public attributes that describe it."""

@@ -9,7 +9,7 @@ from explore.test_exported_page import load_atlas, page
 from network.model_cases import MODEL_CASES, fitted
 from refold.explore import Atlas
 from refold.export import to_onnx
-from refold.network.keras.build import keras_models
+from refold.network.keras.build import to_keras_network
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, as_sequences
 
@@ -32,7 +32,7 @@ def test_keras(case):
     steps = {"forecast_steps": 3, "recent_steps": 2} if forecasts else {}
     model, sequences = make_case(case, **steps)
     network = PackedNetwork(model.specification, model.network.weights)
-    keras = replace(model, network=keras_models(network))
+    keras = replace(model, network=to_keras_network(network))
     codes = model.encode(sequences)
     check_codes(keras.encode(sequences), codes)
     # tests/network/packed compares autoregressive decoding

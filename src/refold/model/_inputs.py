@@ -16,7 +16,7 @@ from refold._support.messages import LONGER_THAN_TRAINING_WORDS, pluralize, warn
 from refold._support.rules import check, integer_rule, or_auto
 from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.resampling import explain_sequence_variances
+from refold.network.packed.resampling import compute_explained_shares
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,
@@ -103,7 +103,7 @@ def cut_into_windows(
         """Return the window length (n_series,) of each series: its own length if it is not cut."""
         if max_lost_variance is None:
             return np.full(len(series_block), window)
-        lost_shares = 1.0 - explain_sequence_variances(series_block, curve_dim)
+        lost_shares = 1.0 - compute_explained_shares(series_block, curve_dim)
         return np.where(lost_shares > max_lost_variance, window, series_block.lengths)
 
     if not series.is_mapped:

@@ -87,7 +87,7 @@ from refold.model._training_statistics import (
 )
 from refold.network.packed.heads import CategorySampling
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.resampling import explain_sequence_variances, interpolate_missing_values
+from refold.network.packed.resampling import compute_explained_shares, interpolate_missing_values
 from refold.network.specification import Specification
 from refold.sequences import (
     CLIP_RULE,
@@ -1043,7 +1043,7 @@ class Model:
         # For other models, the array is empty.
         num_dims, num_points = self.specification.num_dims_per_curve, self.specification.grid
         has_all_dims = 0 < num_points == 2 * num_dims
-        shares = explain_sequence_variances(aligned, num_dims) if has_all_dims else np.ones(0)
+        shares = compute_explained_shares(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
 
     def _warn_if_unusual(self, statistics_by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from refold.kernels import draw_convolutions
 from refold.sequences.types import make_quantity_mask
 
-# Minimum standard deviation of the training lengths, in steps. If all lengths are equal, it would
-# be 0, and numbers are divided by it.
+# Minimum standard deviation of the training lengths, in steps. If all lengths are equal, their
+# standard deviation is 0. Numbers are divided by it, so this minimum replaces it.
 _MIN_LENGTH_STD = 0.1
 MIN_PREDICTED_LENGTH_SCALE = 0.05
 """Minimum scale of the logistic distribution of a predicted length, in steps."""
@@ -25,10 +25,10 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_ROCKET_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# The code of the default model is the sum of two paths: LSTMs, and a linear map of all values,
-# which is called the linear path. A decoded sequence is the sum of two such paths, too. Maximum
-# number of weights of a linear path, to limit the memory. In long sequences, only the first steps
-# have such weights. The later steps have LSTMs alone.
+# Maximum number of weights of a linear path, to limit the memory. In long sequences, only the first
+# steps have such weights. The later steps have LSTMs alone. (The code of the default model is the
+# sum of two paths: LSTMs, and a linear map of all values, which is called the linear path. A
+# decoded sequence is the sum of two such paths, too.)
 _MAX_LINEAR_PATH_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -134,7 +134,7 @@ class Specification:
 
     @property
     def num_dims_per_curve(self) -> int:
-        """Number of learned dimensions of the code of a curve; 0 without curves."""
+        """Number of learned dimensions in the code of a curve; 0 without curves."""
         # all columns have the same number of latent dimensions, and the last of them is the length
         return self.latent_dim // len(self.column_types) - 1 if self.is_curve_network else 0
 
@@ -162,14 +162,14 @@ class Specification:
 
     @property
     def log_length_moments(self) -> tuple[float, float]:
-        """Approximate mean and standard deviation of the logarithm of one plus the length."""
+        """Approximate mean and standard deviation of log(1 + training length)."""
         # The delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
         return math.log(mean_plus_one), clip_length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
-        """Maximum logarithm of a decoded length, so that the length of any code is finite."""
+        """Upper limit of log(1 + decoded length); it keeps the length finite for any code."""
         # Predicted lengths are clipped to 2 * max_steps afterwards. This limit is higher, so it
         # does not change them.
         return math.log1p(2.0 * self.max_steps) + 1.0
@@ -205,7 +205,7 @@ class Specification:
 
     @property
     def rocket_stride(self) -> int:
-        """Stride of the ROCKET features."""
+        """Stride of the convolutions of the ROCKET features, in steps."""
         # Convolutions at each step would be slower than LSTMs that read patches. A longer stride
         # than the maximum would miss short patterns.
         return min(self.patch, MAX_ROCKET_STRIDE)
@@ -229,7 +229,7 @@ class DecoderSettings(NamedTuple):
     """Settings in which the decoder and the forecast decoder of a network differ."""
 
     suffix: str  # end of the names of the layers, which differs between the two decoders
-    num_inputs: int  # width of the code, and for a forecast also of the recent values
+    num_inputs: int  # width of the code; in the forecast decoder, plus that of the recent values
     max_steps: int
     patch: int
     num_linear_path_steps: int | None  # steps that have weights; None without a linear path
@@ -246,7 +246,7 @@ class DecoderSettings(NamedTuple):
     def num_position_features(self) -> int:
         """Number of features of a patch's position; see `RepeatCode`."""
         # i / max_patches and 1 / (1 + i) of patch i, and a sine and a cosine for each period
-        return 2 + 2 * len(position_periods(self.max_patches))
+        return 2 + 2 * len(list_position_periods(self.max_patches))
 
 
 def clip_length_std(training_length_std: float) -> float:
@@ -255,7 +255,7 @@ def clip_length_std(training_length_std: float) -> float:
 
 
 def get_length_spread_limits(training_length_std: float) -> tuple[float, float, float]:
-    """Return the initial, minimum and maximum log-scale of the distribution of a length."""
+    """Return the initial, minimum and maximum log-scale of a predicted length's distribution."""
     # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
     # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation
     # ``training_length_std``.
@@ -263,15 +263,15 @@ def get_length_spread_limits(training_length_std: float) -> tuple[float, float, 
     return math.log(0.55 * training_length_std), *limits
 
 
-def position_periods(max_steps: int) -> list[float]:
-    """Return the periods 2, 4, 8, ... in steps; the last period exceeds ``max_steps``."""
-    num_periods = 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+def list_position_periods(num_positions: int) -> list[float]:
+    """Return the periods 2, 4, 8, ... in positions; the last exceeds ``num_positions``."""
+    num_periods = 1 + max(1, math.ceil(math.log2(num_positions + 1)))
     return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
-def compute_max_linear_path_steps(num_channels: int, latent_dim: int) -> int:
-    """Return for how many steps the memory limit allows weights of a linear path."""
-    return max(1, _MAX_LINEAR_PATH_WEIGHTS // (num_channels * latent_dim))
+def compute_max_linear_path_steps(step_width: int, code_width: int) -> int:
+    """Return how many steps of a linear path may have weights, within the memory limit."""
+    return max(1, _MAX_LINEAR_PATH_WEIGHTS // (step_width * code_width))
 
 
 def list_truncated_dims(specification: Specification, num_kept_dims: int) -> np.ndarray:
@@ -306,8 +306,8 @@ def truncate_latent_dim(
 
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
-    # A damaged file may name another decoder. The result is then False, so that the caller builds
-    # Keras models, which raises an error that explains it.
+    # A damaged file may name a decoder that does not exist. Then the result is False, so the caller
+    # builds Keras models, and this raises an error that names the possible decoders.
     has_lstms = specification.architecture == "default" and specification.cell == "lstm"
     return has_lstms and specification.decoder in DECODERS
 
@@ -320,7 +320,7 @@ class WeightSpec(NamedTuple):
     is_trained: bool = True
 
 
-# A file of a model has its specification, and these weights by name.
+# The file of a model stores the specification of its network, and these weights by name.
 def list_weights(specification: Specification) -> list[WeightSpec]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.for_single_curve

@@ -131,7 +131,7 @@ def make_data_cards(report_data: ReportData) -> list[Card]:
 def make_architecture_cards(report_data: ReportData) -> list[Card]:
     """Return the card with a table of the layers of encoder and decoder."""
     # imported here, so that the rest of the module does not load Keras
-    from refold.network.keras.build import keras_models
+    from refold.network.keras.build import to_keras_network
 
     model, specification = report_data.model, report_data.model.specification
     caption = (
@@ -152,7 +152,7 @@ def make_architecture_cards(report_data: ReportData) -> list[Card]:
             "dimensions are ROCKET features."
         )
     # the first two models are the encoder and the decoder
-    models: tuple[Any, ...] = keras_models(model.network).models[:2]
+    models: tuple[Any, ...] = to_keras_network(model.network).models[:2]
     rows = []
     for part, keras_model in zip(("encoder", "decoder"), models, strict=True):
         rows.append([part, "all layers", "", f"{keras_model.count_params():,}"])

@@ -14,7 +14,7 @@ from refold.arguments import Arguments
 from refold.evaluation import pick_season
 from refold.model import recent_values
 from refold.network.keras.build import Network, to_inference_network
-from refold.network.keras.heads import column_errors
+from refold.network.keras.heads import compute_column_losses
 from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
@@ -295,7 +295,7 @@ def _make_relative_error_loss(network: Network, training_pairs: ForecastPairs) -
         is_observed = ops.logical_not(ops.isnan(future_values))
         values = ops.where(is_observed, future_values, 0.0)
         is_observed = ops.cast(is_observed, outputs.dtype)
-        return column_errors(values, outputs, types, categories) * is_observed, is_observed
+        return compute_column_losses(values, outputs, types, categories) * is_observed, is_observed
 
     model: Any = network.forecaster
     outputs = model.predict(_list_decoder_inputs(model, training_pairs), batch_size=1024, verbose=0)

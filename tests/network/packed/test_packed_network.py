@@ -11,8 +11,8 @@ from network.model_cases import MODEL_CASES, fitted
 from refold.evaluation import nmse
 from refold.kernels import packed
 from refold.models import decode_autoregressively
-from refold.network.keras.build import keras_models
-from refold.network.keras.heads import column_errors, length_loss
+from refold.network.keras.build import to_keras_network
+from refold.network.keras.heads import compute_column_losses, length_loss
 from refold.network.keras.network import predict
 from refold.network.packed.batches import get_input_and_targets, iterate_batches
 from refold.network.packed.heads import CategorySampling
@@ -98,7 +98,7 @@ def test_the_objective_has_its_gradient_and_is_minimized(case):
 def test_changed_keras_weights_are_used_at_once():
     network, data = make_case("numeric")
     before = network.encode(data)
-    keras = keras_models(network)
+    keras = to_keras_network(network)
     assert np.array_equal(network.encode(data), before)
     layer = keras.models.encoder.get_layer("linear_code")
     layer.bias.assign(layer.bias + 1.0)
@@ -109,7 +109,7 @@ def test_changed_keras_weights_are_used_at_once():
 def test_the_validation_loss_is_that_of_the_keras_models(case):
     network, data = make_case(case)
     specification = network.specification
-    keras = keras_models(PackedNetwork(specification, network.weights))
+    keras = to_keras_network(PackedNetwork(specification, network.weights))
     x, y = pad(data, np.arange(len(data)), 9, has_flags=specification.observed_flags)
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
@@ -118,7 +118,7 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
         decoded = decode_autoregressively(keras.models.decoder, codes, 9)
         outputs = np.where(numeric, decoded, outputs)
     columns = specification.column_types, specification.num_categories
-    errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
+    errors = np.asarray(compute_column_losses(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
     losses = length_loss(data.lengths.astype("float32"), predict(keras.length_predictor, codes))
     totals = network.compute_total_errors(data.values, data.offsets)
     assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)

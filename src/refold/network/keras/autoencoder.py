@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.network.keras.heads import ColumnHead, column_errors
+from refold.network.keras.heads import ColumnHead, compute_column_losses
 from refold.network.keras.layer import BaseLayer, Shape, Tensor
 
 
@@ -20,7 +20,7 @@ class Autoencoder(keras.Model):
     """Keras model whose loss and metrics leave out unobserved targets.
 
     Targets may be NaN, for padded steps and missing values.  Any element-wise Keras loss or metric
-    is the mean over the observed entries.  If you compile without a loss, each column has the loss
+    is averaged over the observed entries.  If you compile without a loss, each column has the loss
     of its type: squared error, or binary or categorical cross-entropy.
 
     Examples
@@ -108,7 +108,7 @@ class Autoencoder(keras.Model):
             else:
                 _require_same_width(values, y_pred)
                 column_types, num_categories = ["numeric"] * y.shape[-1], [0] * y.shape[-1]
-            losses = column_errors(values, y_pred, column_types, num_categories)
+            losses = compute_column_losses(values, y_pred, column_types, num_categories)
             return ops.mean(losses * weight)
         _require_same_width(values, y_pred)
         # A Keras loss takes a mean over the last axis. A new last axis of length 1 keeps the loss
@@ -185,15 +185,15 @@ def join_encoder_and_decoder(
                 f"{len(inputs)} and {len(outputs)}."
             )
     x_shape, code_shape = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
-    input_shape, y_shape = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
+    decoder_input_shape, y_shape = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
     num_dims = len(x_shape), len(code_shape), len(y_shape)
-    if num_dims != (3, 2, 3) or input_shape[1:] != code_shape[1:]:
+    if num_dims != (3, 2, 3) or decoder_input_shape[1:] != code_shape[1:]:
         raise ParameterError(
             "The encoder must turn (batch, steps, features) into (batch, latent_dim), and the "
             "decoder (batch, latent_dim) into (batch, steps, features). Got "
-            f"{x_shape} into {code_shape}, and {input_shape} into {y_shape}."
+            f"{x_shape} into {code_shape}, and {decoder_input_shape} into {y_shape}."
         )
-    code = keras.Input(input_shape[1:], name="code")
+    code = keras.Input(decoder_input_shape[1:], name="code")
     template: Any = keras.Input((x_shape[1], None), name="template")
     steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
     unroll = keras.Model([code, template], steps, name="decoder")
@@ -225,8 +225,8 @@ class FitSteps(BaseLayer):
 
 
 # The autoencoder is the encoder followed by ``unroll``, so it returns as many steps as its input
-# has. On the same steps, its outputs differ from ``decoder(encoder(x))`` by at most 1e-5. There is
-# a difference because ``unroll`` runs the same layers with another number of steps.
+# has. Its outputs differ from the first steps of ``decoder(encoder(x))`` by at most 1e-5, because
+# ``unroll`` runs the same layers with another number of steps.
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
@@ -235,8 +235,9 @@ def join_models(
     *,
     name: str = "autoencoder",
 ) -> Models:
-    """Join an encoder with a decoder, and with a model of its layers that becomes ``unroll``."""
-    # ``template_decoder`` reads codes and a template, and writes as many steps as the template has
+    """Join an encoder, a decoder, and a ``template_decoder``, which becomes ``unroll``."""
+    # ``template_decoder`` has the layers of ``decoder``. It reads codes and a template, and writes
+    # as many steps as the template has.
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
     model = Autoencoder(x, template_decoder([encoder(x), x]), name=name)
     return Models(encoder, decoder, model, template_decoder, posterior_model)

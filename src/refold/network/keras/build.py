@@ -82,8 +82,8 @@ def build(specification: Specification, make_custom_models: Architecture | None 
     if callable(make_custom_models):
         models = _build_custom_models(make_custom_models, specification)
         roles = ("encoder", models.encoder), ("decoder", models.decoder)
-        config = [_model_to_checked_json(role, model) for role, model in roles]
-        specification = replace(specification, architecture="custom", custom=config)
+        json_texts = [_model_to_checked_json(role, model) for role, model in roles]
+        specification = replace(specification, architecture="custom", custom=json_texts)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = join_encoder_and_decoder(encoder, decoder)
@@ -243,7 +243,8 @@ def _model_to_checked_json(model_role: str, model: keras.Model) -> str:
 def to_inference_network(network: Network) -> FittedNetwork:
     """Return a network that encodes and decodes with the current weights of Keras models."""
     # `PackedNetwork` needs no compilation, so it starts faster. JAX would compile Keras models for
-    # each shape of a padded batch. But only the default model with LSTMs has a `PackedNetwork`.
+    # each shape of a padded batch. But only the default model with LSTMs has a `PackedNetwork`, so
+    # any other network is returned as it is.
     if not is_default_lstm(network.specification):
         return network
     packed_network = PackedNetwork(network.specification, {})
@@ -273,8 +274,8 @@ def build_trainable_copy(network: Any) -> Network:
     return trainable
 
 
-def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network; from then on, both share their weights."""
+def to_keras_network(network: Any) -> Network:
+    """Return a network's Keras models, as a `Network`; from then on, both share their weights."""
     if isinstance(network, Network):
         return network
     # a `ColumnCurveNetwork` (a pretrained model) has no Keras models, but its `curve_network` has

@@ -1,8 +1,8 @@
 """Exact implementations of the models in a popular question, "LSTM Autoencoder", and its answers.
 
 The question [1]_ asks how to turn a sequence into a fixed-size vector and back with Keras.
-The first answer has the decoders of `make_reshape_models` and `make_dense_models`, and the second
-those of `make_repeat_models` and `make_composite_models`, with the default arguments.
+The first answer has the decoders of `make_reshape_models` and `make_dense_models`.  The second has
+those of `make_repeat_models` and `make_composite_models`.  The default arguments are the answers'.
 
 These models read full arrays only: every sequence has ``steps`` steps and no NaN.  Shorter
 sequences must be padded, and the padding affects the code.  The default model masks padding.
@@ -35,7 +35,7 @@ Activation = Any
 
 
 class CompositeModels(NamedTuple):
-    """An encoder with two decoders, which write the sequence and the next element of each step.
+    """An encoder with two decoders: for the sequence, and for the next element of each step.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Decode codes with Keras: the decoder of the default model, and the forecast decoder.
 
-`DecoderLayers` makes Keras models of the layers of this module. Their logits are the sum of two
-paths: LSTMs with a dense layer, and a linear map of the code, which is called the linear path.
+`DecoderLayers` makes Keras models of the layers of this module. The logits of such a model are the
+sum of two paths: LSTMs with a dense layer, and a linear map of the code, the linear path.
 """
 
 import math
@@ -16,7 +16,7 @@ from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot_encode_columns
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, make_dense
 from refold.network.keras.lstm import CELLS
-from refold.network.specification import Specification, position_periods
+from refold.network.specification import Specification, list_position_periods
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -27,14 +27,14 @@ class RepeatCode(BaseLayer):
     # cosines whose periods double from 2 steps to beyond ``max_steps``, as in A. Vaswani et al.,
     # "Attention Is All You Need", 2017.
 
-    # number of steps; an argument ``like`` (batch, steps, any) replaces it by its number of steps
+    # number of steps, unless ``call`` gets ``like`` (batch, steps, any), which has its own
     max_steps: int
 
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
-        periods = ops.cast(position_periods(self.max_steps), code.dtype)
+        periods = ops.cast(list_position_periods(self.max_steps), code.dtype)
         # half a step is added, because a sine of period 2 would be 0 at all whole steps
         angles = 2.0 * math.pi * (step + 0.5) / periods[None, :]
         position = ops.concatenate(
@@ -48,7 +48,7 @@ class RepeatCode(BaseLayer):
     def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Return the shape (batch, steps, latent_dim + position features)."""
         num_steps = self.max_steps if like_shape is None else like_shape[1]
-        num_features = 2 + 2 * len(position_periods(self.max_steps))
+        num_features = 2 + 2 * len(list_position_periods(self.max_steps))
         return (code_shape[0], num_steps, code_shape[-1] + num_features)
 
 
@@ -57,9 +57,9 @@ class TeacherForcing(BaseLayer):
     """Return the previous step of each step, and a flag that says whether there is one."""
 
     # An autoregressive decoder reads the previous step at each step. In training, the previous step
-    # is one of the sequence (teacher forcing). In `decode_autoregressively`, it is a decoded step.
-    # Categorical columns become one-hot. The output and the flag are zero at the first step, and
-    # after a step that is NaN in all columns. Other NaN become zero, too.
+    # is that of the true sequence (teacher forcing). In `decode_autoregressively`, it is a decoded
+    # step. Categorical columns become one-hot. The output and the flag are zero at the first step,
+    # and after a step that is NaN in all columns. Other NaN become zero, too.
     # Training does not hide previous steps at random (word dropout). In a trial with a tenth of the
     # steps hidden, 78 % of 1000 held-out English words were reconstructed exactly, instead of 91 %.
 
@@ -186,7 +186,7 @@ class DecoderLayers:
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Self:
-        """Return the decoder whose layers an autoregressive Keras model has."""
+        """Return a decoder that has the layers of an autoregressive Keras model."""
         # without `__init__`, the decoder has only the attributes that `decode_autoregressively`
         # reads
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
@@ -211,7 +211,7 @@ class DecoderLayers:
 
 
 def build_forecaster(specification: Specification) -> keras.Model:
-    """Build the decoder of the steps after a sequence, (batch, forecast_steps, outputs)."""
+    """Build the model that decodes the steps after a sequence, (batch, forecast_steps, outputs)."""
     # This model is the future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov,
     # "Unsupervised Learning of Video Representations using LSTMs", ICML 2015. Besides the code, it
     # may read recent values: the last step, scaled, and the differences of earlier steps from it.

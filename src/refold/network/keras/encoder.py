@@ -19,8 +19,8 @@ from refold.network.specification import Specification
 # Initial log-variance of each latent dimension in a variational model. It is small, so that noise
 # does not hide the code when training begins.
 _INITIAL_LOG_VARIANCE = -4.0
-# Upper bound of these log-variances, so that their exponentials cannot overflow. The log-variance
-# of the prior is 0, far below.
+# Upper bound of the log-variances in training, so that their exponentials cannot overflow. The
+# log-variance of the prior is 0, far below this bound.
 _MAX_LOG_VARIANCE = 2.0
 
 
@@ -90,8 +90,8 @@ class NestedDropout(BaseLayer):
         if not training:
             return code
         uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
-        # from 1/2 to 1: no halving; from 1/4 to 1/2: one; from 1/8 to 1/4: two; below: three. The
-        # bound 1e-6 avoids the logarithm of 0.
+        # A number from 1/2 to 1 means no halving; from 1/4 to 1/2, it means one halving; from 1/8
+        # to 1/4, two; and below 1/8, three. The bound 1e-6 avoids the logarithm of 0.
         num_halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
         num_dims = ops.ceil(self.learned_dim / 2.0**num_halvings)  # (batch, 1)
         index = ops.cast(ops.arange(code.shape[-1]), code.dtype)

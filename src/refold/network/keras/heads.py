@@ -65,10 +65,10 @@ def activate_logits(logits: Tensor, columns: Iterable[OutputSlice]) -> Any:
     return ops.concatenate(blocks, axis=-1)
 
 
-def column_errors(
+def compute_column_losses(
     targets: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
-    """Compute the loss (batch, steps, features) of each value by the type of its column."""
+    """Compute the losses (batch, steps, features) of values; the column type decides which loss."""
     columns = list(output_slices(column_types, num_categories))
     types = {column.type for column in columns}
     if len(types) == 1 and not columns[0].type.has_categories:
@@ -79,15 +79,15 @@ def column_errors(
     return ops.concatenate(losses, axis=-1)
 
 
-def all_losses_squared(column_types: Iterable[str]) -> bool:
+def are_all_losses_squared(column_types: Iterable[str]) -> bool:
     """Return whether the losses of all columns are squared errors."""
     return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
 
 def one_hot_encode_columns(inputs: Tensor, num_categories: list[int]) -> Any:
     """Encode the categorical columns of inputs (..., columns) as one-hot, (..., width)."""
-    # `num_categories` has a number for each column, 0 if it is not categorical. Such columns, and
-    # the observed flags after the columns, stay as they are.
+    # `num_categories` has a number for each column, 0 if it is not categorical. The other columns,
+    # and the observed flags after the columns, stay as they are.
     blocks = []
     for i, n in enumerate(num_categories):
         column = inputs[..., i : i + 1]
@@ -230,11 +230,11 @@ class ColumnHead(BaseLayer):
 class LengthHead(BaseLayer):
     """Location and log-scale of a discretized logistic distribution over lengths."""
 
-    # Before training, all codes have about the distribution of the training lengths. The rounded
-    # location is the predicted length. The likelihood of a length is the probability within half a
-    # step of it: T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
-    # Mixture Likelihood and Other Modifications", ICLR 2017. A squared error would be lowest at the
-    # mean length, and the likelihood is highest at the most frequent length.
+    # Before training, this is, for every code, about the distribution of the training lengths. The
+    # rounded location is the predicted length. The likelihood of a length is the probability within
+    # half a step of it: T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized
+    # Logistic Mixture Likelihood and Other Modifications", ICLR 2017. A squared error would be
+    # lowest at the mean length, and the likelihood is highest at the most frequent length.
 
     mean: float  # of the training lengths, in steps
     deviation: float  # standard deviation of the training lengths, in steps; it may be 0
@@ -292,7 +292,7 @@ class LengthDecoding(BaseLayer):
     index: int  # index of the latent dimension
 
     def call(self, codes: Tensor) -> Any:
-        """Compute the location, and the minimum log-scale, (batch, 2): the length is exact."""
+        """Compute location and log-scale (batch, 2): the minimum scale, as the length is exact."""
         logarithm = self.center + self.scale * codes[:, self.index : self.index + 1]
         location = ops.expm1(ops.maximum(logarithm, 0.0))  # no length is below 0
         log_scale = ops.full_like(location, math.log(MIN_PREDICTED_LENGTH_SCALE))

@@ -27,8 +27,8 @@ Shape = Any
 _KERAS_GLOBAL_SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
 _KERAS_GLOBAL_GENERATOR_ATTRIBUTE = "global_seed_generator"
-# Whether initializers draw weights. If False, they return zeros, which take less time, because the
-# caller assigns other values right afterwards.
+# Whether initializers draw weights. If False, they return zeros, which takes less time. This is for
+# callers that assign other values right afterwards.
 _draws_weights = ContextVar("draws_weights", default=True)
 
 
@@ -157,8 +157,8 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 def summarize_keras_error(error: Exception) -> str:
-    """Return the first sentence of the cause of an error of Keras, in one line."""
-    # the whole message of an error of Keras is long, because it describes the model
+    """Return the first sentence about the cause of a Keras error, in one line."""
+    # the whole message of a Keras error is long, because it describes the model
     cause = str(error).rpartition("Exception encountered: ")[2].strip()
     sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")
     return f"{textwrap.shorten(sentence, 120, placeholder=' ...') or type(error).__name__}."

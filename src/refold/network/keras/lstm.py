@@ -265,12 +265,12 @@ def replace_lstm_layers(model: keras.Model, engine: str = "auto") -> keras.Model
     layers = model._flatten_layers()
     classes = {type(layer).__name__: type(layer) for layer in layers}
     copy: Any = None
-    reason: str | None = "it has no keras.layers.LSTM."  # replaced if the model has one
+    reason: str | None = "it has no keras.layers.LSTM."  # overwritten below if it has one
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
             config = _replace_lstm_configs(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _find_copy_mismatch_or_none(model, copy)  # None if there is none
+            reason = _find_copy_mismatch_or_none(model, copy)
         except Exception as error:  # a custom layer may raise any error
             reason = summarize_keras_error(error)
     if copy is None or reason is not None:
@@ -331,7 +331,7 @@ class RecurrentLayerType(NamedTuple):
     layer_class: type[keras.layers.RNN]
     bias_options: dict[str, Any]  # arguments of the layer that set its initial bias
     num_states: int  # number of states of a layer, each (batch, units)
-    # from a projection of the code (batch, num_states * units), and units, to the initial states
+    # its arguments are a projection of the code, (batch, num_states * units), and ``units``
     make_initial_state: Callable[[Any, int], list[Any]]
 
     def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:
@@ -351,7 +351,7 @@ CELLS = {
     "lstm": RecurrentLayerType(
         layer_class=LSTM,
         bias_options={"bias_initializer": ForgetBias(), "unit_forget_bias": False},
-        num_states=2,  # the output, and the cell state, whose initial value tanh bounds
+        num_states=2,  # the output and the cell state; tanh bounds the initial cell state
         make_initial_state=lambda projected, units: [
             projected[:, :units],
             ops.tanh(projected[:, units:]),

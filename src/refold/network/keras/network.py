@@ -25,8 +25,8 @@ _MAX_BATCH_STEPS = 16384
 _MAX_BATCH_OUTPUTS = 256 * _MAX_BATCH_STEPS
 # Maximum number of sequences in a batch, because each has a code and states, even if it is short.
 _MAX_BATCH_SEQUENCES = 1024
-# Batch sizes below the maximum. Each batch is filled up to one of these sizes. JAX compiles a model
-# for each batch size, so there must be few.
+# Batch sizes below the maximum. Each batch is filled up to one of these sizes, or to the maximum.
+# JAX compiles a model for each batch size, so the list must be short.
 _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
 _MIN_PADDED_STEPS = 8
@@ -82,8 +82,8 @@ class Network:
         # Padding changes the codes of an encoder that does not mask it. So such an encoder needs
         # all sequences padded to the same number of steps, even if it could read any number.
         steps = self.models.encoder.inputs[0].shape[1]
-        is_padded = steps is None and not self.masks_padding
-        return self.specification.max_steps if is_padded else steps
+        needs_padding = steps is None and not self.masks_padding
+        return self.specification.max_steps if needs_padding else steps
 
     @property
     def max_decodable_steps(self) -> int | None:
@@ -158,7 +158,7 @@ class Network:
         for batch in self._split_into_batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]  # (n, steps)
-            # rows of the outputs of the real steps, in the order of the mask
+            # the row in ``outputs`` of each real step, in the order of ``is_real``
             output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
             # the decoder skips padding, which is where the template is NaN
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
@@ -188,7 +188,7 @@ class Network:
             # the second output is a log-scale
             predicted = batch.predict(self.length_predictor, codes[batch.indices])
             locations[batch.indices] = predicted[:, 0]
-        # the default model could decode any length, so its bound is twice the longest of training
+        # the default model could decode any length, so the limit is twice the maximum in training
         max_length = self.max_decodable_steps or 2 * self.specification.max_steps
         return round_lengths(locations, max_length)
 
@@ -211,10 +211,10 @@ class Network:
             padded_lengths = np.full(len(order), fixed_length)
         else:
             # the shapes are multiples of the longest training length by powers of two
-            usual_length = self.specification.max_steps
-            steps = np.maximum(lengths[order], min(_MIN_PADDED_STEPS, usual_length))
-            exponents = np.ceil(np.log2(steps / usual_length))
-            padded_lengths = np.ceil(usual_length * np.exp2(exponents)).astype(np.int64)
+            max_training_length = self.specification.max_steps
+            steps = np.maximum(lengths[order], min(_MIN_PADDED_STEPS, max_training_length))
+            exponents = np.ceil(np.log2(steps / max_training_length))
+            padded_lengths = np.ceil(max_training_length * np.exp2(exponents)).astype(np.int64)
         longest = int(padded_lengths.max(initial=1))
         if len(order) <= min(_MAX_BATCH_SEQUENCES, max_steps // longest):
             padded_lengths = np.full_like(padded_lengths, longest)

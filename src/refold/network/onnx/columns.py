@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph, Operand, max_length_or_one, real_step_mask
+from refold.network.onnx.graph import Graph, Operand, add_max_length_or_one, add_real_step_mask
 from refold.network.specification import Specification
 from refold.sequences import MIN_STD_PER_TRAINING_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, output_slices
@@ -121,7 +121,7 @@ def add_encoder_inputs(graph: Graph, columns: ColumnGroups) -> EncoderTensors:
     lengths = graph.add_input("lengths", np.int64, ["n"])
     # the entry at index 1 of the shape, (1,)
     num_steps = graph("Shape", categories if values is None else values, start=1, end=2)
-    is_real = real_step_mask(graph, lengths, num_steps)
+    is_real = add_real_step_mask(graph, lengths, num_steps)
     is_inside = graph("Unsqueeze", is_real, [2])  # (n, steps, 1)
     scaled: Any = None  # 0 where a value is missing, and after the end of a sequence
     statistics: Any = None
@@ -299,10 +299,10 @@ def _unscale_mean_std(graph: Graph, statistics: Operand, columns: ColumnGroups) 
 
 
 def _make_column_channels(
-    graph: Graph, columns: ColumnGroups, values: Operand, category_ids: Operand
+    graph: Graph, columns: ColumnGroups, values: Operand, categories: Operand
 ) -> list[Any]:
     """Return the channels (n, steps, ...) of columns in their order, with one-hot categories."""
-    if category_ids is None:
+    if categories is None:
         return [values]
     channels = []
     # adjacent columns of values stay together in one slice
@@ -315,7 +315,7 @@ def _make_column_channels(
             channels.append(graph("Slice", values, [first], [first + len(group_columns)], [2]))
             continue
         for i in group_columns:
-            column = graph("Gather", category_ids, [columns.categorical_columns.index(i)], axis=2)
+            column = graph("Gather", categories, [columns.categorical_columns.index(i)], axis=2)
             all_indices = np.arange(columns.specification.num_categories[i])
             channels.append(graph.cast(graph("Equal", column, all_indices), np.float32))
     return channels
@@ -341,9 +341,9 @@ def add_decoder_outputs(
     """Add the outputs of a decoder: values and categories in the units of the data, and lengths."""
     # ``logits`` (n, steps, outputs) may have more steps than the longest sequence, because patches
     # are complete. ``statistics`` (n, statistics) are a part of the code, as in `EncoderTensors`.
-    num_steps = max_length_or_one(graph, lengths)
+    num_steps = add_max_length_or_one(graph, lengths)
     logits = graph("Slice", logits, [0], num_steps, [1])
-    is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [2])
+    is_inside = graph("Unsqueeze", add_real_step_mask(graph, lengths, num_steps), [2])
     values, categories = [], []
     specification = columns.specification
     for i, type_, block in output_slices(specification.column_types, specification.num_categories):

@@ -9,16 +9,16 @@ import numpy as np
 from refold.network.onnx.columns import LINKS, ColumnGroups, add_decoder_outputs, add_recent_values
 from refold.network.onnx.encoder import (
     add_cosine_basis,
+    add_divisors,
+    add_long_curve_mask,
     make_cosine_basis,
-    make_long_curve_mask,
-    to_length_divisors,
 )
-from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, max_length_or_one
+from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, add_max_length_or_one
 from refold.network.specification import (
     Specification,
     clip_length_std,
     get_linear_path_map,
-    position_periods,
+    list_position_periods,
 )
 from refold.sequences.types import output_slices
 
@@ -31,7 +31,7 @@ def add_decoder(graph: Graph, columns: ColumnGroups) -> None:
     requested = graph.add_input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predict_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
-    num_steps = max_length_or_one(graph, lengths)
+    num_steps = add_max_length_or_one(graph, lengths)
     if specification.is_curve_network:
         logits = _decode_and_resample(graph, specification, codes, predicted, lengths, num_steps)
     else:
@@ -59,7 +59,7 @@ def _decode_and_resample(
     # map is (curve_dim, points): the last axis of the weights has one entry, the only column.
     initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
-    long_curve_mask = make_long_curve_mask(graph, specification, predicted_lengths)
+    long_curve_mask = add_long_curve_mask(graph, specification, predicted_lengths)
     long_curve_mask = graph("Unsqueeze", long_curve_mask, [1, 2])
     curves = graph("Where", long_curve_mask, curves, untrained_curves)
     # Now the curves are resampled to the steps of each sequence: from points to coefficients of
@@ -68,7 +68,7 @@ def _decode_and_resample(
     curves = graph.cast(curves, np.float64)
     curves = graph("Reshape", curves, [-1, len(specification.column_types), num_points])
     coefficients = graph("MatMul", curves, make_cosine_basis(num_points).T)
-    factor = graph("Sqrt", graph("Div", to_length_divisors(graph, lengths), np.float64(num_points)))
+    factor = graph("Sqrt", graph("Div", add_divisors(graph, lengths), np.float64(num_points)))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
     cosines = add_cosine_basis(graph, num_points, lengths, num_steps)
     values = graph("MatMul", coefficients, cosines)
@@ -190,14 +190,14 @@ class _DecoderGraph:
         head_kernel, head_bias = self._fold_lstm_scale_into_head()
         # The state of the loop is h and c of each layer, and the encoded previous step. Zeros and
         # the flag 0 say that there is no previous step.
-        initial = [state for states in self._initial_states(codes) for state in states]
+        first_states = [state for states in self._initial_states(codes) for state in states]
         n = graph("Shape", codes, start=0, end=1)
         shape = graph("Concat", n, [self._num_outputs + 1], axis=0)
-        initial.append(graph("Expand", np.float32(0), shape))
+        first_states.append(graph("Expand", np.float32(0), shape))
         # ``body`` is the graph of one step. The operator Scan calls it for each entry of the
         # scanned arrays, which are the position inputs and the linear path of each step.
         body = Graph({}, outer_graph=graph)
-        states = [body.add_input(f"state_{i}", np.float32, None) for i in range(len(initial))]
+        states = [body.add_input(f"state_{i}", np.float32, None) for i in range(len(first_states))]
         scanned = [position_inputs]
         position_input = body.add_input("position", np.float32, None)
         linear_step: Any = None
@@ -243,8 +243,8 @@ class _DecoderGraph:
         body.add_output("outputs", logits, np.float32, None)
         results = graph(
             "Scan",
-            *(*initial, *scanned),
-            num_results=len(initial) + 1,  # the final states, and the logits of all steps
+            *(*first_states, *scanned),
+            num_results=len(first_states) + 1,  # the final states, and the logits of all steps
             body=body.build_graph("step"),
             num_scan_inputs=len(scanned),
         )
@@ -263,7 +263,7 @@ class _DecoderGraph:
         graph, max_patches = self._graph, self._settings.max_patches
         index = graph("Range", np.int64(0), graph("Squeeze", num_patches), np.int64(1))
         index = graph("Unsqueeze", graph.cast(index, np.float32), [1])
-        periods = np.array(position_periods(max_patches), np.float32)
+        periods = np.array(list_position_periods(max_patches), np.float32)
         angles = graph("Mul", np.float32(2 * math.pi), graph("Add", index, np.float32(0.5)))
         angles = graph("Div", angles, periods)
         relative = graph("Div", index, np.float32(max_patches))
@@ -287,9 +287,9 @@ class _DecoderGraph:
         if self._settings.num_linear_path_steps is None:
             return None
         graph, width = self._graph, self._num_outputs
-        map_ = get_linear_path_map(self._weights, layer)
-        dims, max_linear_steps, _ = map_.shape
-        kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_linear_steps * width))
+        linear_map = get_linear_path_map(self._weights, layer)
+        dims, max_linear_steps, _ = linear_map.shape
+        kernel = graph.weight(f"{layer}/map", linear_map.reshape(dims, max_linear_steps * width))
         bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
         # only the first ``max_linear_steps`` steps have weights; later steps get zeros
         num_linear_steps = graph("Min", num_steps, [max_linear_steps])

@@ -8,7 +8,7 @@ import numpy as np
 
 from refold.kernels import DILATIONS, POSITIVITY_STEEPNESS
 from refold.network.onnx.columns import ColumnGroups, EncoderTensors, add_encoder_inputs
-from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, real_step_mask
+from refold.network.onnx.graph import Graph, Operand, add_dense, add_lstm, add_real_step_mask
 from refold.network.specification import Specification, get_linear_path_map
 
 # Value of states at padding. States of an LSTM are from -1 to 1, so it is never their maximum.
@@ -50,7 +50,7 @@ def _encode_steps(
         return code
     # the scale is that of the code of the LSTMs, to which the linear path is added
     code = graph("Mul", graph.weight("linear_code/scale"), code)
-    code = graph("Add", _linear_path(graph, specification, tensors), code)
+    code = graph("Add", _add_linear_path(graph, specification, tensors), code)
     if long_curve_mask is None:
         return code
     # before training, the code was the linear path alone, with its initial map and no bias
@@ -75,16 +75,16 @@ def _encode_resampled(graph: Graph, specification: Specification, tensors: Encod
     # ``coefficients`` have the shape (n, cosines, columns), with as many cosines as points. The
     # coefficients of a function grow with the square root of the number of its steps. A curve has
     # another number of points than the sequence has steps, so a factor corrects the coefficients.
-    lengths = to_length_divisors(graph, tensors.lengths)
+    lengths = add_divisors(graph, tensors.lengths)
     factor = graph("Sqrt", graph("Div", np.float64(num_points), lengths))
     coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
     coefficients = graph("Transpose", coefficients, perm=[0, 2, 1])
     curves = graph("MatMul", coefficients, make_cosine_basis(num_points))  # (n, columns, points)
     curves = graph("Reshape", graph.cast(curves, np.float32), [-1, num_points, 1])
     curve_lengths = graph("Expand", np.int64(num_points), graph("Shape", curves, start=0, end=1))
-    is_real = real_step_mask(graph, curve_lengths, [num_points])
+    is_real = add_real_step_mask(graph, curve_lengths, [num_points])
     curve_inputs = EncoderTensors(curves, is_real, curve_lengths, None)
-    long_curve_mask = make_long_curve_mask(graph, specification, tensors.lengths)
+    long_curve_mask = add_long_curve_mask(graph, specification, tensors.lengths)
     code = _encode_steps(graph, specification.for_single_curve, curve_inputs, long_curve_mask)
     sizes = [-1, len(specification.column_types), specification.num_dims_per_curve]
     code = graph("Reshape", code, sizes)
@@ -94,7 +94,7 @@ def _encode_resampled(graph: Graph, specification: Specification, tensors: Encod
     return graph("Flatten", code, axis=1)
 
 
-def make_long_curve_mask(graph: Graph, specification: Specification, lengths: Operand) -> Any:
+def add_long_curve_mask(graph: Graph, specification: Specification, lengths: Operand) -> Any:
     """Return whether the curves of each sequence use the trained network, (n * columns,)."""
     # as in `ColumnCurveNetwork`, short sequences use the network as it was before training
     is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
@@ -113,7 +113,7 @@ def add_cosine_basis(graph: Graph, num_cosines: int, lengths: Operand, num_steps
     """Return the orthonormal cosines at the steps of sequences, (n, cosines, steps)."""
     # A sequence of k steps has the first k cosines. The other cosines are 0, and all cosines are 0
     # after the end of the sequence.
-    float_lengths = to_length_divisors(graph, lengths)
+    float_lengths = add_divisors(graph, lengths)
     index = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     position = graph("Add", graph.cast(index, np.float64), np.float64(0.5))
     position = graph("Unsqueeze", position, [0])
@@ -124,11 +124,11 @@ def add_cosine_basis(graph: Graph, num_cosines: int, lengths: Operand, num_steps
     norm = graph("Div", norm, graph("Unsqueeze", graph("Sqrt", float_lengths), [1, 2]))
     cosines = graph("Mul", graph("Cos", angles), norm)
     exists = graph("Less", frequency, graph("Unsqueeze", lengths, [1, 2]))
-    is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [1])
+    is_inside = graph("Unsqueeze", add_real_step_mask(graph, lengths, num_steps), [1])
     return graph("Where", graph("And", exists, is_inside), cosines, np.float64(0))
 
 
-def to_length_divisors(graph: Graph, lengths: Operand) -> Any:
+def add_divisors(graph: Graph, lengths: Operand) -> Any:
     """Return lengths as float64 divisors, with 1 for the length 0."""
     return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
 
@@ -144,7 +144,7 @@ def _run_lstms_and_pool(graph: Graph, specification: Specification, tensors: Enc
     if patch > 1:
         x = _fold_steps_into_patches(graph, tensors, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
-        is_real = real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
+        is_real = add_real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
     is_empty = graph("Equal", lengths, np.int64(0))
     # Runtimes differ in what they return for length 0, so empty sequences get length 1 here.
     lstm_lengths = graph.cast(graph("Where", is_empty, np.int64(1), num_patches), np.int32)
@@ -203,13 +203,13 @@ def _fold_steps_into_patches(graph: Graph, tensors: EncoderTensors, patch_size: 
     return graph("Concat", x, real_shares, axis=2)
 
 
-def _linear_path(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
+def _add_linear_path(graph: Graph, specification: Specification, tensors: EncoderTensors) -> Any:
     """Return the linear path (n, learned_dim): a weighted sum over steps and channels."""
-    map_ = get_linear_path_map(graph.weights, "linear_code")
-    num_steps, num_channels, latent_dim = map_.shape
+    linear_map = get_linear_path_map(graph.weights, "linear_code")
+    num_steps, _, latent_dim = linear_map.shape
     bias = graph.weights["linear_code/bias"]
     flat_steps = graph("Flatten", graph("Slice", tensors.channels, [0], [num_steps], [1]), axis=1)
-    kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
+    kernel = graph.weight("linear_code/map", linear_map.reshape(-1, latent_dim))
     num_inputs = graph("Shape", flat_steps, start=1, end=2)
     code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
     if not specification.by_length:
@@ -259,7 +259,7 @@ def _encode_rocket_dims(graph: Graph, specification: Specification, tensors: Enc
             strides=[stride],
         )  # (n, kernels, convolved steps)
         if is_inside is None:  # the same for all dilations
-            is_real = real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
+            is_real = add_real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
             is_inside = graph("Unsqueeze", is_real, [1])
         # near 1 where the convolution is positive, near 0 elsewhere
         positive = graph("Sigmoid", graph("Mul", convolved, np.float32(POSITIVITY_STEEPNESS)))

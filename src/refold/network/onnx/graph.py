@@ -151,9 +151,9 @@ def add_lstm(
     initial_states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
-    # The names are those of the layers of the forward and, in the encoder, of the backward
-    # direction. ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units).
-    # The outputs have the shapes (steps, directions, n, units) and (directions, n, units).
+    # ``direction_layer_names`` has the name of the forward layer and, in the encoder, also that of
+    # the backward layer. ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n,
+    # units). The outputs have the shapes (steps, directions, n, units) and (directions, n, units).
     first_layer = direction_layer_names[0]
     arrays: list[Any] = []
     for name in ("kernel", "recurrent_kernel", "bias"):
@@ -182,13 +182,13 @@ def _reorder_gates(array: np.ndarray) -> np.ndarray:
 # Sequences of unequal lengths
 
 
-def real_step_mask(graph: Graph, lengths: Operand, num_padded_steps: Operand) -> Any:
+def add_real_step_mask(graph: Graph, lengths: Operand, num_padded_steps: Operand) -> Any:
     """Return whether a step is before the end of its sequence, (n, steps)."""
     # ``num_padded_steps`` has the shape (1,)
     indices = graph("Range", np.int64(0), graph("Squeeze", num_padded_steps), np.int64(1))
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 
-def max_length_or_one(graph: Graph, lengths: Operand) -> Any:
+def add_max_length_or_one(graph: Graph, lengths: Operand) -> Any:
     """Return the maximum length, or 1 if it is 0, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)

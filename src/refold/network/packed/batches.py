@@ -57,8 +57,8 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     batches, begin = [], 0
     while begin < len(order):
         # a batch ends before the first sequence with which it would have more than ``max_steps``
-        last_offset = sorted_offsets[begin] + max_steps
-        end = int(np.searchsorted(sorted_offsets, last_offset, side="right")) - 1
+        max_end_offset = sorted_offsets[begin] + max_steps
+        end = int(np.searchsorted(sorted_offsets, max_end_offset, side="right")) - 1
         # a sequence that is too long is a batch by itself
         end = max(begin + 1, min(end, begin + _MAX_BATCH_SEQUENCES))
         batches.append(order[begin:end])
@@ -85,7 +85,7 @@ def concurrent_batches(
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
     """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
-    # The caller iterates, so that this function is not in the call stack of an operation.
+    # The caller runs the loop, so this function is not in the call stack while a batch is computed.
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits. If several cores computed one batch, they would wait for each other. At the
     # end, fewer batches than cores may be left. Then each batch gets several cores.
@@ -96,10 +96,10 @@ def concurrent_batches(
     no_warnings: Any = {"over": "ignore", "invalid": "ignore"}
 
     def compute_with_limited_threads(batch_index: int) -> None:
-        # number of batches that are left at the end; with 0, no batch is one of the last
-        num_last = len(batches) % num_concurrent
-        is_last = batch_index >= len(batches) - num_last
-        num_threads = num_cores // (num_last if is_last else num_concurrent)
+        # number of batches in an incomplete last round; with 0, all rounds are complete
+        num_left_at_end = len(batches) % num_concurrent
+        is_last = batch_index >= len(batches) - num_left_at_end
+        num_threads = num_cores // (num_left_at_end if is_last else num_concurrent)
         with packed.limited_threads(num_threads), np.errstate(**no_warnings):
             compute_batch(batches[batch_index])
 
@@ -124,8 +124,8 @@ def get_input_and_targets(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
     # These are the rows that `refold.sequences.pad` returns, without padding: input (n_rows,
-    # channels) and targets (n_rows, columns). The index of an unknown category is the number of
-    # categories, and NaN for a column that is not categorical.
+    # channels) and targets (n_rows, columns). ``unknown_index`` has a number for each column: the
+    # index of an unknown category, which is the number of categories, or NaN if not categorical.
     unknown_index = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(scaled_values[batch_location.set_rows], np.float32)
     return unpadded_input_and_target(steps, unknown_index, has_flags=specification.observed_flags)
@@ -143,9 +143,8 @@ def iterate_encoded_batches(
 def one_hot_encode_columns(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
     """Encode the categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
     # ``num_categories`` has a number for each of the first columns of x. An unknown or missing
-    # category becomes zeros. A column with 0 categories is not categorical
-    # and does not change. The columns after those of ``num_categories`` are observed flags and do
-    # not change, either.
+    # category becomes zeros. A column with 0 categories is not categorical and does not change. The
+    # columns after those of ``num_categories`` are observed flags and do not change, either.
     if not any(num_categories):
         return x
     blocks = []

@@ -12,14 +12,14 @@ from refold.kernels import packed
 from refold.network.packed.batches import one_hot_encode_columns
 from refold.network.packed.encoder import compute_patch_offsets, get_lstm_weights
 from refold.network.packed.heads import PackedHead
-from refold.network.specification import Specification, get_linear_path_map, position_periods
+from refold.network.specification import Specification, get_linear_path_map, list_position_periods
 
 # The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
 # map of the code. A patch is a group of steps. The LSTMs write a patch at once, so each step of the
 # LSTMs is a patch. An autoregressive decoder has patches of one step.
 
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
-_MAX_CACHED_POSITIONS = 256
+_MAX_CACHED_PATCHES = 256
 
 
 class DecoderLayout(NamedTuple):
@@ -41,7 +41,7 @@ class DecoderLayout(NamedTuple):
 
 
 class DecoderTrace(NamedTuple):
-    """What a pass of the decoder keeps for its gradient."""
+    """What a call of the decoder keeps, to compute the gradient afterwards."""
 
     layout: DecoderLayout
     cell_states: list[np.ndarray]  # initial cell state (n_sequences, units) of each layer
@@ -94,7 +94,7 @@ class PackedDecoder:
                 factors = np.tile(self.lstm_path_scale, self.patch)
                 kernel, bias = self._dense_weights
                 self._dense_weights = factors * kernel, factors * bias
-        # terms of sequences of at most `_MAX_CACHED_POSITIONS` patches, computed at the first use
+        # terms of sequences of at most `_MAX_CACHED_PATCHES` patches, computed at the first use
         self._cached_position_terms: tuple[np.ndarray, np.ndarray | None] | None = None
 
     def make_layout(
@@ -111,7 +111,7 @@ class PackedDecoder:
             unpadded_rows = concatenated_ranges(padded_offsets[:-1], lengths)
         num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
         if self._cached_position_terms is None:
-            num_cached = min(self._settings.max_patches, _MAX_CACHED_POSITIONS)
+            num_cached = min(self._settings.max_patches, _MAX_CACHED_PATCHES)
             self._cached_position_terms = self._compute_position_terms(num_cached)
         gate_inputs, biases = self._cached_position_terms
         if num_patches > len(gate_inputs):
@@ -172,7 +172,7 @@ class PackedDecoder:
         return self.head.activate(logits), trace
 
     def compute_code_gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
-        """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
+        """Turn the gradient for logits (n_patches * patch, outputs) into the gradient for codes."""
         # Names with d_ are gradients. The trace comes from a call with ``keep_trace``. It can be
         # used only once, because the kernel overwrites it.
         layout, transposed = trace.layout, self._transposed_weights
@@ -253,7 +253,7 @@ class PackedDecoder:
         """Return ``position_gate_inputs`` and ``path_biases`` of a `DecoderLayout`."""
         # the position features (n_patches, features) are those of the layer `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
-        periods = np.array(position_periods(self._settings.max_patches), np.float32)
+        periods = np.array(list_position_periods(self._settings.max_patches), np.float32)
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
         relative = step / np.float32(self._settings.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)

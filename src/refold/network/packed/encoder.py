@@ -66,8 +66,8 @@ class PackedEncoder:
                     linear = packed.product(centered, maps[lengths[0]])
                 else:
                     for length in np.unique(lengths):
-                        rows = lengths == length
-                        linear[rows] = packed.product(centered[rows], maps[length])
+                        has_length = lengths == length
+                        linear[has_length] = packed.product(centered[has_length], maps[length])
             code = linear + self._lstm_path_scale * code
         if self.specification.length_dim:
             length_code = encode_lengths(lengths_from_offsets(offsets), self.specification)
@@ -134,7 +134,7 @@ def _fold_steps_into_patches(
 
 
 class RocketFeatures:
-    """Compute ROCKET features: random convolutions, pooled over time."""
+    """Compute ROCKET features: random convolutions, pooled over the steps."""
 
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
@@ -144,7 +144,7 @@ class RocketFeatures:
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
-    def _convolution_kernels(self) -> RandomConvolutions:
+    def _convolutions(self) -> RandomConvolutions:
         """Return the convolutions that the model stores, or else those of the fixed seed."""
         if "convolutions/taps" not in self._weights:
             return draw_convolutions(self._specification.input_width)
@@ -153,12 +153,12 @@ class RocketFeatures:
 
     def __call__(self, encoded_rows: np.ndarray, sequence_offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of one-hot encoded steps (n_rows, width)."""
-        kernels, stride = self._convolution_kernels, self._specification.rocket_stride
-        return pool_random_convolutions(encoded_rows, sequence_offsets, kernels, stride=stride)
+        convolutions, stride = self._convolutions, self._specification.rocket_stride
+        return pool_random_convolutions(encoded_rows, sequence_offsets, convolutions, stride=stride)
 
     def compute_in_batches(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
-        num_features = 2 * len(self._convolution_kernels.bias)
+        num_features = 2 * len(self._convolutions.bias)
         features = np.empty((len(scaled_sequences), num_features), np.float32)
         for batch, values in iterate_encoded_batches(self._specification, scaled_sequences):
             features[batch.indices] = self(values, batch.offsets)

@@ -22,7 +22,7 @@ from refold.sequences.types import MAX_EXPONENT, NUMERIC, make_quantity_mask, ou
 # Minimum temperature of samples. A lower temperature would give the same samples, but scores beyond
 # the range of float32.
 _MIN_SAMPLING_TEMPERATURE = 1e-30
-# Maximum temperature of samples. A higher one would give scores beyond this range, too.
+# Maximum temperature of samples. With a higher one, scores would exceed the range of float32, too.
 _MAX_SAMPLING_TEMPERATURE = 1e30
 
 
@@ -45,7 +45,8 @@ class PackedLinkFunction(NamedTuple):
     """A link function: it turns logits into outputs, and outputs into the likeliest values."""
 
     # Both functions are for one column, whose width is its number of outputs.
-    # From logits (n_rows, width) to means or probabilities of the same shape; None changes nothing.
+    # From logits (n_rows, width) to means or probabilities of the same shape; None if logits are
+    # already the means.
     activate: Callable[[np.ndarray], np.ndarray] | None
     # From means or probabilities (n_rows, width) to the likeliest values (n_rows,).
     likeliest: Callable[[np.ndarray], Any]
@@ -201,7 +202,7 @@ class LengthPredictor:
 
 
 def round_lengths(predicted_lengths: np.ndarray, max_length: int) -> np.ndarray:
-    """Round predicted lengths (n_sequences,), and clip them to 0 to max_length; refuse NaN."""
+    """Round lengths (n_sequences,) and keep them between 0 and ``max_length``; refuse NaN."""
     rounded = np.rint(predicted_lengths)
     check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
     return np.clip(rounded, 0, max_length).astype(np.int64)

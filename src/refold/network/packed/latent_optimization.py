@@ -14,12 +14,13 @@ from refold.network.packed.heads import LengthPredictor
 
 # Error of a predicted length, in steps, that costs nothing, because rounding corrects it.
 _MAX_COST_FREE_LENGTH_ERROR = np.float32(0.3)
-# Error beyond the tolerance, in steps, at which the cost of a length turns from square to linear.
+# Error beyond the cost-free error, in steps, at which the cost turns from square to linear.
 _LINEAR_COST_LENGTH_ERROR = np.float32(0.2)
 # Cost that is added if an error exceeds about half a step, because the rounded length is then
 # wrong.
 _WRONG_LENGTH_COST = np.float32(0.5)
-# Squared error beyond the tolerance, in steps**2, at which half of `_WRONG_LENGTH_COST` is added.
+# Square of the error beyond the cost-free error, in steps**2, at which half of `_WRONG_LENGTH_COST`
+# is added.
 _HALF_COST_SQUARED_EXCESS = np.float32(0.1)
 # Maximum number of updates that L-BFGS stores, to estimate the curvature from them.
 _MAX_UPDATE_PAIRS = 8
@@ -136,7 +137,7 @@ def length_error_cost(length_errors: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 class _CurvatureEstimate:
-    """An estimate of the inverse Hessian of the loss of each row, from its latest updates."""
+    """The inverse Hessian of each row's loss, estimated from the latest updates of the row."""
 
     def __init__(self, x: np.ndarray) -> None:
         # A pair is an update of x and the change of the gradient by this update. Both arrays are
@@ -196,7 +197,7 @@ def minimize_rows(
     # update is tried. ``objective`` returns losses (n_rows,) and gradients (n_rows, width), and
     # both depend on their own row alone.
     losses, gradient = objective(x)
-    factor = np.ones((len(x), 1), np.float32)  # of the length of the next update of each row
+    update_size = np.ones((len(x), 1), np.float32)  # factor of the next update of each row
     curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
         # without curvature, an update has the length `_INITIAL_UPDATE_LENGTH`
@@ -207,13 +208,13 @@ def minimize_rows(
         # by rounding errors, the direction may point upwards; the negative gradient replaces it
         is_upward = _row_dots(direction, gradient) >= 0
         direction = np.where(is_upward, -scale * gradient, direction)
-        new_x = x + factor * direction
+        new_x = x + update_size * direction
         new_losses, new_gradient = objective(new_x)
         is_accepted = (new_losses < losses)[:, None]  # False for NaN
         curvature.add_update_pair(new_x - x, new_gradient - gradient)  # also of a rejected update
         losses = np.where(is_accepted[:, 0], new_losses, losses)
         gradient = np.where(is_accepted, new_gradient, gradient)
-        factor = np.where(is_accepted, np.float32(1), _REJECTED_UPDATE_FACTOR * factor)
+        update_size = np.where(is_accepted, np.float32(1), _REJECTED_UPDATE_FACTOR * update_size)
         x = np.where(is_accepted, new_x, x)
     return x
 

@@ -50,8 +50,8 @@ class PackedNetwork:
 
     # JAX must compile Keras models for each shape of a padded batch. Nothing is compiled here. Each
     # output is a sum in a fixed order. So a code has the same bits whatever other sequences are
-    # encoded in the same call. `keras_models` builds the Keras models of the same weights when they
-    # are needed.
+    # encoded in the same call. `to_keras_network` builds the Keras models of the same weights when
+    # they are needed.
     masks_padding: bool = True  # its Keras models recognize padding, which is NaN
     # None, because the network reads and writes any number of steps
     fixed_steps: int | None = None
@@ -100,7 +100,7 @@ class PackedNetwork:
         return self._weights
 
     def set_weights_by_name(self, weights: Mapping[str, Any]) -> None:
-        """Replace the weights by arrays by name; names that are no weights are left out."""
+        """Replace the weights by the arrays of the same names; ignore other names."""
         self._weights = {
             weight.name: np.asarray(weights[weight.name], np.float32, order="C")
             for weight in list_weights(self.specification)
@@ -110,7 +110,7 @@ class PackedNetwork:
 
     @property
     def autoregressive(self) -> bool:
-        """Whether the decoder reads the step that it decoded before, at each step."""
+        """Whether the decoder reads, at each step, the step that it decoded before."""
         return self.specification.decoder == "autoregressive"
 
     @property
@@ -131,8 +131,8 @@ class PackedNetwork:
     @property
     def length_predictor(self) -> LengthPredictor | None:
         """Predictor with the current weights; None if a latent dimension holds the length."""
-        has_dimension = self.specification.length_dim > 0
-        return None if has_dimension else self._cache_part("length_predictor", LengthPredictor)
+        has_length_dim = self.specification.length_dim > 0
+        return None if has_length_dim else self._cache_part("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -267,7 +267,7 @@ class PackedNetwork:
             return round_lengths(lengths, 2 * self.specification.max_steps)
 
     def _cache_part(self, part_name: str, part_class: Any, **init_options: Any) -> Any:
-        """Return a ``part_class`` of the current weights; it is made once for the same weights."""
+        """Return a ``part_class`` with the current weights; make it anew only after they change."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if part_name not in self._cached_parts:
             self._cached_parts[part_name] = part_class(self.specification, weights, **init_options)

@@ -23,9 +23,9 @@ _INITIALLY_ZERO_WEIGHTS = (
 )
 # Maximum number of values that are transformed at once, to limit the memory.
 _MAX_TRANSFORMED_VALUES = 1 << 20
-# A column counts as constant if its variance is at most this share of its squared mean. The
-# variance of a constant column of doubles is not 0 but about 1e-32 of its squared mean, by rounding
-# errors.
+# A column counts as constant if its variance is at most this share of its squared mean. Because of
+# rounding errors, the variance of a constant column of doubles is not 0 but about 1e-32 of its
+# squared mean.
 _MAX_CONSTANT_RELATIVE_VARIANCE = 1e-28
 
 
@@ -125,8 +125,8 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
     return sequences.with_values(values)
 
 
-def explain_sequence_variances(sequences: Sequences, num_cosines: int) -> np.ndarray:
-    """Return the share of the variance of each sequence that ``num_cosines`` cosines explain."""
+def compute_explained_shares(sequences: Sequences, num_cosines: int) -> np.ndarray:
+    """Return which share of the variance of each sequence ``num_cosines`` cosines explain."""
     # The first ``num_cosines`` cosines count. The shares (n_sequences,) are means over the columns.
     # A code of this many dimensions for each column explains at least this share of the variance.
     shares = np.ones(len(sequences))

@@ -23,7 +23,7 @@ from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import decode_in_trace
 from refold.network.keras.encoder import NestedDropout
-from refold.network.keras.heads import all_losses_squared, length_loss
+from refold.network.keras.heads import are_all_losses_squared, length_loss
 from refold.network.keras.layer import seeded
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
@@ -148,7 +148,7 @@ class TrainingEngine:
         self._is_variational = models.posterior is not None
         # weight of one nat in the loss, divided by error / N for sequences of N values, see "The
         # evidence lower bound" below
-        self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
+        self._kl_factor = 2.0 if are_all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = input_corruption, seed
         self._draws_random_numbers = bool(input_corruption or self._is_variational)
         self.batch_shapes: set[tuple[int, int]] = set()  # of batches so far
