@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import refold
 from cluster_data import check_codes, make_long_table, make_table, read_codes, read_parts
 from refold.cli import main
-from refold.cluster import _files, _run
+from refold.cluster import _run
 from refold.errors import (
     DataError,
     FileAccessError,
@@ -359,7 +359,7 @@ class FlakyFileSystem(local.LocalFileSystem):
 
 def test_a_store_is_tried_again_and_then_named(model, sequences, tmp_path, monkeypatch):
     fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
-    monkeypatch.setattr(_files, "RETRY_WAIT_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(_run, "RETRY_WAIT_SECONDS", (0.0, 0.0))
     pq.write_table(make_table(sequences[:5]), tmp_path / "x.parquet")
     monkeypatch.setattr(FlakyFileSystem, "num_failures_left", 2)
     run("encode", model, f"flaky://{tmp_path}/x.parquet", f"flaky://{tmp_path}/codes")

@@ -170,7 +170,7 @@ def test_limits_that_contradict_each_other_or_a_model_are_refused(files):
     ]:
         with pytest.raises(ParameterError, match=expected):
             ServeSettings(**limits)
-    expected = r"max_steps=5 refuses .* model 'pairs' .* up to 8 steps"
+    expected = r"max_steps=5 is too low.* model 'pairs' .* up to 8 steps"
     with pytest.raises(ParameterError, match=expected):
         create_app(files, ServeSettings(max_sequences=5, max_steps=5))
 

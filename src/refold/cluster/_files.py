@@ -10,8 +10,7 @@ import re
 import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,18 +26,14 @@ from pyarrow.compute import call_function
 from refold._support.optional_imports import import_optional
 from refold.errors import (
     DataError,
-    FileAccessError,
     FileFormatError,
     MissingFileError,
     ParameterError,
-    RefoldError,
     SchemaError,
     argument,
 )
 from refold.sequences import Schema, TableOptions, has_default_names, resolve_table_options
 
-# Seconds between attempts to reach a store. They increase, so that the store has time to recover.
-RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Files with other names are not read.
 PARQUET_SUFFIXES = (".parquet", ".pq")
 # URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
@@ -117,31 +112,6 @@ def find_location(path_or_url: str) -> Location:
     return Location(file_system, path, f"{scheme}://", question_mark + query)
 
 
-def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the result of a task or its error; try again if a store cannot be reached."""
-    # Errors are returned, because Ray would wrap an error that is raised. `location_text` names the
-    # files of the task in error messages.
-    wait_times = iter(RETRY_WAIT_SECONDS)
-    while True:
-        try:
-            return task(*arguments)
-        except RefoldError as error:
-            return error
-        except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            # Another attempt cannot help if the file is missing, if the access right is missing, or
-            # if the data are invalid (an error of Arrow).
-            is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
-            wait_seconds = None if is_final else next(wait_times, None)
-            if wait_seconds is None:
-                attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
-                return FileAccessError(
-                    f"{location_text} cannot be read or written{attempts_note}: "
-                    f"{first_line(error)}. Check the name, the connection and the access rights, "
-                    "and run the same again: what is done stays done."
-                )
-            time.sleep(wait_seconds)
-
-
 def first_line(error: BaseException) -> str:
     """Return the first line of the message of an error, without the period at its end."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -149,7 +119,7 @@ def first_line(error: BaseException) -> str:
 
 
 def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
-    """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
+    """Return the Parquet files of a path, URL, glob or folder, with their stamps, by name."""
     location = find_location(path_or_url)
     file_system, path, info = location.file_system, location.path, location.get_info()
     if info.type == fs.FileType.File:
@@ -179,7 +149,7 @@ def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
 
 @contextmanager
 def open_atomically(location: Location) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears in its store only when it is complete."""
+    """Open a file for writing. It appears in its store only when it is complete."""
     folder, _, name = location.path.rpartition("/")
     target = location
     # An object store needs no temporary name, because an upload appears only when it is complete.
@@ -297,9 +267,9 @@ def _complete_table_options(
     if model_schema.time_gaps and (time_gaps or columns[-1] not in names):
         time_gaps = True
         columns.pop()
-    data_id, data_time = model_schema.id_name, model_schema.time_name
-    id_name = user_options.id or (data_id if data_id in names else None)
-    time = user_options.time or (data_time if data_time in names else None)
+    training_id, training_time = model_schema.id_name, model_schema.time_name
+    id_name = user_options.id or (training_id if training_id in names else None)
+    time = user_options.time or (training_time if training_time in names else None)
     if user_options.columns is not None:
         columns = list(user_options.columns)
     elif has_default_names(model_schema):
@@ -315,29 +285,29 @@ def _complete_table_options(
     duplicates = None if duplicates == "error" else duplicates  # the same, and valid without times
     resolved = replace(user_options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
-    layout = resolve_table_options(file_schema, shown_file_name, resolved)
-    if layout.id is None and layout.layout != "list":
+    file_options = resolve_table_options(file_schema, shown_file_name, resolved)
+    if file_options.id is None and file_options.layout != "list":
         # a part holds complete series, so there would be a single part
         raise SchemaError(
             f"{shown_file_name} has no column of ids, so all rows are one series, and a cluster "
             f"divides data between series. Use one machine, or name the ids with {argument('id=')}."
         )
-    return replace(resolved, id=layout.id, time=layout.time)
+    return replace(resolved, id=file_options.id, time=file_options.time)
 
 
 def _summarize_footer(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
     file_name, num_rows = location.path_or_url, metadata.num_rows
-    layout = resolve_table_options(schema, file_name, options)
+    file_options = resolve_table_options(schema, file_name, options)
     id_type = "row numbers"
-    if layout.id is not None:
-        data_type = schema.field(layout.id).type
+    if file_options.id is not None:
+        data_type = schema.field(file_options.id).type
         data_type = data_type.value_type if pa.types.is_dictionary(data_type) else data_type
         id_type = "integers" if pa.types.is_integer(data_type) else "text"
     # In a file with lists, the column chunk of a feature has a path such as x0.list.element, and
     # its number of values is the number of steps. In a long table, a row is a step.
-    feature_prefix = f"{layout.features[0]}."
+    feature_prefix = f"{file_options.features[0]}."
     row_group_counts = []
     for group_index in range(metadata.num_row_groups):
         group = metadata.row_group(group_index)
@@ -345,7 +315,7 @@ def _summarize_footer(location: Location, stamp: FileStamp, options: TableOption
         counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(feature_prefix)]
         # a row counts as at least one step
         row_group_counts.append((group.num_rows, max([*counts, group.num_rows])))
-    row_noun = "sequence" if layout.layout == "list" else "step"
+    row_noun = "sequence" if file_options.layout == "list" else "step"
     return SourceFile(file_name, stamp, num_rows, row_group_counts, id_type, row_noun)
 
 
@@ -473,7 +443,7 @@ def read_sequence_blocks(
             location, column_names, max_rows, row_range.first_row, row_range.stop_row
         ):
             first_row = row_range.num_rows_before + row
-            if id_name is None:  # each row is a sequence
+            if id_name is None:
                 yield SequenceBlock(table, np.arange(len(table) + 1), first_row)
                 continue
             if incomplete is not None:

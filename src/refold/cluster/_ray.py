@@ -51,7 +51,7 @@ def connect(
         yield
         return
     ray_options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    # also set for a local cluster, because Ray would take the address in RAY_ADDRESS without it
+    # without this, Ray would use the address in RAY_ADDRESS, also for a local cluster
     ray_options["address"] = address
     if address == LOCAL_ADDRESS:
         ray_options |= {"include_dashboard": False, "num_cpus": num_cpus}

@@ -15,7 +15,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,8 +35,8 @@ from refold.cluster._files import (
     PlannedPart,
     SequenceBlock,
     absolute_path,
-    call_with_retries,
     find_location,
+    first_line,
     open_atomically,
     plan_parts,
     read_footers,
@@ -69,6 +69,8 @@ from refold.sequences import (
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+# Seconds between attempts to reach a store. They increase, so that the store has time to recover.
+RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Maximum number of failures that a part lists, and that the summary lists. It keeps both short.
 MAX_LISTED_FAILED_SEQUENCES = 100
 # Shared memory of a local cluster. It can be small, because Ray moves only plans and summaries.
@@ -202,7 +204,7 @@ def encode(
     Each worker reads a range of rows, encodes it and writes one part. The name and the content of
     the part depend on the range alone. A part appears complete or not at all. If a worker dies,
     another worker takes its range. If the run ends early, the same call completes what is missing.
-    The codes are equal to the bit to codes of one machine.
+    The codes are those that one machine would compute, equal to the last bit.
 
     Parameters
     ----------
@@ -279,8 +281,8 @@ def reconstruct(
     model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
         As in `encode`, and so are ``duplicates``, ``time_format``, ``part_steps`` and ``verbose``.
     clip : {True, False, "positive"}, default=False
-        Clip each numeric column to its range in the training data, or at 0 if it was never negative
-        there.
+        True clips each numeric column to its range in the training data. ``"positive"`` only raises
+        negative values to 0, in columns that had none in training.
 
     Returns
     -------
@@ -366,7 +368,7 @@ class RunSettings:
 
 @dataclass
 class PartOutcome:
-    """What came of computing a part. It is also stored in the metadata of the file of the part."""
+    """Counts and failures of a computed part, which its file also has in its metadata."""
 
     manifest_hash: str
     number: int  # position among all parts, from 0
@@ -420,8 +422,8 @@ def _run_operation(
             "LSTMs only. Use one machine, or fit the default model."
         )
     model_bytes = dumps(model)
-    # The column of ids is called "id" if its name is the name of another column of the parts, or
-    # None, which says that the data have no column of ids.
+    # The parts call their column of ids "id" if another column has the name of the ids already, or
+    # if this name is None, because the data have no column of ids.
     reserved_names = {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
@@ -444,12 +446,12 @@ def _run_operation(
     ):
         progress_task = bar.add_task(operation, total=None)
         start_time = time.monotonic()
-        # The arguments of `call_with_retries` are a text that names the files of a task, for error
-        # messages, the function of the task, and the arguments of this function.
-        plan_text = ", ".join([*path_list, run.output])
+        # Each tuple has the arguments of `call_with_retries`: a text that names the files of the
+        # task, the function of the task, and the arguments of this function.
+        files_text = ", ".join([*path_list, run.output])
         plan_arguments = run, path_list, part_steps, model.schema, model_bytes
         [(run, planned_parts)] = run_tasks_on_cluster(
-            call_with_retries, [(plan_text, plan_run, *plan_arguments)]
+            call_with_retries, [(files_text, plan_run, *plan_arguments)]
         )
         bar.update(progress_task, total=len(planned_parts))
         part_calls = [
@@ -489,6 +491,31 @@ def _run_operation(
 
 
 # The tasks
+
+
+def call_with_retries(files_text: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a task or its error; try again if a store cannot be reached."""
+    # Errors are returned, because Ray would wrap an error that is raised. `files_text` names the
+    # files of the task in error messages.
+    wait_times = iter(RETRY_WAIT_SECONDS)
+    while True:
+        try:
+            return task(*arguments)
+        except RefoldError as error:
+            return error
+        except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            # Another attempt cannot help if the file is missing, if the access right is missing, or
+            # if the data are invalid (an error of Arrow).
+            is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
+            wait_seconds = None if is_final else next(wait_times, None)
+            if wait_seconds is None:
+                attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
+                return FileAccessError(
+                    f"{files_text} cannot be read or written{attempts_note}: "
+                    f"{first_line(error)}. Check the name, the connection and the access rights, "
+                    "and run the same again: what is done stays done."
+                )
+            time.sleep(wait_seconds)
 
 
 # `plan_run` and `write_failures` are tasks, so that a client outside of the cluster needs no access
@@ -596,16 +623,17 @@ def compute_and_write_part(run: RunSettings, planned_part: PlannedPart) -> PartO
     _check_refold_version(run.version)
     location = find_location(run.output).child(f"part-{planned_part.part_index:08d}.parquet")
     # a file that does not exist, or that a store shows before it is complete, has no metadata
-    metadata = {}
+    stored_outcome = {}
     with (
         contextlib.suppress(FileNotFoundError, pa.ArrowInvalid),
         pq.ParquetFile(location.path, filesystem=location.file_system) as file,
     ):
-        metadata = json.loads((file.metadata.metadata or {}).get(_PART_OUTCOME_METADATA_KEY, b"{}"))
+        metadata = file.metadata.metadata or {}
+        stored_outcome = json.loads(metadata.get(_PART_OUTCOME_METADATA_KEY, b"{}"))
     # the hash shows that the part is not a part of another run
-    if metadata.get("manifest_hash") == run.manifest_hash:
-        failures = [FailedSequence(**failure) for failure in metadata["failures"]]
-        return PartOutcome(**metadata | {"failures": failures, "is_earlier": True})
+    if stored_outcome.get("manifest_hash") == run.manifest_hash:
+        failures = [FailedSequence(**failure) for failure in stored_outcome["failures"]]
+        return PartOutcome(**stored_outcome | {"failures": failures, "is_earlier": True})
 
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always", UserWarning)

@@ -61,10 +61,10 @@ def fit(
         Unfitted model with the arguments of the training. It is not changed.
     source : path
         Parquet file, or folder of Parquet files. All machines need it under the same path. If it
-        is larger than memory, each machine needs disk for a copy as float32, or all of them a
-        shared cache folder (see `refold.sequences.read`).
+        is larger than memory, each machine needs disk space for a copy as float32, or all
+        machines need a shared cache folder (see `refold.sequences.read`).
     on : str, default="local"
-        Address of the cluster, as ``"ray://host:10001"``; ``"auto"`` for the cluster that this
+        Address of the cluster, such as ``"ray://host:10001"``; ``"auto"`` for the cluster that this
         machine belongs to; or ``"local"`` for processes on this machine.
     processes : int, default=2
         Number of processes.
@@ -226,8 +226,8 @@ def _train_in_worker(fit_settings: dict[str, Any]) -> bytes:
         parts = _open_divided_data(fit_settings["source"], **fit_settings["options"])
         fitted = _fit_on_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
-        # Once the files are open, an error with a file may be only in this process, and the others
-        # would wait for it. An error that is raised makes Ray Train stop the others.
+        # Once the files are open, an error with a file may occur in this process only, and the
+        # other processes would wait for it. If the error is raised, Ray Train stops them.
         if parts is not None and isinstance(error, FileAccessError | FileFormatError):
             raise
         return pickle.dumps(error)

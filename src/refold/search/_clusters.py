@@ -28,7 +28,7 @@ from refold.sequences import vectors_to_arrow
 # nearest neighbor. The number was chosen on data sets in benchmarks/search.py.
 _HDBSCAN_MIN_SAMPLES = 2
 # Largest number of clusters that k-means chooses by itself, chosen on the same data sets.
-_MAX_CHOSEN_CLUSTERS = 10
+_MAX_AUTOMATIC_CLUSTERS = 10
 # The number of clusters is chosen on a sample of this many rows, because k-means runs once for each
 # number.
 _MAX_ROWS_TO_CHOOSE_NUM_CLUSTERS = 20_000
@@ -59,8 +59,8 @@ class Clusters:
     centers : array of float32 of shape (n_clusters, width of the code)
         Means of the codes, which the model can decode.
     silhouettes : array of shape (n_clusters,)
-        Mean silhouette [1]_ of the sequences of each cluster, from -1 to 1, of a sample if there
-        are more than 4000 sequences; NaN for a single cluster.
+        Mean silhouette [1]_ of the sequences of each cluster, from -1 to 1. If there are more than
+        4000 sequences, it is the mean of a sample. It is NaN for a single cluster.
     silhouette : float
         Mean silhouette of all sequences that are in any cluster.
     vectors : array of float32 of shape (n_sequences, n_dimensions)
@@ -155,16 +155,15 @@ def cluster(
     X : Sequences, list of arrays, array, table or path, optional
         Sequences to encode.
     codes : array of shape (n_sequences, width of the code), optional
-        Codes of the sequences, or codes instead of sequences, as for `Index.create`.
+        Codes of the sequences if you have them, or codes without sequences (see `Index.create`).
     ids : sequence of int or str, optional
         Ids; by default those of the sequences, or numbers from 0.
     method : {"k-means", "hdbscan"}, default="k-means"
         HDBSCAN [2]_ finds regions of high density and their number, and sequences in sparse regions
         are noise. Density is measured by the distance to the nearest sequence.
     num_clusters : int, optional
-        Number of clusters of k-means; by default the number from 2 to 10 whose clusters are
-        separated best by the Davies-Bouldin score [1]_, of a sample if there are more than 20,000
-        sequences.
+        Number of clusters of k-means. By default, it is the number from 2 to 10 with the best
+        Davies-Bouldin score [1]_ (of a sample if there are more than 20,000 sequences).
     min_size : int, optional
         Smallest size of a cluster of HDBSCAN; by default a hundredth of the sequences, and at
         least 5.
@@ -219,7 +218,7 @@ def cluster(
             raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        # if `vector_kind` is another one than in the index, vectors are computed from codes below
+        # if `vector_kind` differs from that of the index, vectors are computed from codes below
         if len(rows.codes) and vector_kind in (None, index.vector_kind):
             vectors = rows.vectors
     if vectors is None:
@@ -258,16 +257,18 @@ def cluster(
         centers[label] = row_codes[members].mean(axis=0)
 
     silhouettes = np.full(len(sizes), np.nan)  # of each cluster
-    silhouette = float("nan")  # of all rows
-    sample = np.flatnonzero(is_clustered)
-    sample = sample[linspace_indices(len(sample), _MAX_ROWS_FOR_SILHOUETTES)]
-    sampled_labels = np.unique(labels[sample])
+    silhouette = float("nan")  # of all rows that are in a cluster
+    clustered = np.flatnonzero(is_clustered)
+    sampled_rows = clustered[linspace_indices(len(clustered), _MAX_ROWS_FOR_SILHOUETTES)]
+    sampled_labels = np.unique(labels[sampled_rows])
     # a silhouette needs another cluster, and a cluster with several rows
-    if 2 <= len(sampled_labels) < len(sample):
-        row_silhouettes = np.asarray(silhouette_samples(vectors[sample], labels[sample]))
+    if 2 <= len(sampled_labels) < len(sampled_rows):
+        row_silhouettes = np.asarray(
+            silhouette_samples(vectors[sampled_rows], labels[sampled_rows])
+        )
         silhouette = float(row_silhouettes.mean())
         for label in sampled_labels:
-            silhouettes[label] = row_silhouettes[labels[sample] == label].mean()
+            silhouettes[label] = row_silhouettes[labels[sampled_rows] == label].mean()
     return Clusters(
         ids=row_ids,
         labels=labels,
@@ -292,12 +293,12 @@ def _label_by_kmeans(
     if num_clusters is None:
         sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUM_CLUSTERS)]
         # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
-        max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
+        max_clusters = min(_MAX_AUTOMATIC_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
         scores = {
             k: davies_bouldin_score(sample, KMeans(k, **options).fit_predict(sample))
             for k in range(2, max_clusters + 1)
         }
-        # low scores are good; with fewer than three vectors, there is no score and one cluster
+        # low scores are good; fewer than three vectors have no score, and become one cluster
         num_clusters = min(scores, key=scores.__getitem__, default=1)
     check("num_clusters", num_clusters, integer_rule(maximum=len(vectors)))
     return KMeans(num_clusters, **options).fit_predict(vectors)

@@ -49,8 +49,8 @@ _LITERALS_BY_WORD = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that name a column only in double quotes.
 _SQL_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERALS_BY_WORD])
 
-# Array of Arrow (n_rows,): whether a condition is true for each row. It is null where that is
-# unknown, as in SQL, for example in a comparison with a missing value.
+# Array of Arrow (n_rows,): whether a condition is true for each row. An entry is null
+# where the truth is unknown, as in SQL, for example in a comparison with a missing value.
 TruthArray: TypeAlias = Any
 
 
@@ -60,7 +60,7 @@ def find_matching_rows(
     """Return the indices (n_matches,) of the rows of a table that meet a condition."""
     check("where", condition, _CONDITION_RULE)
     try:
-        truth = _Parser(condition, table, argument_name).evaluate()
+        truth = _ConditionEvaluator(condition, table, argument_name).evaluate()
     except RecursionError as error:
         raise ParameterError(
             f"{argument_name} has too many levels of parentheses and NOT. Write fewer."
@@ -121,7 +121,7 @@ class _Column(NamedTuple):
 #               | column IS [ NOT ] NULL
 #               | column of booleans
 #   literal     = number | text | TRUE | FALSE | NULL | DATE text | TIMESTAMP text
-class _Parser:
+class _ConditionEvaluator:
     """A recursive descent parser, which evaluates a condition on the rows of a table."""
 
     def __init__(self, condition: str, table: pa.Table, argument_name: str) -> None:
@@ -135,7 +135,7 @@ class _Parser:
 
     def evaluate(self) -> TruthArray:
         """Return whether the complete condition is true for each row (n_rows,)."""
-        truth = self._evaluate_or()
+        truth = self._evaluate_condition()
         if self._current_token.pattern_group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
@@ -152,7 +152,7 @@ class _Parser:
         self._token_index += 1
         return self._tokens[self._token_index - 1]
 
-    def _skip_if_next(self, keyword: str) -> bool:
+    def _did_skip(self, keyword: str) -> bool:
         """Skip the current token if it is this keyword or symbol, and return whether it is."""
         token = self._current_token
         is_match = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
@@ -162,7 +162,7 @@ class _Parser:
 
     def _skip_or_fail(self, keyword: str, expected_text: str | None = None) -> None:
         """Skip the current token, or raise an error if it is not this keyword or symbol."""
-        if not self._skip_if_next(keyword):
+        if not self._did_skip(keyword):
             self._fail_expecting(expected_text or keyword)
 
     def _fail_expecting(self, expected_text: str) -> NoReturn:
@@ -180,26 +180,26 @@ class _Parser:
 
     # conditions, by the rules of the grammar
 
-    def _evaluate_or(self) -> TruthArray:
+    def _evaluate_condition(self) -> TruthArray:
         """Parse and evaluate the rule ``condition``."""
         truth = self._evaluate_and()
-        while self._skip_if_next("OR"):
+        while self._did_skip("OR"):
             truth = pc.or_kleene(truth, self._evaluate_and())
         return truth
 
     def _evaluate_and(self) -> TruthArray:
         """Parse and evaluate the rule ``and``."""
         truth = self._evaluate_not()
-        while self._skip_if_next("AND"):
+        while self._did_skip("AND"):
             truth = pc.and_kleene(truth, self._evaluate_not())
         return truth
 
     def _evaluate_not(self) -> TruthArray:
         """Parse and evaluate the rule ``not``."""
-        if self._skip_if_next("NOT"):
+        if self._did_skip("NOT"):
             return pc.invert(self._evaluate_not())
-        if self._skip_if_next("("):
-            truth = self._evaluate_or()
+        if self._did_skip("("):
+            truth = self._evaluate_condition()
             self._skip_or_fail(")", "AND, OR or )")
             return truth
         return self._evaluate_comparison()
@@ -221,25 +221,25 @@ class _Parser:
             )
         self._take_token()
         column = _Column.from_table(self._table, name)
-        if self._skip_if_next("IS"):
-            is_negated = self._skip_if_next("NOT")
+        if self._did_skip("IS"):
+            is_negated = self._did_skip("NOT")
             self._skip_or_fail("NULL")
             is_valid = pc.is_valid(column.values)
             return is_valid if is_negated else pc.invert(is_valid)
         if self._current_token.text in _COMPARISON_FUNCTIONS:
             return self._compare_with_literal(column, self._take_token().text)
-        is_negated = self._skip_if_next("NOT")
-        if self._skip_if_next("IN"):
+        is_negated = self._did_skip("NOT")
+        if self._did_skip("IN"):
             self._skip_or_fail("(")
             truth = self._compare_with_literal(column, "=")
-            while self._skip_if_next(","):
+            while self._did_skip(","):
                 truth = pc.or_kleene(truth, self._compare_with_literal(column, "="))
             self._skip_or_fail(")", "a comma or )")
-        elif self._skip_if_next("BETWEEN"):
+        elif self._did_skip("BETWEEN"):
             truth = self._compare_with_literal(column, ">=")
             self._skip_or_fail("AND")
             truth = pc.and_kleene(truth, self._compare_with_literal(column, "<="))
-        elif self._skip_if_next("LIKE"):
+        elif self._did_skip("LIKE"):
             pattern_token = self._current_token
             if pattern_token.pattern_group != "text":
                 self._fail_expecting("a pattern in single quotes")
@@ -304,9 +304,9 @@ class _Parser:
         if token.pattern_group == "word" and word in _LITERALS_BY_WORD:
             self._take_token()
             return _LITERALS_BY_WORD[word]
-        if self._skip_if_next("DATE"):
+        if self._did_skip("DATE"):
             parse_time, expected_text = date.fromisoformat, "a date such as '2024-05-01'"
-        elif self._skip_if_next("TIMESTAMP"):
+        elif self._did_skip("TIMESTAMP"):
             parse_time, expected_text = _parse_utc_time, "a time such as '2024-05-01 12:00:00'"
         else:
             self._fail_expecting("a number, text in single quotes or another literal")

@@ -31,8 +31,8 @@ _MINIROCKET_WEIGHTS = np.array(
 )
 # Largest number of columns that a kernel reads, as in MiniRocket.
 _MAX_COLUMNS_PER_KERNEL = 9
-# A value of a convolution counts as neither above nor below the threshold of its kernel if it is
-# this close, in standard deviations, so that rounding errors do not matter.
+# A value of a convolution this close to the threshold of its kernel counts as neither above nor
+# below it, so that rounding errors do not matter. The unit is a standard deviation of the values.
 _THRESHOLD_TOLERANCE = 1e-5
 # Thresholds are quantiles of the convolutions of this many sequences.
 _MAX_SEQUENCES_FOR_THRESHOLDS = 64
@@ -43,8 +43,8 @@ _MAX_STEPS_FOR_THRESHOLDS = 512
 _MAX_TIME_SEGMENTS = 32
 # Largest number of frequency bands whose amplitudes are features.
 _MAX_FREQUENCY_BANDS = 32
-# Largest number of averages of all channels together, and also of amplitudes. The limit bounds the
-# memory of a fit.
+# Largest number of averages of a sequence, for all channels together. The amplitudes have the same
+# limit. It bounds the memory of a fit.
 _MAX_GROUP_FEATURES = 4096
 # Largest number of padded values whose Fourier transform is computed at once, which bounds the
 # memory.
@@ -61,9 +61,10 @@ _MAX_STORED_DONORS = 512
 # Number of most similar donors that a missing feature is imputed from. With more donors, imputed
 # features resemble those of real sequences less.
 _NUM_NEAREST_DONORS = 4
-# An imputed value is drawn by the cosine of an angle, which is a sum of the other features. If they
-# change by their standard deviation, the angle changes by this number: enough for independent draws
-# of neighbors, and so little that rounding errors do not matter.
+# The draw for an imputed value is the cosine of an angle. The angle is a random weighted sum of the
+# features that are present. If these change by their standard deviation, the angle changes by this
+# number. That is enough for independent draws of neighbors, and so little that rounding errors do
+# not matter.
 _IMPUTATION_RADIANS_PER_STD = 30
 
 
@@ -132,7 +133,7 @@ class SearchFeatures:
             # a Fourier transform of n steps has n // 2 + 1 frequencies
             "bands": np.unique(np.geomspace(1, max_steps // 2 + 1, num_bands + 1).round()),
         }
-        # the features do not need the axes, which are fitted to them
+        # computed before there are axes, because the axes are fitted to these features
         feature_groups = cls(arrays).compute_feature_groups(sample)
         group_sizes = np.array([group.shape[1] for group in feature_groups])
         raw = np.concatenate(feature_groups, axis=1).astype(float)  # (n_sequences, n_features)
@@ -244,7 +245,7 @@ class SearchFeatures:
         steps = concatenated_ranges(starts, counts.sum(axis=1))
         sums = packed.segment_sum(step_values[steps], offsets_from_lengths(counts.ravel()))
         sums = sums.reshape(*counts.shape, step_values.shape[1])
-        # by the length of the segment and not by the counts, because padding counts as zeros
+        # divided by the length of the segment, not by the counts, because padding counts as zeros
         averages = sums / np.diff(self._segment_edges)[:, None]
         return averages.reshape(len(lengths), -1).astype(np.float32)
 
@@ -285,8 +286,8 @@ def _draw_convolutions(
         kernel_taps = _MINIROCKET_WEIGHTS[:, patterns]  # (9, n_kernels)
         for kernel in kernel_indices:
             # the logarithm of the number is uniform, so most kernels read few columns
-            num_read = int((max_columns + 1) ** rng.uniform())
-            read_columns = rng.choice(num_columns, num_read, replace=False)
+            num_read_columns = int((max_columns + 1) ** rng.uniform())
+            read_columns = rng.choice(num_columns, num_read_columns, replace=False)
             channels[~np.isin(column_of_channel, read_columns), kernel] = 0
         # convolve the input of each kernel, padded with zeros, (n_steps, n_kernels)
         inputs = step_values @ channels[:, kernels]

@@ -167,7 +167,7 @@ class IndexFile:
 
     @contextmanager
     def _open_explaining_errors(self) -> Iterator[BinaryIO]:
-        """Open the file, and turn errors in the context into errors of Refold, with one line."""
+        """Open the file; turn errors in the ``with`` block into errors of Refold, with one line."""
         try:
             with self.path.open("rb") as stream:
                 yield stream
@@ -338,7 +338,7 @@ class Index:
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
-    averages over stretches of time. They are fitted to a sample of the sequences, and stored.
+    averages over segments of time. They are fitted to a sample of the sequences, and stored.
 
     Attributes
     ----------
@@ -403,12 +403,12 @@ class Index:
         ids : sequence of int or str, optional
             Ids of the rows; by default those of the sequences, or numbers from 0.
         metadata : mapping of str to sequence, or table, optional
-            Columns with one value per row. Later rows must have the same columns. The rows of a
-            model with a ``window`` are windows, of which ``model.windows(X).to_table("series")``
-            has the series and the steps.
+            Columns with one value per row. Later rows must have the same columns. If the model has
+            a ``window``, the rows are windows; ``model.windows(X).to_table("series")`` has the
+            series and the steps of each.
         vector_kind : {"features", "code"}, default="features"
-            Vectors that distances are measured on: codes, or features of the sequences, which have
-            as many dimensions as a code.
+            Vectors between which distances are measured: codes, or features of the sequences, which
+            have as many dimensions as a code.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error, also in later calls of the index.
         """
@@ -565,7 +565,7 @@ class Index:
         X : Sequences, list of arrays, array, table or path, optional
             Sequences.
         codes : array of shape (n_queries, width of the code), optional
-            Codes of the sequences, or codes instead of sequences, as for `create`.
+            Codes of the sequences if you have them, or codes without sequences (see `create`).
         ids : sequence of int or str, optional
             Ids of rows instead of sequences. A row is not a hit of itself.
         query_names : sequence of int or str, optional
@@ -635,7 +635,7 @@ def plot_hits(
     query_index: int = 0,
     max_hits: int = 6,
 ) -> list[Any]:
-    """Draw a query under its nearest hits, which are decoded from their codes.
+    """Draw a query together with each of its nearest hits, which are decoded from their codes.
 
     Parameters
     ----------

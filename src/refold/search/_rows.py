@@ -37,10 +37,11 @@ _MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences, the
-# fit also gets training sequences of the model, decoded from the codes that the model keeps.
+# fit also gets training sequences of the model, decoded from the codes that the model keeps. The
+# minimum applies even if it exceeds the maximums before and after it.
 _MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
-# Largest number of steps, of all sequences together, that features are fitted to, so that long
-# sequences fit in memory.
+# Largest number of steps that features are fitted to, over all sequences, so that long sequences
+# fit in memory.
 _MAX_SAMPLE_STEPS = 2_000_000
 # If a column has values at less than this share of the steps of a sequence, the whole column counts
 # as missing in this sequence.
@@ -81,7 +82,7 @@ class RowSource:
         return len(self.ids)
 
     def fit_features(self) -> SearchFeatures:
-        """Fit features with as many dimensions as a code to a sample of the rows."""
+        """Fit features to a sample of the rows. They have as many dimensions as a code."""
         model, specification = self.model, self.model.specification
         min_sequences = _MIN_SAMPLE_SEQUENCES_PER_DIMENSION * model.code_size
         if self._sequences is None:
@@ -111,7 +112,7 @@ class RowSource:
             np.concatenate(is_missing_column),
         )
         # a categorical column has a channel for each category, and another column has one channel;
-        # after them, each flag of missing values has one channel
+        # after them, each flag of observed values has one channel
         channel_counts = [count or 1 for count in specification.num_categories]
         channel_counts += [1] * (fit_input.step_values.shape[1] - sum(channel_counts))
         # A model that reads curves resamples each sequence to a grid of `max_steps` steps. The grid
@@ -165,7 +166,7 @@ def _iterate_scaled_batches(
         scaled = model.scaler.transform(sequences_or_codes)
         statistics = model.scaler.statistics(sequences_or_codes)
     else:
-        # after the latent dimensions, a code has the statistics that scaling took off the sequence
+        # if each sequence is scaled by its own statistics, its code has them at the end
         statistics = sequences_or_codes[:, specification.latent_dim :]
         scaled = model.decode_to_scaled(sequences_or_codes)
     scaled, is_missing = _fill_by_nearest(scaled, specification.num_categories)
@@ -173,8 +174,8 @@ def _iterate_scaled_batches(
     if statistics.shape[1]:  # means of the numeric columns, then log standard deviations
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
         statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
-    # After the channels of the columns, each column has a flag: whether a step has a value. The
-    # flag of a column that counts as missing counts as missing, too.
+    # After the channels of the columns, each column has a flag: whether a step has a value. If a
+    # column counts as missing, its flag does, too.
     if specification.observed_flags:
         is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
@@ -197,7 +198,7 @@ def _fill_by_nearest(scaled: Sequences, num_categories: list[int]) -> tuple[Sequ
     for column in values.T:
         gap_rows = np.flatnonzero(np.isnan(column))
         observed_rows = np.flatnonzero(~np.isnan(column))
-        # `first`, `end` and `next_observed` have an index of `observed_rows` for each gap. The
+        # For each gap, `first`, `end` and `next_observed` are indices into `observed_rows`. The
         # observed steps of the sequence with the gap begin at `first`, and end before `end`.
         sequence_of_gap = sequence_of_step[gap_rows]
         first = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap])

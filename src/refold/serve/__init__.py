@@ -1,4 +1,4 @@
-"""A service: encode, decode and more over HTTP, with JSON or Arrow, batches, limits and metrics.
+"""A service that encodes, decodes and more over HTTP, in JSON or Arrow, with limits and metrics.
 
 It needs the extra ``serve``, and neither Keras nor JAX.
 """

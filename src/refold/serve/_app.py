@@ -47,7 +47,7 @@ _MAX_BYTES_IN_EVENT_LOOP = 1 << 18
 _RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
 # Names of models that need no escapes in a URL.
 _MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Headers of every answer. The page for people replaces the content-security-policy.
+# Headers of every answer. The page /docs has another content-security-policy.
 _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
@@ -94,7 +94,7 @@ class Service:
         # 35 us of processor time, as much as Uvicorn for a small request. A shortcut around the
         # tasks of Uvicorn was tried. It raised the rate from 3,580 to 5,270 short requests per
         # second, but it needed as much code as all operations, so it was removed.
-        self._methods_and_handlers = self._make_get_handlers()
+        self._methods_and_handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
                 handler = functools.partial(
@@ -160,8 +160,8 @@ class Service:
 
     def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
-        # Under the host name of another site, its web page could make a browser send requests here.
-        # This attack is called DNS rebinding.
+        # A website could make its own host name point to the address of this service. Then its
+        # pages, open in the browser of a user, could send requests here (DNS rebinding).
         if "*" not in self._host_names:
             hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
             # the port is optional; the last colon of the address [::1] does not begin a port
@@ -180,8 +180,8 @@ class Service:
                 except ValueError:
                     token = b""
             # the time of this comparison does not depend on the token
-            is_correct = hmac.compare_digest(token.strip(), self._token)
-            if scheme.lower() != expected_scheme.lower().encode() or not is_correct:
+            has_right_token = hmac.compare_digest(token.strip(), self._token)
+            if scheme.lower() != expected_scheme.lower().encode() or not has_right_token:
                 message = "This needs the header Authorization: Bearer TOKEN, with the right token."
                 if expected_scheme == "Basic":
                     message = "This page needs the token of the service as the password."
@@ -202,8 +202,8 @@ class Service:
         logger.error("A request failed", exc_info=error)
         return ServiceError(500, "internal", "The server failed. Its log says why.")
 
-    def _make_get_handlers(self) -> dict[str, tuple[str, Handler]]:
-        """Return the method and the handler for each path that is not an operation."""
+    def _make_page_handlers(self) -> dict[str, tuple[str, Handler]]:
+        """Return the method and the handler for each path that is not an operation (a page)."""
 
         def make_openapi() -> dict[str, Any]:
             return describe_as_openapi(self.settings, [*self.models], needs_token=bool(self._token))
@@ -239,7 +239,7 @@ class Service:
         """Parse the body of a request, compute its operation, and send the result."""
         # the last value counts if a header is repeated
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        model, operation = self.models[model_name], OPERATIONS[operation_name]
+        served, operation = self.models[model_name], OPERATIONS[operation_name]
         scope["refold.labels"] = model_name, operation_name
         self.batcher.check_queue_limit()  # before the body, which may be large, is received
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
@@ -248,17 +248,17 @@ class Service:
             message = f"The Content-Type must be {JSON_TYPE} or {ARROW_TYPE}."
             raise ServiceError(415, "unsupported_media_type", message)
         async with self._receive_limited_body(receive, headers) as body:
-            arguments = body, operation.request_type, model, self.settings
+            arguments = body, operation.request_type, served, self.settings
             parse = functools.partial(parse_json, *arguments)
             if is_table:
                 parse = functools.partial(parse_arrow, *arguments, url_query=scope["query_string"])
             if len(body) <= _MAX_BYTES_IN_EVENT_LOOP:
-                inputs = parse()
+                request = parse()
             else:
-                inputs = await self.batcher.run_in_background(parse)
+                request = await self.batcher.run_in_background(parse)
             # without this, the body would stay in memory until the request is computed
             del body, arguments, parse
-            result = await operation.run(inputs, self.batcher)
+            result = await operation.run(request, self.batcher)
         accepted_types = headers.get(b"accept", b"*/*")
         if ARROW_TYPE.encode() in accepted_types or (is_table and accepted_types == b"*/*"):
             stream = to_arrow_stream(result.make_answer_table(), result.warnings)
@@ -310,7 +310,7 @@ def create_app(
     settings : ServeSettings, optional
         Address, access and limits; by default those of the environment.
     indexes : mapping of str to str, optional
-        File of the index of some of the models; see `refold.search.Index`.
+        Index file of each model that has an index; see `refold.search.Index`.
 
     Returns
     -------
@@ -354,9 +354,9 @@ def create_app(
     for name, model in served_models.items():
         if model.fitted_model.max_training_length > settings.max_steps:
             raise ParameterError(
-                f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
-                f"the model {name!r} was fitted on, which have up to "
-                f"{model.fitted_model.max_training_length} steps. Raise it."
+                f"{argument(max_steps=settings.max_steps)} is too low: the model {name!r} was "
+                f"fitted on sequences of up to {model.fitted_model.max_training_length} steps. "
+                "Raise it to at least this length."
             )
     return Service(served_models, settings)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from refold.serve._settings import ServeSettings, check_limit
 
-# A function that computes several payloads and returns a result for each.
+# A function that takes the payloads of several requests, and returns a result for each.
 BatchFunction = Callable[[list[Any]], list[Any]]
 # Maximum number of steps in a batch. More steps take longer, and later requests wait for them.
 MAX_BATCH_STEPS = 16384
@@ -29,7 +29,7 @@ class Job:
     cost_in_steps: int  # a batch is full when these costs add up to MAX_BATCH_STEPS
     batch_function: BatchFunction
     result_future: asyncio.Future[Any]  # is cancelled if the client disconnects
-    arrival_time: float  # in seconds, of the clock of the event loop
+    arrival_time: float  # in seconds, by the clock of the event loop
 
 
 class Batcher:
@@ -38,7 +38,7 @@ class Batcher:
     def __init__(self, settings: ServeSettings, record_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
         self._record_batch_size = record_batch_size
-        # one long computation at a time, also if its client has disconnected
+        # one thread, so one long computation at a time; it ends even if its client disconnects
         self._background_executor = ThreadPoolExecutor(1, thread_name_prefix="refold-background")
         self._waiting_jobs: deque[Job] = deque()
         self._wake_up_event = asyncio.Event()  # set when a job arrives or has waited long enough
@@ -69,7 +69,7 @@ class Batcher:
         return await future
 
     async def compute_in_own_batch(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
-        """Run a computation in the thread of batches when it is its turn; return its result."""
+        """Wait in the queue, run a computation as a batch of its own, and return its result."""
         # The key is a new object, which differs from every other key, so no other job joins this
         # batch. The computation needs no payload.
         return await self.compute_in_batch(object(), None, cost_in_steps, lambda _: [computation()])
@@ -142,7 +142,7 @@ class Batcher:
 
 
 def _compute_or_catch(batch_function: BatchFunction, payloads: list[Any]) -> list[Any]:
-    """Return a result or an exception for each payload; if the batch fails, compute them singly."""
+    """Return a result or an exception for each payload; if all together fail, try each alone."""
     try:
         results = batch_function(payloads)
         if len(results) != len(payloads):

@@ -23,9 +23,9 @@ from refold.sequences import (
 )
 from refold.serve._operations import (
     BaseRequest,
+    CheckedRequest,
     CodeTypeVar,
     JsonSequence,
-    RequestInputs,
     SequenceTypeVar,
     ServedModel,
 )
@@ -45,7 +45,7 @@ _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 def parse_json(
     body: bytes, request_type: type[BaseRequest], served: ServedModel, limits: ServeSettings
-) -> RequestInputs:
+) -> CheckedRequest:
     """Return the fields, sequences and codes of a JSON request, after checks."""
     fields, has_only_numbers = None, False
     if served.takes_raw_numbers:
@@ -62,7 +62,7 @@ def parse_json(
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
-    inputs, fitted = RequestInputs(served, fields), served.fitted_model
+    request, model = CheckedRequest(served, fields), served.fitted_model
     sequence_lists, code_lists = (getattr(fields, name, None) for name in ("sequences", "codes"))
     if sequence_lists is not None:
         check_limit("sequences", len(sequence_lists), limits)
@@ -75,24 +75,24 @@ def parse_json(
             # array.array converts a list of numbers faster than NumPy does; "d" is float64
             numbers = array.array("d", steps if served.takes_flat_lists else [*_flatten(steps)])
             values = np.frombuffer(numbers).reshape(-1, served.num_columns)
-            inputs.sequences = served.make_sequences_unchecked(values, offsets)
+            request.sequences = served.make_sequences_unchecked(values, offsets)
         else:
-            inputs.sequences = Sequences.from_list(sequence_lists, schema=fitted.schema)
+            request.sequences = Sequences.from_list(sequence_lists, schema=model.schema)
         # checked now, because in a batch, an error would also affect other requests
-        fitted.scaler.check_scaled_range(inputs.sequences)
+        model.scaler.check_scaled_range(request.sequences)
         fields.sequences = []  # frees the lists, which take much more memory than the arrays
     if code_lists is not None:
         check_limit("sequences", len(code_lists), limits)
-        inputs.codes = np.array(code_lists)
+        request.codes = np.array(code_lists)
         fields.codes = []
-    return inputs
+    return request
 
 
 @functools.cache
 def _make_json_decoder(
     request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a decoder for requests. A step has num_columns numbers, or any values for 0."""
+    """Return a decoder for requests. A step has num_columns numbers; 0 allows any values."""
 
     def make_list_type(num_values: int) -> Any:
         return Annotated[list[float], msgspec.Meta(min_length=num_values, max_length=num_values)]
@@ -138,7 +138,7 @@ def parse_arrow(
     served: ServedModel,
     limits: ServeSettings,
     url_query: bytes,
-) -> RequestInputs:
+) -> CheckedRequest:
     """Return the fields, sequences and codes of a request whose body is an Arrow table."""
     table = _read_arrow_table(body, limits)
     names = request_type.__struct_fields__
@@ -164,25 +164,25 @@ def parse_arrow(
         except (ValueError, RecursionError):  # a word without the quotes of JSON
             values[name] = text
     with _describe_field_errors(request_type):
-        inputs = RequestInputs(served, msgspec.convert(values | table_fields, request_type))
+        request = CheckedRequest(served, msgspec.convert(values | table_fields, request_type))
     if has_codes:
         # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = check_model_hash(stored_model_hash(table), served, "The table")
-        inputs.code_warnings = () if warning is None else (warning,)
+        request.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise make_request_error("The column 'id' holds lists. Expected text or integers.")
-        inputs.codes, inputs.ids = codes_from_arrow(table)
+        request.codes, request.ids = codes_from_arrow(table)
     elif "sequences" in names:
         sequences = _sequences_from_float_table(table, served) if served.takes_raw_numbers else None
         if sequences is None:
             sequences = Sequences.from_arrow(table).convert_to_schema(served.fitted_model.schema)
         served.fitted_model.scaler.check_scaled_range(sequences)
-        inputs.sequences, inputs.ids = sequences, sequences.ids
-    return inputs
+        request.sequences, request.ids = sequences, sequences.ids
+    return request
 
 
 def _read_arrow_table(body: bytes, limits: ServeSettings) -> pa.Table:
-    """Return the table of a body. Its metadata keep only the hash of the model of the codes."""
+    """Return the table of a body. Of its metadata, only the hash of the codes' model is kept."""
     # A body may be malicious. All batches are validated in full. Types such as null are refused,
     # because with them a few bytes can describe a billion rows.
     try:
@@ -228,7 +228,7 @@ def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
 
 
 def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
-    """Return the steps in lists, or the bytes of text, which has a byte or more for each step."""
+    """Return the number of steps in lists, or of bytes in text, where a step has a byte or more."""
     dtype = column.type
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
@@ -284,7 +284,8 @@ def _sequences_from_float_table(table: pa.Table, served: ServedModel) -> Sequenc
     if columns[0].type not in _FLOAT_LIST_TYPES:
         return None
     offsets = columns[0].offsets.to_numpy()
-    # all columns must have no nulls, and lists of the same lengths whose first value is value 0
+    # no column may have nulls; the lists of all columns must have the same lengths, and the first
+    # list must begin at index 0 of the values
     for column in columns:
         has_nulls = column.null_count or column.values.null_count
         if has_nulls or column.type != columns[0].type:

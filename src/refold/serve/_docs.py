@@ -17,9 +17,9 @@ from refold.serve._settings import Problem, ServeSettings
 # Media type of JSON.
 JSON_TYPE = "application/json"
 
-_TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
-_HTML_BEFORE_OPERATIONS, _HTML_AFTER_OPERATIONS = _TEMPLATE.split("<!-- operations -->")
-_STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
+_PAGE_TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
+_HTML_BEFORE_OPERATIONS, _HTML_AFTER_OPERATIONS = _PAGE_TEMPLATE.split("<!-- operations -->")
+_STYLE = _PAGE_TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # With this Content-Security-Policy, a browser applies only the style with this hash, and loads
 # nothing else.

@@ -1,7 +1,7 @@
 """The operations on served models, and the classes of their requests.
 
 The request classes check requests, and are also the OpenAPI description. Each operation takes
-``RequestInputs`` and returns an ``OperationResult``.
+``CheckedRequest`` and returns an ``OperationResult``.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
 
-# Cost of a query of a search, in steps of sequences that are encoded. The costs of the waiting
+# Cost of one search query. The unit is the cost of encoding one step. The costs of the waiting
 # requests decide when the next batch begins.
 _QUERY_COST_IN_STEPS = 100
 # Number of steps of the sequence in the examples of the page /docs.
@@ -91,7 +91,7 @@ NumStepsField = Annotated[int, Meta(ge=1, le=_MAX_REQUEST_INTEGER)]
 # msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
 # The base class has no fields. It refuses requests with fields that a request class does not have.
 class BaseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Fields of any request; a table has its sequences or codes in columns."""
+    """Base of all requests. In a table, sequences or codes are columns, and not fields."""
 
 
 class EncodeRequest(BaseRequest, Generic[SequenceTypeVar]):
@@ -215,31 +215,31 @@ class ServedModel:
         return Sequences.from_checked(step_values, offsets, ids, self.fitted_model.schema)
 
     def describe(self) -> dict[str, Any]:
-        """Return properties of the model for a client, which must not reveal training data."""
-        fitted = self.fitted_model
+        """Return properties of the model that any client may see; they reveal no training data."""
+        model = self.fitted_model
         return {
             "name": self.name,
             "sha256": self._file_hash,
             "model_hash": self.hash,
-            "refold_version": fitted.version,
+            "refold_version": model.version,
             "columns": [
                 {"name": column.name, "type": column.type, "categories": len(column.categories)}
-                for column in fitted.schema.columns
+                for column in model.schema.columns
             ],
-            "layout": fitted.schema.layout,
-            "code_size": fitted.code_size,
-            "latent_dim": fitted.specification.latent_dim,
-            "latent_steps": fitted.latent_steps,
-            "longest_training_sequence": fitted.max_training_length,
-            "window": fitted.window,
-            "step": fitted.step,
-            "forecast_steps": fitted.specification.forecast_steps,
-            "calibration_sequences": fitted.num_calibrated,
+            "layout": model.schema.layout,
+            "code_size": model.code_size,
+            "latent_dim": model.specification.latent_dim,
+            "latent_steps": model.latent_steps,
+            "longest_training_sequence": model.max_training_length,
+            "window": model.window,
+            "step": model.step,
+            "forecast_steps": model.specification.forecast_steps,
+            "calibration_sequences": model.num_calibrated,
             "index_rows": None if self.search_index is None else len(self.search_index),
         }
 
     def make_example_fields(self) -> dict[str, Any]:
-        """Return fields for example requests; the decoder makes the values, which are not data."""
+        """Return fields for example requests; their values are decoded from a code of zeros."""
         code = np.zeros((1, self.code_size), np.float32)
         sequences = self.fitted_model.decode_to_sequences(code, np.array([_NUM_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # multiples of 1/8 have at most three decimals
@@ -247,16 +247,16 @@ class ServedModel:
 
     def describe_unfamiliar_data(self, sequences: Sequences, answer_kind: str | None) -> list[str]:
         """Return a warning for each way in which sequences differ from the training data."""
-        # The kind is "codes", "reconstructions" or "detection". It is None for a forecast, for
-        # which sequences may be longer than those of training.
-        fitted, lines = self.fitted_model, []
+        # The kind is "codes", "reconstructions" or "detection". It is None for a forecast, whose
+        # sequences may be longer than those in training.
+        model, lines = self.fitted_model, []
         values = sequences.values  # (num_steps of all sequences, num_columns)
         # no sequence is too long if all steps together are at most `max_training_length`
-        if answer_kind is not None and len(values) > fitted.max_training_length:
-            lines.append(describe_excess_lengths(sequences.lengths, fitted.max_training_length))
+        if answer_kind is not None and len(values) > model.max_training_length:
+            lines.append(describe_excess_lengths(sequences.lengths, model.max_training_length))
         num_missing = int(np.isnan(values).sum())
         # with observed flags, the model reads which values are missing
-        if num_missing and not fitted.specification.observed_flags:
+        if num_missing and not model.specification.observed_flags:
             lines.append(
                 f"{num_missing} values are missing, and the model was fitted on data without gaps: "
                 "it reads them as the mean."
@@ -270,19 +270,19 @@ class ServedModel:
                     "and are read as unknown."
                 )
         if answer_kind == "detection":
-            hashes = fitted.fingerprints.training_hashes
+            hashes = model.fingerprints.training_hashes
             lines.append(describe_overlap_with_training(sequences, hashes))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
-            counts = count_outliers(values, fitted.error_scaler)
-            lines.append(describe_outlier_columns([counts], fitted.schema))
+            counts = count_outliers(values, model.error_scaler)
+            lines.append(describe_outlier_columns([counts], model.schema))
         return [line for line in lines if line is not None]
 
 
 @dataclass(slots=True)
-class RequestInputs:
-    """The checked content of a request."""
+class CheckedRequest:
+    """The checked content of a request, and the model that it is for."""
 
-    model: ServedModel
+    served_model: ServedModel
     fields: Any  # a `BaseRequest` without its sequences and codes
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
@@ -305,36 +305,37 @@ class CodesToDecode(NamedTuple):
     lengths: np.ndarray | None  # (num_sequences,); None to predict them from the codes
 
 
-async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def encode(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Encode sequences, or windows of them."""
-    model, windows = inputs.model, await _cut_windows(inputs, batcher)
-    codes = await _encode_sequences(model, windows.sequences, batcher)
+    served, windows = request.served_model, await _cut_windows(request, batcher)
+    codes = await _encode_sequences(served, windows.sequences, batcher)
     # a table of windows names the series and the position of each window
-    ids = inputs.ids if model.fitted_model.window is None else windows
+    ids = request.ids if served.fitted_model.window is None else windows
     return OperationResult(
-        lambda: {"codes": codes} | _make_window_answer_field(model, windows),
-        lambda: codes_to_arrow(codes, ids, model=model),
-        model.describe_unfamiliar_data(windows.sequences, "codes"),
+        lambda: {"codes": codes} | _make_window_answer_field(served, windows),
+        lambda: codes_to_arrow(codes, ids, model=served),
+        served.describe_unfamiliar_data(windows.sequences, "codes"),
     )
 
 
-async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def decode(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Decode codes."""
-    model, settings = inputs.model.fitted_model, batcher.settings
-    payload = _check_codes_to_decode(model, inputs.codes, inputs.fields.lengths)
+    model, settings = request.served_model.fitted_model, batcher.settings
+    payload = _check_codes_to_decode(model, request.codes, request.fields.lengths)
     cost = _decoding_cost_in_steps(model, payload)
 
     def decode_batch(batch: list[CodesToDecode]) -> list[Sequences]:
         return _decode_batch(model, batch, settings, sampling=None)
 
-    decoded = await batcher.compute_in_batch((inputs.model, "decode"), payload, cost, decode_batch)
-    return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
+    key = request.served_model, "decode"
+    decoded = await batcher.compute_in_batch(key, payload, cost, decode_batch)
+    return _make_sequence_result(request, decoded, [*request.code_warnings])
 
 
-async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def reconstruct(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Encode sequences and decode their codes; compute a large request in several batches."""
-    model, settings = inputs.model.fitted_model, batcher.settings
-    windows = await _cut_windows(inputs, batcher)
+    model, settings = request.served_model.fitted_model, batcher.settings
+    windows = await _cut_windows(request, batcher)
 
     def reconstruct_batch(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
@@ -345,22 +346,22 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
     decoded_chunks: list[Sequences] = []
     for chunk in _split_into_chunks(windows.sequences):
-        # only values of one dtype, because a concatenation would convert those of other requests
-        key = inputs.model, "reconstruct", chunk.dtype
+        # a batch has values of one dtype, because a concatenation of several dtypes converts values
+        key = request.served_model, "reconstruct", chunk.dtype
         cost = 2 * _encoding_cost_in_steps(chunk)  # each step is encoded and decoded
         decoded_chunks.append(await batcher.compute_in_batch(key, chunk, cost, reconstruct_batch))
         check_limit("steps", sum(len(decoded.values) for decoded in decoded_chunks), settings)
     decoded = _concatenate_sequences(decoded_chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
-    warnings = inputs.model.describe_unfamiliar_data(windows.sequences, "reconstructions")
-    return _make_sequence_result(inputs, decoded, warnings)
+    warnings = request.served_model.describe_unfamiliar_data(windows.sequences, "reconstructions")
+    return _make_sequence_result(request, decoded, warnings)
 
 
-async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def detect(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
-    model, fields, series = inputs.model.fitted_model, inputs.fields, inputs.sequences
-    sequences = (await _cut_windows(inputs, batcher)).sequences
+    model, fields, series = request.served_model.fitted_model, request.fields, request.sequences
+    sequences = (await _cut_windows(request, batcher)).sequences
     detection = await batcher.compute_in_own_batch(
         2 * _encoding_cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
     )
@@ -381,13 +382,13 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     def make_answer_table() -> pa.Table:
         return detection.to_step_table() if step_fields else detection.to_table()
 
-    warnings = inputs.model.describe_unfamiliar_data(sequences, "detection")
+    warnings = request.served_model.describe_unfamiliar_data(sequences, "detection")
     return OperationResult(make_answer_fields, make_answer_table, warnings)
 
 
-async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def forecast(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
-    model, fields, sequences = inputs.model.fitted_model, inputs.fields, inputs.sequences
+    model, fields, sequences = request.served_model.fitted_model, request.fields, request.sequences
     forecasts = await batcher.compute_in_own_batch(
         _encoding_cost_in_steps(sequences),
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
@@ -398,13 +399,13 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    warnings = inputs.model.describe_unfamiliar_data(sequences, answer_kind=None)
+    warnings = request.served_model.describe_unfamiliar_data(sequences, answer_kind=None)
     return OperationResult(make_answer_fields, forecasts.to_table, warnings)
 
 
-async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def generate(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Decode codes that are drawn from a density, which was fitted to the training codes."""
-    model, fields, settings = inputs.model.fitted_model, inputs.fields, batcher.settings
+    model, fields, settings = request.served_model.fitted_model, request.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = to_integer_seed(fields.seed)
     # in the background, because the density is fitted first if an old model file lacks it
@@ -415,35 +416,35 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],
     )
-    return _make_sequence_result(inputs, generated, warnings=[])
+    return _make_sequence_result(request, generated, warnings=[])
 
 
-async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+async def search(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Find the nearest rows of the model's index."""
-    model, fields = inputs.model, inputs.fields
-    sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
-    if model.search_index is None:
+    served, fields = request.served_model, request.fields
+    sequences, codes, ids = request.sequences, request.codes, fields.ids
+    if served.search_index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_exactly_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:  # empty, or of both types
         raise make_request_error("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
-    warnings, window_field = [*inputs.code_warnings], {}
+    warnings, window_field = [*request.code_warnings], {}
     if sequences is not None:
-        windows = await _cut_windows(inputs, batcher)
-        sequences, window_field = windows.sequences, _make_window_answer_field(model, windows)
-        codes = await _encode_sequences(model, sequences, batcher)
-        warnings = model.describe_unfamiliar_data(sequences, "codes")
+        windows = await _cut_windows(request, batcher)
+        sequences, window_field = windows.sequences, _make_window_answer_field(served, windows)
+        codes = await _encode_sequences(served, sequences, batcher)
+        warnings = served.describe_unfamiliar_data(sequences, "codes")
     elif codes is not None:
-        codes = _check_codes_to_decode(model.fitted_model, codes, lengths=None).codes
+        codes = _check_codes_to_decode(served.fitted_model, codes, lengths=None).codes
 
     def query_index() -> Any:
         try:
             settings = {"k": fields.k, "where": fields.where}
-            return model.search_index.search(sequences, codes=codes, ids=ids, **settings)
+            return served.search_index.search(sequences, codes=codes, ids=ids, **settings)
         except (DataError, ParameterError) as error:  # the message may hold the path of the index
             raise make_request_error(
-                str(error).replace(model.search_index.path, model.name)
+                str(error).replace(served.search_index.path, served.name)
             ) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
@@ -460,7 +461,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 class Operation(NamedTuple):
     """An operation of the service."""
 
-    run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
+    run: Callable[[CheckedRequest, Batcher], Awaitable[OperationResult]]
     request_type: type[BaseRequest]
     answer_description: str  # describes the fields of the answer in JSON
 
@@ -484,9 +485,9 @@ OPERATIONS = {
 }
 
 
-async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
+async def _cut_windows(request: CheckedRequest, batcher: Batcher) -> Windows:
     """Cut sequences into windows; if the model has no windows, each sequence is one window."""
-    model, series = inputs.model.fitted_model, inputs.sequences
+    model, series = request.served_model.fitted_model, request.sequences
     if model.window is None:
         return uncut_windows(series)
     # The limits of the sequences were checked before. Overlapping windows have more steps.
@@ -503,14 +504,14 @@ def _make_window_answer_field(served: ServedModel, windows: Windows) -> dict[str
 
 
 async def _encode_sequences(
-    model: ServedModel, sequences: Sequences, batcher: Batcher
+    served: ServedModel, sequences: Sequences, batcher: Batcher
 ) -> np.ndarray:
     """Return codes (num_sequences, code_size); other requests can run between two chunks."""
 
     def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted_model.encode_checked(_concatenate_sequences(batch)), batch)
+        return _split_like(served.fitted_model.encode_checked(_concatenate_sequences(batch)), batch)
 
-    key = model, "encode", sequences.dtype
+    key = served, "encode", sequences.dtype
     code_chunks = [
         await batcher.compute_in_batch(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
         for chunk in _split_into_chunks(sequences)
@@ -545,8 +546,8 @@ def _decode_to_lengths(
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
     # if this check fails, the batcher computes each request singly, so it refuses only those
     # with too many steps
-    most_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
-    check_limit("steps", most_steps, limits)
+    max_request_steps = max(int(lengths.sum()) for lengths in lengths_by_request)  # of one request
+    check_limit("steps", max_request_steps, limits)
     all_lengths = np.concatenate(lengths_by_request)
     decoded = model.decode_to_sequences(codes, all_lengths, sampling=sampling)
     return _split_like(decoded, lengths_by_request)
@@ -581,7 +582,7 @@ def _split_into_chunks(sequences: Sequences) -> list[Sequences]:
 
 
 def _encoding_cost_in_steps(sequences: Sequences) -> int:
-    """Return the number of steps, plus one per sequence, which costs time by itself."""
+    """Return the number of steps, plus one per sequence, because a sequence itself takes time."""
     return len(sequences.values) + len(sequences)
 
 
@@ -604,11 +605,11 @@ def _check_codes_to_decode(model: Model, codes: Any, lengths: list[int] | None) 
 
 
 def _make_sequence_result(
-    inputs: RequestInputs, decoded: Sequences, warnings: list[str]
+    request: CheckedRequest, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
-    decoded = inputs.model.fitted_model.scaler.clip(decoded, clip=inputs.fields.clip)
+    decoded = request.served_model.fitted_model.scaler.clip(decoded, clip=request.fields.clip)
     # without ids in the request, the decoded sequences are numbered
-    ids = np.arange(len(decoded)) if inputs.ids is None or not len(decoded) else inputs.ids
+    ids = np.arange(len(decoded)) if request.ids is None or not len(decoded) else request.ids
     decoded = decoded.with_ids(ids)
     return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)

@@ -21,8 +21,8 @@ from refold.serve._app import create_app
 from refold.serve._settings import ServeSettings, read_settings
 
 logger = logging.getLogger("refold.serve")
-# Maximum time for which a thread keeps the interpreter lock while another thread waits for it. The
-# default of Python is 5 ms, for which every answer would wait.
+# Maximum time for which a thread keeps the interpreter lock while another thread waits for it. With
+# Python's default of 5 ms, every answer would wait that long.
 _THREAD_SWITCH_SECONDS = 0.0005
 # Maximum size of the head of a request: its first line and its headers. Browsers and proxies send a
 # few kilobytes.
@@ -196,7 +196,7 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
     """Return a server, its listening socket, and its URL."""
     config = uvicorn.Config(
         app,
-        http=LimitedHeadProtocol,  # in C: with h11, a small request took 25 % more processor time
+        http=LimitedHeadProtocol,  # with h11, a request took 25 % more processor time
         ws="none",
         lifespan="on",
         log_config=None,  # the configuration of Uvicorn would replace existing log handlers
@@ -224,7 +224,7 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
         reason = str(error.strerror or error).partition(" (")[0]
         raise FileAccessError(
             f"The service cannot use the address {host} with port {settings.port}: {reason}. "
-            "Choose another with host and port."
+            "Choose another host or port."
         ) from error
     url_host = f"[{host}]" if is_ipv6 else host
     url = f"http://{url_host}:{listener.getsockname()[1]}"

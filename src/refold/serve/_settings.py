@@ -41,13 +41,13 @@ class ServeSettings:
     """Address, access and limits of the service.
 
     `read_settings` also reads them from environment variables, such as ``REFOLD_SERVE_MAX_BODY``.
-    A request beyond a limit gets the status in brackets. By default, ``max_sequences`` sequences of
-    100 steps with 3 columns fit in a request, in JSON, too.
+    A request beyond a limit gets the HTTP status in parentheses. By default, ``max_sequences``
+    sequences of 100 steps and 3 columns fit in a request, also in JSON.
 
     Attributes
     ----------
     host : str
-        Address to bind. Any other than that of this machine needs a token.
+        Address to bind. An address that is open to other machines needs a token.
     port : int
         Port; 0 takes a free one.
     token, token_file : str, optional
@@ -57,14 +57,14 @@ class ServeSettings:
     allowed_hosts : tuple of str
         Names that the Host header may have, beside those of this machine and ``host``.
     max_body, max_total_body : int
-        Most bytes of the body of a request (413), and of the bodies of all open requests (503).
+        Maximum size in bytes of a body (413), and of the bodies of all open requests (503).
     max_sequences, max_steps : int
-        Most sequences, windows or codes in a request, and most steps in it, its windows, or its
-        answer (422).
+        Maximum number of sequences, windows or codes in a request, and of steps in the request, its
+        windows or its answer (422).
     max_seconds : float
         Longest time for a request, from its first byte to its answer (503).
     max_queue, max_connections : int
-        Most requests that wait for the model (429), and connections (503).
+        Maximum number of requests that wait for the model (429), and of connections (503).
 
     Examples
     --------
@@ -176,8 +176,8 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
 
 
 # For each limit: the HTTP status of the answer to a request beyond the limit, and what the limit
-# counts. The setting of a limit has the name of the limit with the prefix max_. Only the limit
-# "time" has the setting max_seconds.
+# counts. A limit and its setting have the same name, except for the prefix max_ of the setting.
+# Only the setting of "time" has another name: max_seconds.
 _LIMIT_STATUSES_AND_NOUNS = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
@@ -231,5 +231,5 @@ def make_limit_error(limit_name: str, maximum: float, value: float = 0) -> Servi
 
 
 def make_request_error(message: str) -> ServiceError:
-    """Return the error for a request that can be parsed but not computed."""
+    """Return the error for a request whose content is wrong."""
     return ServiceError(422, "invalid_request", message)
