@@ -55,7 +55,7 @@ def fit(
         base_file: Continue from the weights of a model, with its options unless you set others.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
         checkpoint_seconds: Minimum time between two writes of MODEL.checkpoint. It is written
-            only at the end of an epoch.
+            at the end of an epoch.
         num_processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = outputs.CommandFiles(base_file, data_file)
