@@ -115,7 +115,7 @@ def choose(monkeypatch, errors, may_skip_optimization=True):
         None,
         trained_weights=None,
         get_initial_weights=lambda: [np.array(1)],
-        settings_before_choice=InferenceSettings(8, 10),
+        provisional_settings=InferenceSettings(8, 10),
         may_skip_optimization=may_skip_optimization,
     )
     assert int(weights.value) == 0
@@ -146,7 +146,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     def choose(*_, get_initial_weights, **options):
         assert get_initial_weights() is not None
-        assert options["settings_before_choice"].latent_steps > 0
+        assert options["provisional_settings"].latent_steps > 0
         return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)

@@ -65,7 +65,7 @@ def test_dropped_steps_look_like_missing_values():
     np.testing.assert_array_equal(after.y, before.y)
     changed = np.asarray(after.x)[(np.asarray(before.x) != np.asarray(after.x)).any(axis=-1)]
     changed = changed[np.isfinite(changed).all(axis=1)]
-    nothing = [*np.nan_to_num(layout.unknown_ids), *[0.0] * len(layout.unknown_ids)]
+    nothing = [*np.nan_to_num(layout.index_of_unknown), *[0.0] * len(layout.index_of_unknown)]
     np.testing.assert_array_equal(changed, np.broadcast_to(nothing, changed.shape))
     gone = int((np.asarray(after.x) == np.array(nothing)).all(axis=-1).sum())
     assert 0.25 < gone / int(np.sum(before.lengths)) < 0.6
@@ -80,7 +80,7 @@ def test_dropped_steps_need_a_model_that_reads_missing_values():
     assert np.isfinite(ae.transform([gap])).all()  # without a warning, which would be an error here
     classic = {"architecture": "repeat", "max_epochs": 1, "validation_fraction": 0}
     assert SequenceAutoencoder(2, **classic, denoise=0.3).fit(data).transform(data).shape == (20, 2)
-    with pytest.raises(ParameterError, match=r"'repeat' knows no missing values, which denoise="):
+    with pytest.raises(ParameterError, match=r"'repeat' cannot read missing values, which denoise"):
         SequenceAutoencoder(2, **classic, denoise="steps:0.1").fit(data)
 
 

@@ -39,9 +39,9 @@ def choose_latent_dim(
     data_windows: Windows, saved_training: ResumableTraining, fit_model: Callable[..., Any]
 ) -> tuple[Arguments, ResumableTraining]:
     """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
-    # The code size is the number of latent dimensions.
-    # A resumed training takes the choice from its checkpoint. The function `fit` of this package is
-    # the argument `fit_model`, because its module imports this one.
+    # The code size is the number of latent dimensions. A resumed training takes the choice from its
+    # checkpoint. `fit_model` is the function `fit` of `_fit.py`. It is an argument, because
+    # `_fit.py` imports this module.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
         start = time.perf_counter()
@@ -58,7 +58,8 @@ def choose_latent_dim(
 def resolve_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
     """Return the number of ROCKET features in a code whose size is chosen by its error."""
     # "auto" means no features here: a larger code would have more features, and so its error might
-    # not be smaller than that of a smaller code. At least one dimension must reconstruct.
+    # not be smaller than that of a smaller code. A number is limited, so that at least one
+    # dimension can reconstruct.
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, latent_dim - 1)
 
 
@@ -73,8 +74,8 @@ def find_latent_dim(
     share, budget = float(arguments.latent_dim), arguments.time_budget
     fitter = TrialFitter(data_windows, arguments, fit_model, CANDIDATE_LATENT_DIMS[-1], seed=seed)
     sequences = data_windows.sequences
-    # Larger codes than PCA needs for an error of 0 on its training data are of no use. The last
-    # candidate is the first one with at least this size.
+    # With `max_components`, PCA has an error of 0 on its training data, so larger codes are of no
+    # use. The last candidate is the smallest one with at least this size.
     num_useful = bisect_left(CANDIDATE_LATENT_DIMS, fitter.evaluator.max_components) + 1
     candidates = CANDIDATE_LATENT_DIMS[:num_useful]
     numeric = sequences.schema.numeric
@@ -85,7 +86,7 @@ def find_latent_dim(
     lost_shares = {}  # share of the variance that a code does not explain, by its size
     trial_budget = None if budget is None else _TIME_SHARE_PER_TRIAL * budget
 
-    def does_fit_explain_share(latent_dim: int) -> bool:
+    def new_fit_explains_share(latent_dim: int) -> bool:
         """Fit a model with this code size, and compare what it explains with the share."""
         fidelity = fitter.measure_fit_error(latent_dim, trial_budget)
         lost_shares[latent_dim] = fidelity.larger_lost_share
@@ -96,14 +97,14 @@ def find_latent_dim(
         return lost_shares[latent_dim] <= 1 - share
 
     # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is
-    # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
-    # large enough for PCA are searched first.
+    # fast and rarely needs fewer dimensions than a fit. So the search begins with the candidates up
+    # to the first one that is large enough for PCA, and then goes on with the others.
     pca_errors = map(fitter.evaluator.pca_errors, candidates)  # computed only if needed
     pca_indices = (i for i, pca in enumerate(pca_errors) if pca.larger_lost_share <= 1 - share)
-    num_first = next(pca_indices, len(candidates) - 1) + 1
-    chosen_index = bisect_left(candidates, x=True, hi=num_first, key=does_fit_explain_share)
-    if chosen_index == num_first:
-        chosen_index = bisect_left(candidates, x=True, lo=num_first, key=does_fit_explain_share)
+    num_up_to_pca = next(pca_indices, len(candidates) - 1) + 1
+    chosen_index = bisect_left(candidates, x=True, hi=num_up_to_pca, key=new_fit_explains_share)
+    if chosen_index == num_up_to_pca:
+        chosen_index = bisect_left(candidates, x=True, lo=num_up_to_pca, key=new_fit_explains_share)
     if chosen_index < len(candidates):
         return candidates[chosen_index]
     largest = candidates[-1]
@@ -139,7 +140,7 @@ class TrialFitter:
         check_columns(sequences)
         fit_data = FitBlocks(sequences)
         if not fit_data.in_memory:
-            # the final model, which is fitted on data from files, has no latent optimization
+            # the final model has no latent optimization if its data comes from files
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)

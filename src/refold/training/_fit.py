@@ -37,9 +37,9 @@ from refold.training.loop._training import FitResult, Training
 # Cap on the training sequences that are encoded to count the active dimensions of a variational
 # model. More would take time and change the variances little.
 _MAX_ACTIVITY_SEQUENCES = 4096
-# A dimension is active if it has a larger variance over the codes of a variational model, which are
-# means of distributions: Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted
-# Autoencoders", ICLR 2016, section 5.2.
+# A latent dimension of a variational model is active if its variance over the codes is larger than
+# this. (Each code is the mean of a distribution.) See Y. Burda, R. Grosse and R. Salakhutdinov,
+# "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
 _MIN_ACTIVE_VARIANCE = 0.01
 # A smaller share of active dimensions causes a warning.
 _MIN_ACTIVE_SHARE = 0.25
@@ -67,8 +67,8 @@ def fit(
     checkpoint: CheckpointArgument = None,
     resume: bool = False,
     base_model: Model | None = None,  # to train further
-    # Seed of a trial fit, which only serves to compare code sizes. It logs nothing, and its model
-    # has no statistics of the training data.
+    # The seed if this is a trial fit, which only serves to compare code sizes. A trial fit logs
+    # nothing, and its model has no statistics of the training data.
     dim_trial_seed: int | None = None,
 ) -> Fit:
     """Fit a model to data with the arguments of the estimator, or train a model further."""
@@ -111,8 +111,9 @@ def fit(
         evaluator = HeldOutEvaluator(split, int(latent_dim))
 
         # Specify: build the network and make the settings of the training. Where the arguments say
-        # "auto", they follow from the data.
-        network, settings_before_choice = build_network(evaluator, arguments)
+        # "auto", they follow from the data. The model has `inference_settings` unless
+        # `choose_weights` below changes them.
+        network, inference_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and (warp_std := settings.warp_std):
             print_stderr(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
@@ -133,7 +134,8 @@ def fit(
             processes=fit_data.processes,
         ) as training:
             while (phase := training.phase) is not None:
-                # a phase that continues from a checkpoint is not initialized again
+                # A phase that continues from a checkpoint is not initialized again. `initialize`
+                # returns whether the initial weights should be kept if no epoch is better.
                 keep_initial = training.needs_initialization and initial_weights.initialize(phase)
                 phase_data = split.phase_data(phase, batches, settings.warp_std)
                 training.run_phase(phase_data, keep_initial=keep_initial)
@@ -144,7 +146,7 @@ def fit(
     # Choose trained or initial weights, and encoding with or without latent optimization, by the
     # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
     choice, fit_result = choose_weights(
-        settings_before_choice,
+        inference_settings,
         evaluator,
         network,
         fit_result,
@@ -156,8 +158,8 @@ def fit(
     if verbose:
         log_held_out_errors(evaluator, network, fit_result, choice.latent_steps, settings)
 
-    # Make the model, and measure what it will be compared with later: errors of held-out sequences,
-    # statistics of the training codes, and scores of the calibration sequences.
+    # Make the model, and measure what it will compare other sequences with: errors of held-out
+    # sequences, statistics of the training codes, and scores of the calibration sequences.
     model = Model(
         network=to_inference_network(network),
         schema=split.schema,

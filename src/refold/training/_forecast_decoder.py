@@ -196,8 +196,8 @@ def cut_and_encode(scaled_sequences: Sequences, encoder: FittedNetwork, seed: in
     future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
     # without latent optimization, as in `forecast`
     codes, recent = encoder.encode(before), recent_values(before, specification)
-    # how much the values before a cut vary: the squares of all recent values after those of the
-    # last step, which are differences from the last step
+    # How much the values before a cut vary: the sum of their squared differences from the last
+    # step. In `recent`, these differences follow the values of the last step.
     weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     if len(weights):  # the constants are lower bounds, so that nothing is divided by 0
         weights = 1.0 / (weights + max(np.median(weights), 1e-6))
@@ -469,7 +469,7 @@ def _fit_category_logits(
     overall = overall / overall.sum(axis=1, keepdims=True)
     # how often category j comes h steps after the cut if the last category is i
     counts = np.einsum("ni,nhj->ihj", one_hot, is_follower)
-    # add a count of 1 in total to each last category, divided by the overall frequencies
+    # for each last category, add a total count of 1, shared out by the overall frequencies
     frequency = (counts + overall) / (counts.sum(axis=2, keepdims=True) + 1.0)
     logits = np.log(frequency)
     if not binary:

@@ -36,12 +36,12 @@ _MAX_PCA_VALUES = 1 << 23
 # Minimum number of training sequences for PCA, even if they have more values than that.
 _MIN_PCA_BASELINE_SAMPLE = 16
 # Latent optimization is used if the error with it, divided by the error without it, is at most
-# ratio. A step of latent optimization takes about as long as decoding twice, so a smaller gain is
+# this. A step of latent optimization takes about as long as decoding twice, so a smaller gain is
 # not worth the time.
 _MAX_OPTIMIZATION_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
 _MAX_SEQUENCES_TO_SUGGEST_MORE = 500
-# If the result of `total_error` is smaller, the report says that little is left to gain.
+# If the result of `total_error` is smaller than this, the report says that little is left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
 _MIN_LENGTH_TO_SUGGEST_WINDOWS = 500
@@ -123,7 +123,7 @@ class HeldOutEvaluator:
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        # at most the rank
+        # the rank is at most the number of sequences, and at most the number of values
         num_components = min(self.latent_dim_with_statistics, len(sample), num_values)
         return PCABaseline(num_components).fit(sample, self.split.held_out_error_scaler)
 
@@ -153,7 +153,7 @@ class InferenceSettings:
 # Early stopping has already compared the initial weights with the weights of each epoch, but with
 # the true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
-    settings_before_choice: InferenceSettings,  # by arguments or, if "auto", the data
+    provisional_settings: InferenceSettings,  # from the arguments or, for "auto", from the data
     evaluator: HeldOutEvaluator,
     network: Network,
     fit_result: FitResult,
@@ -172,7 +172,7 @@ def choose_weights(
         or not is_comparable
         or initial_weights.corruption  # PCA reads clean input, so its error cannot be compared
     ):
-        return settings_before_choice, fit_result
+        return provisional_settings, fit_result
     last_phase = fit_result.phase or "validated"
     choice = choose_inference_settings(
         evaluator,
@@ -180,7 +180,7 @@ def choose_weights(
         split.scaler("validated"),
         trained_weights=fit_result.validated_weights,
         get_initial_weights=lambda: initial_weights.of_phase("validated"),
-        settings_before_choice=settings_before_choice,
+        provisional_settings=provisional_settings,
         may_skip_optimization=may_skip_optimization,
     )
     # the initial weights, if trained weights were chosen and must be checked against them
@@ -220,32 +220,31 @@ def choose_inference_settings(
     # called only if the initial weights are compared, because after a resume they are computed
     # again; returns None if they are not worth keeping
     get_initial_weights: Callable[[], list[np.ndarray] | None],
-    settings_before_choice: InferenceSettings,
+    provisional_settings: InferenceSettings,
     may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> InferenceSettings:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
-    # `candidates` has numbers of steps of latent optimization
-    candidates = {settings_before_choice.latent_steps}
+    candidate_steps = {provisional_settings.latent_steps}  # of latent optimization
     if may_skip_optimization:
-        candidates.add(0)
+        candidate_steps.add(0)
 
     def choose_latent_steps(
         weights_to_measure: list[np.ndarray] | None,
     ) -> tuple[float, InferenceSettings]:
-        """Return the error with these weights and the best candidate, and the settings of both."""
+        """Return the error of these weights with the best number of steps, and the settings."""
         errors = {}  # by latent steps
         with temporary_weights(network, weights_to_measure):
             packed = to_inference_network(network)
-            for latent_steps in candidates:
+            for latent_steps in candidate_steps:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
         # `_MAX_OPTIMIZATION_ERROR_RATIO`: a small gain is not worth the time of the optimization
-        best_steps = max(candidates)
+        best_steps = max(candidate_steps)
         if errors[best_steps] > _MAX_OPTIMIZATION_ERROR_RATIO * errors.get(0, math.inf):
             best_steps = 0
-        settings = replace(settings_before_choice, latent_steps=best_steps)
+        settings = replace(provisional_settings, latent_steps=best_steps)
         if may_skip_optimization:
             settings = replace(settings, default_latent_steps=best_steps)
         return errors[best_steps], settings
@@ -286,7 +285,7 @@ def log_held_out_errors(
         codes = model.encode_checked(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if num_steps := specification.forecast_steps:
-            # the steps to forecast are the last steps of the held-out sequences that have enough
+            # the steps to forecast are the last steps of held-out sequences that are long enough
             indices, before, after = split_last_steps_of_longer(sequences, num_steps)
             if len(indices):
                 forecast = forecast_next_steps(before, packed, scaler)

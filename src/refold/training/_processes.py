@@ -42,7 +42,7 @@ class Processes:
     @functools.cached_property
     def _mesh(self) -> Mesh:
         """The first device of each process, in the order of the processes."""
-        # in reverse order, because the last device of a process that is read replaces the others
+        # the dict keeps the last device of each process: in reverse order, this is the first one
         devices = {device.process_index: device for device in reversed(jax.devices())}
         return Mesh(np.array([devices[i] for i in range(self.process_count)]), (_PROCESS_AXIS,))
 
@@ -101,7 +101,7 @@ class Processes:
         return jax.tree.map(to_replicable_array, state), self._cached_global_data[1], positions
 
     def to_host(self, state: Any) -> Any:
-        """Return arrays that are the same in all processes as NumPy arrays."""
+        """Return a state as NumPy arrays; a single process keeps its JAX arrays."""
         return state if self.process_count == 1 else jax.tree.map(np.asarray, state)
 
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -99,8 +99,7 @@ class FitBlocks:
     # The sequences are divided into parts, and each part into blocks. All processes train on the
     # same number of parts. A shard has a few random blocks of each part. Blocks, not single
     # sequences, are shuffled between shards, so that a file is read in long pieces. A single
-    # process has
-    # a single part, which is a single block if the data is in memory.
+    # process has a single part, which is a single block if the data is in memory.
 
     def __init__(self, sequences: Sequences, data_parts: MultiprocessData | None = None) -> None:
         self.sequences = sequences
@@ -108,12 +107,12 @@ class FitBlocks:
         num_parts = 1 if data_parts is None else data_parts.num_parts
         # whether all data is in memory and a single process trains on it
         self.in_memory = data_parts is None and not sequences.is_mapped
-        # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
+        # part i holds the sequences part_offsets[i] to part_offsets[i + 1]
         bounds = np.linspace(0, len(sequences), num_parts + 1)
-        self.partition_offsets = np.round(bounds).astype(np.int64)
+        self.part_offsets = np.round(bounds).astype(np.int64)
         block_offsets: list[int] = []
         self.block_indices_by_part: list[np.ndarray] = []  # indices of the blocks of each part
-        for start, stop in pairwise(self.partition_offsets.tolist()):
+        for start, stop in pairwise(self.part_offsets.tolist()):
             block_starts = [start]
             if not self.in_memory:  # the offsets count from the first sequence of the part
                 block_starts = start + sequences.block(start, stop).block_sequence_offsets[:-1]
@@ -124,15 +123,15 @@ class FitBlocks:
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
         step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
         parts_per_process = num_parts // processes.process_count
-        first_parts = range(0, num_parts, parts_per_process)  # index of the first of each process
+        first_parts = range(0, num_parts, parts_per_process)  # of each process
         # for each process, a list of the block indices of each of its parts
         process_parts = [self.block_indices_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
         self.process_block_indices = np.concatenate(process_parts[processes.process_index])
         # number of shards that together have all sequences; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.block_indices_by_part)) // _BLOCKS_FROM_EACH_PART)
-        # Number of steps and number of sequences that the share of a process in a shard can have at
-        # most: the sum of the largest blocks of each part, in the process where it is largest.
+        # The largest number of steps, and of sequences, that a process can have in a shard. It is
+        # the sum of the largest blocks of each part, in the process with the largest sum.
         self.shard_capacity: Any = tuple(
             max(
                 sum(int(np.sort(sizes[part])[-_BLOCKS_FROM_EACH_PART:].sum()) for part in parts)
@@ -160,7 +159,7 @@ class FitBlocks:
 
     def plan_batches(self, batch_size: int, padded_length: int | None) -> BucketedBatches:
         """Return the division into batches; each batch has sequences of every part."""
-        offsets = None if len(self.block_indices_by_part) == 1 else self.partition_offsets
+        offsets = None if len(self.block_indices_by_part) == 1 else self.part_offsets
         lengths = self.sequences.lengths
         return BucketedBatches(lengths, batch_size, padded_length, partition_offsets=offsets)
 
@@ -292,7 +291,7 @@ class PhaseData(NamedTuple):
 class InputLayout(NamedTuple):
     """Format of the input of a network."""
 
-    unknown_ids: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
+    index_of_unknown: np.ndarray  # (n_features,), of the unknown category; NaN if not categorical
     is_numeric: np.ndarray  # bool (n_features,)
     has_observed_flags: bool  # whether each feature has a second channel: 1 if observed, else 0
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
@@ -302,9 +301,9 @@ class InputLayout(NamedTuple):
         """Return the layout of a network."""
         specification, names = network.specification, network.specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
-        unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
+        index_of_unknown = np.where(has_categories, specification.num_categories, np.nan)
         is_numeric, has_observed_flags = make_quantity_mask(names), specification.observed_flags
-        return cls(unknown_ids, is_numeric, has_observed_flags, network.masks_padding)
+        return cls(index_of_unknown, is_numeric, has_observed_flags, network.masks_padding)
 
 
 class Batch(NamedTuple):
@@ -333,15 +332,15 @@ def make_padded_batch(
     is_sequence = positions_in_shard >= 0
     positions_in_shard = jnp.maximum(positions_in_shard, 0)
     slice_steps = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=num_steps)
-    # (batch_size, num_steps, n_features); what follows a sequence is replaced by padding below
     first_steps, lengths = data.first_steps[positions_in_shard], data.lengths[positions_in_shard]
+    # (batch_size, num_steps, n_features); steps after the end of a sequence become padding below
     values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, first_steps)
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
     x, y = padded_input_and_target(
         values,
         lengths,
-        layout.unknown_ids,
+        layout.index_of_unknown,
         has_flags=layout.has_observed_flags,
         input_padding_value=np.nan if layout.reads_padding else 0.0,
         xp=jnp,
@@ -369,6 +368,6 @@ def corrupt_batch(batch: Batch, key: Any, corruption: Corruption, layout: InputL
         is_dropped = is_step & (uniform < corruption.dropped_share)
         # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
         missing = np.zeros(x.shape[-1], np.float32)
-        missing[:num_features] = np.nan_to_num(layout.unknown_ids)
+        missing[:num_features] = np.nan_to_num(layout.index_of_unknown)
         x = jnp.where(is_dropped[..., None], missing, x)
     return Batch(x, batch.y, batch.lengths, batch.is_sequence)

@@ -30,8 +30,8 @@ from refold.training.loop._training import Settings
 
 # Dropout rate of the network.
 _DROPOUT_RATE = 0.2
-# Number of sequences from which on training takes large batches and no refit, and codes of data
-# with a numeric column get no latent optimization.
+# Data with this number of sequences or more is large. Then training takes larger batches and no
+# refit, and the codes get no latent optimization if a column is numeric.
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without latent optimization, the error was 1.4 times as
 # large.
@@ -57,7 +57,7 @@ _MIN_DIM_FOR_ROCKET = 32
 # With 8 of 32 dimensions, a linear classifier had an accuracy of 0.962 instead of 0.861 on four
 # sets, and the NMSE was 8 to 80 % larger.
 _DEFAULT_ROCKET_DIM = 8
-# Minimum number of latent dimensions of a code in which, by default, one of them holds the length.
+# If a code has at least this number of latent dimensions, one of them holds the length by default.
 # A smaller code needs this dimension for the values: with 2 to 6 dimensions, the error with a
 # dimension for the length was 0.98 to 1.11 times the error without such a dimension. It was smaller
 # in only two of ten cases.
@@ -107,11 +107,11 @@ def build_network(
         # one dimension for the length, if lengths differ
         max_dim = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
         needed = pluralize(num_values, "dimension")
-        of_length = ", and the length takes 1" if lengths_differ else ""
+        length_part = ", and the length takes 1" if lengths_differ else ""
         if latent_dim > max_dim:
             warn(
                 f"{argument(latent_dim=latent_dim)} is more than the data can fill: the values of "
-                f"the longest sequence take at most {needed}{of_length}. "
+                f"the longest sequence take at most {needed}{length_part}. "
                 "The others add nothing to the reconstruction, so "
                 f"{argument(latent_dim=max_dim)} is enough."
             )
@@ -129,7 +129,7 @@ def build_network(
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # None, because the scale of the base model was checked when this model was fitted
+        # None, because the scale was checked when the base model was fitted
         check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
         if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
@@ -154,14 +154,14 @@ def make_specification(
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
-    # The mean over all steps of the data of the length of the sequence that has the step. Long
-    # sequences have more steps, so this mean is larger than the mean length of a sequence.
+    # Each step of the data counts with the length of its sequence, and this is the mean over all
+    # steps. Long sequences have more steps, so it is larger than the mean length of a sequence.
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
     # A parallel decoder writes all steps at once. By default, data with a numeric column gets it.
-    # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
-    # wrong token, an autoregressive decoder would shift all later ones.
+    # Long sequences of tokens get it, too: after one wrong token, an autoregressive decoder would
+    # shift all later ones. But sequences of tokens that are too long for a linear path do not.
     is_token_model = architecture == "default" and not schema.numeric.any()
     max_linear_length = compute_max_linear_path_steps(schema.output_width, latent_dim)
     # long, but not too long for a linear path
@@ -170,7 +170,7 @@ def make_specification(
     drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
-            f"{argument(architecture=architecture)} knows no missing values, which "
+            f"{argument(architecture=architecture)} cannot read missing values, which "
             f"{argument(denoise=arguments.denoise)} creates. Use "
             f"{argument(architecture='default')}, or noise alone."
         )
@@ -292,7 +292,7 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
 
 
 def _allows_maps_by_length(arguments: Arguments, fit_data: FitBlocks, length_dim: int) -> bool:
-    """Return whether the linear path may depend on the length; the code must hold this length."""
+    """Return whether the linear path may depend on the length: only if the code holds it."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
     num_weights = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
@@ -401,6 +401,6 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
     # many series show shifted patterns by themselves
     if split.base_model is not None or not is_default or num_series >= MIN_SERIES_WITHOUT_WARPS:
         return 0.0
-    # "validated" is the training that held-out sequences validate, before a refit
+    # the phase "validated" trains without the held-out sequences
     sample = split.scaler("validated").transform(split.sample("validated", num_series))
     return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

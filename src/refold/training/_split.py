@@ -77,7 +77,7 @@ def prepare_training_windows(
     check_float32_range(sequences)
     for message in data_warnings(sequences):
         warn(message)
-    # all columns of a table in a list become features, also ids and times
+    # in a list of tables, all columns become features, also ids and times
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
     if is_table and (keys := find_id_or_time_features(sequences)):
@@ -131,7 +131,7 @@ class Split:
 
     @functools.cached_property
     def error_scaler(self) -> Scaler:
-        """Scaler of the errors of the model; the first access warns of constant columns."""
+        """Scaler for errors of the model; the first access warns of constant columns."""
         if self.base_model is not None:
             return self.base_model.error_scaler
         with warnings.catch_warnings():
@@ -140,24 +140,25 @@ class Split:
                 warnings.simplefilter("ignore", UserWarning)
             return Scaler.fit(self.fit_data.sequences, "features")
 
-    def scaler(self, training_phase: str) -> Scaler:
+    def scaler(self, phase: str) -> Scaler:
         """Return the scaler of the input in a phase, fitted to its training sequences."""
         if self.base_model is not None:
             return self.base_model.scaler
         error_scaler = self.error_scaler
-        if training_phase not in self._scalers_by_phase:
+        if phase not in self._scalers_by_phase:
             # if the data is mapped from files, fit to all sequences, because few are held out
-            training_only = training_phase == "validated" and self.fit_data.in_memory
+            training_only = phase == "validated" and self.fit_data.in_memory
             scaler, mode = error_scaler, self._scale_mode
             if mode != "features" or training_only:
                 scaler = self._fit_scaler(mode, training_only=training_only)
-            self._scalers_by_phase[training_phase] = scaler
-        return self._scalers_by_phase[training_phase]
+            self._scalers_by_phase[phase] = scaler
+        return self._scalers_by_phase[phase]
 
     @functools.cached_property
     def held_out_error_scaler(self) -> Scaler:
-        """Scaler of the errors of held-out sequences."""
-        # it is not fitted to them, unless the data is mapped, of which few are held out
+        """Scaler for errors on held-out sequences."""
+        # fitted to the training sequences only; if the data is mapped, to all, because few of them
+        # are held out
         return self._fit_scaler("features", training_only=self.fit_data.in_memory)
 
     def _fit_scaler(self, scale_mode: Any, *, training_only: bool) -> Scaler:
@@ -189,17 +190,17 @@ class Split:
         num_observed = count_observed_values(self.fit_data.sequences, indices)
         return PhaseData(loader, validation, len(indices), num_observed)
 
-    def sample(self, training_phase: str, max_sequences: int) -> Sequences:
+    def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        indices = sample_indices(self._indices_by_phase[training_phase], max_sequences, self.seed)
+        indices = sample_indices(self._indices_by_phase[phase], max_sequences, self.seed)
         return self.fit_data.sequences[indices]
 
-    def fingerprints(self, training_phase: str) -> Fingerprints:
+    def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
         # A fingerprint is a hash of a sequence. Held-back sequences are those for validation and
         # calibration, whose errors tell how well the model does on new sequences.
         held_back = [np.zeros(0, np.uint64)]
-        if training_phase == "validated" and len(self.held_out_indices):
+        if phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration_sequences is not None:
             held_back.append(fingerprints(self.calibration_sequences))
@@ -207,9 +208,9 @@ class Split:
         fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
         for block in fit_data.process_block_indices:
             bounds = fit_data.block_offsets[block : block + 2]
-            in_block = fingerprints(fit_data.sequences.block(*bounds))
+            hashes = fingerprints(fit_data.sequences.block(*bounds))
             fit_data.sequences.release_mapped_memory(*bounds)
-            trained = _join_smallest_hashes(trained, _exclude_hashes(in_block, held_back_hashes))
+            trained = _join_smallest_hashes(trained, _exclude_hashes(hashes, held_back_hashes))
         trained = _join_smallest_hashes(*fit_data.processes.gather(trained))
         if self.base_model is None:
             return Fingerprints(held_back_hashes, trained)
@@ -239,7 +240,7 @@ def split_off_calibration(
         )
 
     def split_at_random(series_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _count_held_out(len(series_lengths), calibration_fraction=calibration_fraction)
+        count = _fraction_to_count(len(series_lengths), calibration_fraction=calibration_fraction)
         # a constant seed, so that a resumed training has the same calibration sequences
         order = np.random.default_rng(0xCA11).permutation(len(series_lengths))
         return np.sort(order[count:]), np.sort(order[:count])
@@ -263,7 +264,8 @@ def split_windows(
     series are held out if the series is long enough, and windows that have steps on both sides of
     the boundary are left out.
     """
-    series, series_indices = np.unique(windows.series, return_inverse=True)  # of each window
+    # the distinct series, and for each window the index of its series
+    series, series_indices = np.unique(windows.series, return_inverse=True)
     # of each series: the end of its last window, and the length of its longest window
     ends, max_lengths = np.zeros((2, len(series)), np.int64)
     np.maximum.at(ends, series_indices, windows.ends)
@@ -288,7 +290,7 @@ def split_validation(
     num_sequences = len(lengths)
     if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _count_held_out(num_sequences, validation_fraction=validation_fraction)
+    num_validation = _fraction_to_count(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -301,7 +303,7 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _count_held_out(num_sequences: int, **named_fraction: float) -> int:
+def _fraction_to_count(num_sequences: int, **named_fraction: float) -> int:
     """Return how many sequences a fraction such as `validation_fraction=0.2` holds out."""
     # the keyword is the name of the argument, for the error message
     (fraction,) = named_fraction.values()

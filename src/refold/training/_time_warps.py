@@ -15,10 +15,10 @@ from refold.sequences import Sequences, sequence_and_step_indices
 # for another series (T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's
 # disease monitoring using convolutional neural networks", ICMI 2017). If `choose_warp_std` chooses
 # a warp, training warps the series anew in each epoch. If a data set is small, the initialization
-# may compute its principal components from warped copies, too. It makes its own choice
-# (`refold.training.initialization`).
+# may compute its principal components from warped copies, too. The initialization decides this by
+# itself (`refold.training.initialization`).
 #
-# Whether to train with warps is decided with two kernel density estimates. Both are computed at
+# Whether to train with warps is decided with two kernel density estimates. Both are evaluated at
 # held-out series. The first is made from the other series alone, and the second from these and
 # their warped copies. Below, "density" means such an estimate.
 
@@ -56,10 +56,10 @@ _MIN_SINGULAR_VALUE_SHARE = 1e-3
 _CANDIDATE_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
-def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
-    # time from 0 at the first step of a series to 1 at its last step (n, num_steps)
-    time = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
+def draw_time_shifts(lengths: np.ndarray, max_length: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw smooth time shifts (n, max_length) with a standard deviation of 1, and 0 at the ends."""
+    # time from 0 at the first step of a series to 1 at its last step (n, max_length)
+    time = np.minimum(np.arange(max_length) / np.maximum(lengths[:, None] - 1, 1), 1.0)
     # A sum of sine waves that are 0 at the times 0 and 1. The mean square of a sine is 1/2, so
     # these amplitudes give the sum a variance of 1.
     shape = _NUM_WARP_WAVES, len(lengths), 1
@@ -140,7 +140,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
 def _compute_warp_density_gains(
     training_series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
-    """Return the gains in log density per component (counts, candidates, test series)."""
+    """Return gains in log density per component (component counts, candidates, test series)."""
     n, num_steps = training_series.shape[:2]
     mean = training_series.mean(axis=0)
     centered = (training_series - mean).reshape(n, -1)
@@ -155,7 +155,7 @@ def _compute_warp_density_gains(
     num_copies = max(1, min(_NUM_WARPED_COPIES, _MAX_WARPED_COPY_VALUES // mean.size) // n)
     copies = np.tile(training_series, (num_copies, 1, 1))
     copy_lengths = np.tile(lengths, num_copies)
-    # all candidates have the same shifts of standard deviation 1, multiplied by their own
+    # each candidate multiplies the same shifts by its own standard deviation
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _CANDIDATE_WARP_STDS:

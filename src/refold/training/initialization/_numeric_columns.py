@@ -123,8 +123,8 @@ def fit_linear_initialization(
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
-    # these are the codes of corrupted series. If no values are missing, the components themselves
-    # decode the codes if they are better in cross-validation.
+    # these are the codes of corrupted series. Without corruption and missing values, the
+    # components themselves decode instead, if they do so better in cross-validation.
     series = pad_and_corrupt(
         sequences, column_indices, num_steps, seed, corruption, columns_without_noise
     )
@@ -142,7 +142,7 @@ def fit_linear_initialization(
             series, components, codec, is_decoded_by_components=use_components, seed=seed
         )
     if adjusted_codec is not None:
-        # a specification that allows it has no corruption, so the encoder reads `values`
+        # codes by length are only allowed without corruption, so the encoder reads `values`
         encoder, encoder_bias = adjusted_codec.encoder, np.zeros(latent_dim)
         decoder, codes = adjusted_codec.decoder, adjusted_codec.encode(values, lengths)
 
@@ -257,8 +257,8 @@ def fit_linear_codec(
     residual = (values - decode(codes, component_decoder)) * is_observed
     error = (residual**2).sum()
     # Components explain new series worse than the series that they were fitted to. The ratio
-    # follows from the degrees of freedom, or from cross-validation if there are few series for the
-    # rank.
+    # follows from the degrees of freedom or, if there are few series in comparison with the rank,
+    # from cross-validation.
     optimism = n / max(1, n - 1 - rank)
     if 2 * rank >= n and np.isfinite(held_out_error):
         optimism = max(1.0, held_out_error * n / max(error, 1e-6 * power))
@@ -282,7 +282,7 @@ def fit_ridge(
 ) -> np.ndarray:
     """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
     # The last weight is the constant. Each step and column has a system of normal equations of its
-    # own, because not the same series are observed everywhere. Its matrix is the sum of the
+    # own, because each may be observed in other series. Its matrix is the sum of the
     # products of the codes of these series, plus the penalty on the diagonal. Many systems are
     # solved at once.
     n, num_steps, num_columns = values.shape
@@ -401,7 +401,7 @@ def _choose_length_adjusted_codec(
         return None
     is_stationary, prior_weight = max(mean_gains, key=mean_gains.__getitem__)
     if is_stationary:
-        # not None, because the series of the folds had as many values
+        # not None, because the series of the folds had as many steps and columns
         components = fit_autocovariance_components(series, num_components) or components
     return fit_length_adjusted_codec(series, components, codec_without_length.mse, prior_weight)
 
@@ -425,9 +425,9 @@ def fit_length_adjusted_codec(
     weights = components_of_prior.loadings.T * components_of_prior.code_std
     weights = weights.reshape(num_steps, num_columns, rank)
     bias = components_of_prior.mean.reshape(num_steps, num_columns)
-    # the noise is above 0, also for series of zeros, whose covariance would be singular
     # `power` is (num_steps,), and `count` is the number of all values
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
+    # the noise is above 0, also for series of zeros, whose covariance would be singular
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
     noise = max(noise_variance, min_noise)  # variance
     # for each step, how many series are long enough to have it; these series come first

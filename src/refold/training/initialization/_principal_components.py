@@ -27,15 +27,16 @@ from refold.training._time_warps import draw_time_shifts, warp_time
 # of the initialization alone was 0.70 times that of PCA at 16 dimensions, and 0.27 times at 32.
 # Without mixtures, the error of a complete fit was 1.09 times as large.
 #
-# Curves of the pretrained model were tried as a third kind of variation, chosen by one standard
-# error. With them, the test error of complete fits at 16 dimensions was 1.00, 1.05 and 1.00 times
-# as large for 10, 30 and 100 series of 12, 11 and 6 data sets, and 1.54 times on one data set.
+# Curves of the pretrained model were tried as a third kind of variation. They were used if they
+# lowered the error by more than one standard error. With them, the test error of complete fits at
+# 16 dimensions was 1.00, 1.05 and 1.00 times as large for 10, 30 and 100 series of 12, 11 and 6
+# data sets, and 1.54 times on one data set.
 
 # From this number of series on, their covariance is good enough, and no mixture is tried.
-_MAX_SERIES_TO_ADD_VARIATIONS = 2000
+_MIN_SERIES_WITHOUT_VARIATIONS = 2000
 # Cap on the values of all series for which a mixture is chosen. The choice takes time, because it
 # decomposes each mixture anew in each fold.
-_MAX_VALUES_TO_ADD_VARIATIONS = 1 << 17
+_MAX_VALUES_FOR_VARIATIONS = 1 << 17
 # Approximate number of surrogates, and of warped copies. More change the covariance little.
 _NUM_VARIATIONS_PER_KIND = 1000
 # Cap on the values of all surrogates, and of all warped copies, which limits memory.
@@ -52,7 +53,7 @@ _NUM_FOLDS = 5
 
 def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
     """Yield which sequences are held out, bool (n,), for each of at most five folds."""
-    # 0xF01D is the number of this use of random numbers, so that they differ from those of others
+    # 0xF01D is the number of this use of random numbers, which makes them differ from other uses
     fold = np.random.default_rng([seed, 0xF01D]).permutation(num_sequences) % _NUM_FOLDS
     for index in range(min(_NUM_FOLDS, num_sequences)):
         yield fold == index
@@ -115,11 +116,11 @@ def find_principal_components(
     mixture, held_out_error = None, np.nan
     # rows of surrogates, which together count as much as one series; none if they are not drawn
     surrogates = np.zeros((0, len(mean)))
-    # the choice of a mixture would be slow: for each mixture and fold, it would compute a full
-    # decomposition of a large covariance
+    # If `is_slow`, the choice of a mixture would take too long: for each mixture and fold, it would
+    # compute a full decomposition of a large covariance.
     min_slow_components = _MAX_COMPONENT_SHARE_FOR_TRUNCATED_SVD * MAX_ONE_THREAD_MATRIX_SIDE
     is_slow = mean.size > MAX_ONE_THREAD_MATRIX_SIDE and n_components >= min_slow_components
-    if n >= _MAX_SERIES_TO_ADD_VARIATIONS or series.size > _MAX_VALUES_TO_ADD_VARIATIONS or is_slow:
+    if n >= _MIN_SERIES_WITHOUT_VARIATIONS or series.size > _MAX_VALUES_FOR_VARIATIONS or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if earlier_components is None or earlier_components.mixture is None:
@@ -171,12 +172,12 @@ def _choose_variation_mixture(
 class _SeriesVariations(NamedTuple):
     """Centered series and their variations, scaled so that ``rows.T @ rows`` is a covariance."""
 
-    # the total variance of the surrogates equals that of the series
     mixtures: Sequence[VariationMixture]
     num_series: int
     # for each `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
     series_by_warp_std: dict[float, np.ndarray]
-    surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
+    # (n_surrogates, num_steps * n_columns), with a total variance that equals that of the series
+    surrogates: np.ndarray
 
     def mixture_matrices(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""

@@ -41,7 +41,7 @@ _STORED_TOKEN_LOGIT_MARGIN = 12.0
 
 # Candidate factors from a difference of probabilities to a difference of logits. With the first
 # one, logits do not depend on the regression.
-CANDIDATE_LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
+_PROBABILITY_TO_LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Weight of the prior, as a number of sequences. The frequencies at a step are drawn towards those
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_SEQUENCE_COUNT = 10.0
@@ -162,15 +162,15 @@ def fit_token_initialization(
     if len(held_out):
         # For each codec: the function that fits it, the candidate factors, and the share of the
         # loss that it must save. Stored tokens have the right logits, so their factor is 0 or 1.
-        candidates: list[Any] = [(fit_token_component_codec, CANDIDATE_LOGIT_FACTORS, 0.0)]
+        candidates: list[Any] = [(fit_token_component_codec, _PROBABILITY_TO_LOGIT_FACTORS, 0.0)]
         if may_store_tokens and tokens.num_categories.max() <= _MAX_CATEGORIES_TO_STORE_TOKENS:
             candidates.append((fit_token_storing_codec, (0.0, 1.0), _MIN_LOSS_GAIN_TO_STORE_TOKENS))
-        for candidate, factors, min_gain in candidates:
-            codec = candidate(tokens.take(training), latent_dim, inputs[training], seed)
+        for fit_candidate, factors, min_gain in candidates:
+            codec = fit_candidate(tokens.take(training), latent_dim, inputs[training], seed)
             terms = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
             new_factor, new_share = choose_logit_factor(tokens.take(held_out), *terms, factors)
             if new_share < share - min_gain:
-                fit_codec, factor, share = candidate, new_factor, new_share
+                fit_codec, factor, share = fit_candidate, new_factor, new_share
     codec = fit_codec(tokens, latent_dim, inputs, seed)
     return LinearInitialization(
         encoder=codec.encoder_weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
@@ -242,7 +242,7 @@ def _regress_tokens(
     frequencies: np.ndarray,  # (num_steps, width)
     penalty_per_dimension: np.ndarray,  # (latent_dim,), of the square of a weight
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regress tokens minus their frequency on codes, each step by itself: slope and offset."""
+    """Regress tokens minus frequencies on codes, each step by itself; return slope and offset."""
     # The slope is (latent_dim, num_steps, width) and the offset (num_steps, width). A missing value
     # counts as its frequency. Codes are centered over the sequences that have the step.
     (num_steps, width), latent_dim = frequencies.shape, codes.shape[1]
@@ -275,15 +275,15 @@ def _regress_tokens(
 
 
 # A linear code can store tokens exactly. For each token to store, the encoder writes a number, the
-# level of the token, into a dimension of its own. The decoder computes a logit of each token that
-# is largest for the token whose level is nearest to this number: the logit is minus the squared
-# distance, without the term that all tokens share, and so linear in the code.
+# level of the token, into a dimension of its own. The decoder computes a logit for each token. The
+# logit is largest for the token whose level is nearest to this number, because it is minus the
+# squared distance. The term that all tokens share is left out, so the logit is linear in the code.
 #
 # The most frequent token of a column has the level 0. The next ones have 1, -1, 2, -2 and so on, so
-# frequent tokens have small numbers. Codes are scaled to a mean square of 1, so this makes the
-# distance of levels large. A missing token is decoded as the most frequent one. Training by
-# gradient descent did not find such a code in any trial, from principal components or from random
-# weights, with parallel or autoregressive decoders.
+# frequent tokens have small levels. Codes are scaled to a mean square of 1. If most levels are
+# small, this scaling leaves large distances between them. A missing token is decoded as the most
+# frequent one. Training by gradient descent did not find such a code in any trial, from principal
+# components or from random weights, with parallel or autoregressive decoders.
 def fit_token_storing_codec(tokens: SparseTokens, latent_dim: int, *_: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; called like `fit_token_component_codec`."""
     num_steps, width = tokens.token_counts_by_step.shape
@@ -303,7 +303,7 @@ def fit_token_storing_codec(tokens: SparseTokens, latent_dim: int, *_: object) -
     for i in range(min(latent_dim, num_steps * len(column_starts))):  # dimension i stores a token
         step, column = divmod(i, len(column_starts))
         block = step, slice(column_starts[column], column_starts[column] + tokens.widths[column])
-        # distance of levels in a code with a mean square of 1; 1 if the code is always 0
+        # distance between levels in a code with a mean square of 1; 1 if the code is always 0
         distance = 1 / np.sqrt(power[block].sum() or 1.0)
         encoder[i][block] = distance * levels[block[1]]
         # logit = -margin * (code / distance - level)**2, without the term code**2
@@ -349,14 +349,14 @@ def choose_logit_factor(
     frequencies: np.ndarray,  # (num_steps, width)
     regression_slope: np.ndarray,  # (latent_dim, num_steps, width)
     regression_offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    candidate_factors: Sequence[float] = CANDIDATE_LOGIT_FACTORS,  # the first one must be 0
+    candidate_factors: Sequence[float] = _PROBABILITY_TO_LOGIT_FACTORS,  # the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
     # differences from the frequencies are useful as differences of logits.
     frequency_logits = to_logits(frequencies, tokens.num_categories)
     values, width = tokens.one_hot_values.tocsc(), int(tokens.widths.sum())
-    # of binary columns, the index of the one value; of the others, the column and its block of
+    # of binary columns, the index of their only value; of the others, the column and its block of
     # one-hot values
     is_binary, starts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
     binary = starts[is_binary]
@@ -398,7 +398,7 @@ def fit_mixed_initialization(
     """Find joint principal components of numeric and one-hot columns, and their decoding map."""
     # Numeric columns are decoded as in `fit_linear_initialization`. For token columns, the
     # regression of that function predicts probabilities. Their differences from the frequencies,
-    # times a factor, are added to logits, as in `fit_token_initialization`.
+    # times a factor, are added to the logits of the frequencies, as in `fit_token_initialization`.
     #
     # The columns of `encoded` are the numeric columns, and the one-hot values of the others.
     blocks, is_token = [], []
@@ -425,12 +425,12 @@ def fit_mixed_initialization(
     factor = 0.0
     if len(held_out):
         # the factor is chosen on held-out sequences, so a fit without them is needed
-        fold = fit_linear_initialization(
+        training_fit = fit_linear_initialization(
             encoded[training], columns, latent_dim, num_steps, **settings
         )
         inputs = pad_and_corrupt(encoded[held_out], columns, num_steps, **settings).encoder_inputs
-        codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
-        terms = _extract_token_regression(fold, tokens.take(training), token_columns)
+        codes = np.einsum("ntc,tcd->nd", inputs, training_fit.encoder) + training_fit.encoder_bias
+        terms = _extract_token_regression(training_fit, tokens.take(training), token_columns)
         factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
     frequencies, slope, offset = _extract_token_regression(initialization, tokens, token_columns)
     arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std

@@ -21,7 +21,7 @@ from refold.training.loop._compiled_steps import MetricSums, TrainState
 
 # Fields of `TrainState`. In a checkpoint, the name of an array begins with its field.
 _STATE_FIELDS = ("trainable", "non_trainable", "optimizer", "totals")
-# Names in a checkpoint of the fields of `TrainingProgress` that have another name there.
+# Fields of `TrainingProgress` that have another name in a checkpoint, and this name.
 _CHECKPOINT_NAMES_BY_FIELD = {
     "peak_learning_rate": "peak",
     "num_scheduled_updates": "num_steps",
@@ -89,9 +89,9 @@ class TrainingProgress:
         self.best_weights = [*self.state.trainable, *self.state.non_trainable]
         self.best_loss, self.best_epoch, self.best_num_updates = loss, epoch, num_updates
 
-    def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file_content(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values, and arrays of the weights and of the optimizer."""
-        json_values = {saved: getattr(self, name) for name, saved in self.json_names().items()}
+        json_values = {key: getattr(self, name) for name, key in self.json_names().items()}
         json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         # the arrays of a group have the names "group/0000", "group/0001" and so on
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
@@ -105,19 +105,19 @@ class TrainingProgress:
 
     @classmethod
     def json_names(cls) -> dict[str, str]:
-        """Return the names in JSON of the fields that are no arrays."""
+        """Return the JSON name of each field that is not an array."""
         names = [entry.name for entry in fields(cls) if entry.name not in _PROGRESS_ARRAY_FIELDS]
         return {name: _CHECKPOINT_NAMES_BY_FIELD.get(name, name) for name in names}
 
     @classmethod
-    def from_saved(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """Return the progress from what `to_saved` returned."""
+    def from_file_content(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """Return the progress from what `to_file_content` returned."""
         groups: dict[str, Any] = {name: [] for name in (*_STATE_FIELDS, "best")}
         for key in sorted(arrays):
             groups[key.split("/")[0]].append(jnp.asarray(arrays[key], arrays[key].dtype))
         best_weights = groups.pop("best") or None
         state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
-        values = {name: json_values[saved] for name, saved in cls.json_names().items()}
+        values = {name: json_values[key] for name, key in cls.json_names().items()}
         if values["best_loss"] is None:  # JSON has no infinity
             values["best_loss"] = math.inf
         return cls(state=state, best_weights=best_weights, **values)
@@ -143,7 +143,7 @@ class ResumableTraining:
     def write(self, progress: TrainingProgress) -> None:
         """Write the progress to the checkpoint atomically, if there is one."""
         if self.checkpoint is not None:
-            json_values, arrays = progress.to_saved()
+            json_values, arrays = progress.to_file_content()
             config = {"checkpoint": json_values, "identity": self.identity}
             write_container(self.checkpoint.path, pack_container(config, arrays))
 
@@ -185,10 +185,10 @@ def open_checkpoint(
         progress = None
         # the first process sends the content to the others; False or None if there is none to read
         content = processes.call_in_first(lambda: resume and _read_to_resume(path, identity))
-        # the saved identity has the seed, too, which a resumed training takes from there
+        # a resumed training takes the saved identity, which has the seed, too
         if content:
             identity, json_values, arrays = content
-            progress = TrainingProgress.from_saved(json_values, arrays)
+            progress = TrainingProgress.from_file_content(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
         target = None if processes.process_index else checkpoint
@@ -216,8 +216,8 @@ def _read_to_resume(
     ]
     if saved_identity["data"] != identity["data"]:
         changed.insert(0, "the data is not the same")
-    # A checkpoint without weights began with a new model. It may be resumed with a base model: an
-    # estimator with warm_start has one after its first fit was interrupted.
+    # If the identity has no weights, the training began with a new model. It may be resumed with a
+    # base model: an estimator with warm_start has a base model after its first fit was interrupted.
     if (weights := saved_identity.get("weights")) and weights != identity.get("weights"):
         changed.append("the model that is trained further has other weights")
     if changed:

@@ -146,8 +146,8 @@ class TrainingEngine:
         self.optimizer.build(self._joined_weights.variables)
         self.length_weight = length_weight
         self._is_variational = models.posterior is not None
-        # weight of one nat in the loss, divided by error / N for sequences of N values, see "The
-        # evidence lower bound" below
+        # for sequences of N values, a nat has the weight `_kl_factor * error / N` in the loss, see
+        # "The evidence lower bound" below
         self._kl_factor = 2.0 if are_all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = input_corruption, seed
         self._draws_random_numbers = bool(input_corruption or self._is_variational)
@@ -182,9 +182,10 @@ class TrainingEngine:
         normalizers: LossNormalizers,
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
-        """Train on batches from the first index to before the end index; wait for metrics."""
+        """Train on the batches of a run from the first index to before the end index."""
         # A run may be trained in several calls. The bounds are arguments of the compiled code, so
         # all calls run the same code, and the division into calls does not change the results.
+        # Each call waits for its metrics.
         bucket, positions = batch_run.bucket, batch_run.indices
         self.batch_shapes.add(bucket)
         if self._processes is not None:
@@ -276,8 +277,8 @@ class TrainingEngine:
     ) -> tuple[TrainState, Any]:
         """Run an update on each batch of a run from the first index to before the end index."""
 
-        def train_batch(index: Any, state: TrainState) -> TrainState:
-            batch = make_padded_batch(data, positions[index], padded_length, self._input_layout)
+        def train_batch(batch_row: Any, state: TrainState) -> TrainState:
+            batch = make_padded_batch(data, positions[batch_row], padded_length, self._input_layout)
             return self._update(state, batch, normalizers, schedule)
 
         state = jax.lax.fori_loop(first_batch_in_run, end_batch_in_run, train_batch, state)
@@ -292,7 +293,7 @@ class TrainingEngine:
         """Return the learning rate of the latest update."""
         learning_rate = self.optimizer._learning_rate
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            # the iterations are the number of updates so far, and a schedule takes an index
+            # the iterations are the number of updates so far, and a schedule takes the index of one
             return learning_rate(jnp.maximum(0, state.optimizer[self._iterations_index] - 1))
         return state.optimizer[_get_variable_index(self.optimizer, learning_rate)]
 
@@ -331,12 +332,12 @@ class TrainingEngine:
         corruption_key, draw_key = jax.random.split(key)
         # the inputs after the first, in the order of `build_joint_model`; a decoder with teacher
         # forcing reads the steps before the corruption
-        inputs = [batch.x] if self._autoregressive and self._corruption else []
+        more_inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
             batch = corrupt_batch(batch, corruption_key, self._corruption, self._input_layout)
         if self._is_variational:
-            inputs.append(jax.random.normal(draw_key, (len(batch.x), self._latent_dim)))
-        return ([batch.x, *inputs] if inputs else batch.x), batch
+            more_inputs.append(jax.random.normal(draw_key, (len(batch.x), self._latent_dim)))
+        return ([batch.x, *more_inputs] if more_inputs else batch.x), batch
 
     @contextlib.contextmanager
     def _let_layers_draw_for_global_batch(self) -> Generator[None]:
@@ -417,9 +418,9 @@ class TrainingEngine:
     ) -> Any:
         """Return the metrics of the first batches, as one array in the order of `MetricSums`."""
 
-        def add_batch(index: Any, totals: MetricSums) -> MetricSums:
-            batch = make_padded_batch(data, positions[index], padded_length, self._input_layout)
-            inputs, batch = self._make_inputs(batch, padded_length, index)
+        def add_batch(batch_row: Any, totals: MetricSums) -> MetricSums:
+            batch = make_padded_batch(data, positions[batch_row], padded_length, self._input_layout)
+            inputs, batch = self._make_inputs(batch, padded_length, batch_row)
             outputs, _ = self.joint_model.stateless_call(
                 trainable, non_trainable, inputs, training=False
             )
@@ -444,7 +445,7 @@ def _get_variable_index(optimizer: Any, variable: Any) -> int:
 def build_joint_model(
     network: Network, *, with_length: bool, is_input_corrupted: bool = False
 ) -> keras.Model:
-    """Join encoder, decoder and length model to a model from padded sequences to a dict."""
+    """Join encoder, decoder and length model to one model, which maps sequences to a dict."""
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
     x: Any = keras.Input(shape, name="sequence")
@@ -499,7 +500,7 @@ class JoinedWeights:
         # optimizer can exclude from weight decay. None joins no variables.
         undecayed_name_parts: Sequence[str] | None = None,
     ) -> None:
-        # what the optimizer is built on; variables of joined weights only have shapes and names
+        # what the optimizer is built on; for joined weights, only shapes and names matter
         self.variables = list(variables)
         self._weight_groups: list[list[int]] = []  # indices of the weights in each vector
         self._weight_shapes = [tuple(variable.shape) for variable in variables]
@@ -507,11 +508,11 @@ class JoinedWeights:
         if undecayed_name_parts is None or len({variable.dtype for variable in variables}) != 1:
             return
         # for each variable, whether it belongs to the second vector
-        separate = [any(part in v.name for part in undecayed_name_parts) for v in variables]
+        is_undecayed = [any(part in v.name for part in undecayed_name_parts) for v in variables]
         self.variables, dtype = [], variables[0].dtype
         # the optimizer finds the second vector by the words in its name
-        for name, in_group in (("weights", False), ("_".join(undecayed_name_parts), True)):
-            group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
+        for name, undecayed in (("weights", False), ("_".join(undecayed_name_parts), True)):
+            group = [i for i, flag in enumerate(is_undecayed) if flag is undecayed]
             if group:
                 zeros = np.zeros(sum(self._weight_sizes[i] for i in group), dtype)
                 self.variables.append(keras.Variable(zeros, name=name, dtype=dtype))
@@ -532,7 +533,7 @@ class JoinedWeights:
         return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
 
     def split(self, vectors: Sequence[Any], *, on_host: bool = True) -> list[Any]:
-        """Undo ``join``, on the host outside of compiled code: JAX would compile the slices."""
+        """Undo ``join``; outside of compiled code on the host, or JAX would compile the slices."""
         if not self._weight_groups:  # the arrays can stay on the device
             return list(vectors)
         if on_host:
@@ -591,7 +592,8 @@ def kl_divergence(
     log_variance: Any,  # (batch_size, latent_dim)
     is_sequence: Any,  # (batch_size,), 1, or 0 for a row that only fills up the batch
     *,
-    # sums arrays over the processes if they share a batch; the result is the share of this process
+    # Sums arrays over the processes, if they share a batch. Then the returned sum is the part that
+    # this process adds to the sum of all.
     sum_arrays: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return the sum of the KL divergences of a batch from N(0, 1), with free nats."""

@@ -76,7 +76,7 @@ class Settings(NamedTuple):
 
     max_epochs: int
     batch_size: int  # number of sequences of average length in a batch
-    updates_per_epoch: int  # approximate; times max_epochs, the length of the schedule
+    updates_per_epoch: int  # approximate; this times max_epochs is the length of the schedule
     learning_rate: float  # peak of the schedule
     seed: int  # of the order of the data
     patience: int  # epochs without a better validation loss before training stops
@@ -135,7 +135,7 @@ class Training:
         batches: BucketedBatches,
         settings: Settings,
         *,
-        # with a checkpoint to continue or to write
+        # what to continue from, and the checkpoint to write
         saved_training: ResumableTraining | None = None,
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
@@ -504,8 +504,8 @@ class Clock:
         self._time_budget, self._adapts_chunks = time_budget, adapts_chunks
         self._has_planned_updates = False
         self._start_time = now - earlier_seconds
-        # Start of the current stage, which is the preparation or the updates. Each compilation
-        # moves it to later by its seconds, so that these do not count.
+        # Start of the current stage: the preparation or the updates. Compilation does not count,
+        # so each compilation moves this start to a later time, by the seconds that it took.
         self._stage_start_time = now
         self.preparation_seconds = 0.0  # before the first update; a refit needs them again
         self._num_timed_updates = 0
@@ -554,8 +554,8 @@ class Clock:
         self._has_planned_updates = True
         seconds = self._time_budget - self.seconds
         if refit:
-            # The refit has a preparation, and repeats all updates: those that are done, before a
-            # resume as well, and those to come. Each further update is repeated once.
+            # The refit has a preparation, and repeats all updates: those that are done (also
+            # before a resume), and those to come. Each further update is repeated once.
             done_seconds = num_done * self._seconds_per_update
             seconds -= self.preparation_seconds + _REFIT_SLOWDOWN_FACTOR * done_seconds
             seconds /= 1 + _REFIT_SLOWDOWN_FACTOR
