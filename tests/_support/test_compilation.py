@@ -13,8 +13,7 @@ from refold._support.compilation import _BROKEN_CACHE_VERSIONS
 ENCODE_PROGRAM = """
 import refold
 data = refold.datasets.noisy_sines(8, seed=0, min_steps=6, max_steps=6)
-options = {"units": 8, "max_epochs": 1, "latent_steps": 0}
-options |= {"validation_fraction": 0, "random_state": 0}
+options = dict(units=8, max_epochs=1, latent_steps=0, validation_fraction=0, random_state=0)
 ae = refold.SequenceAutoencoder(latent_dim=3, **options)
 ae.fit(data)
 print(ae.transform(data).tobytes().hex())

@@ -386,8 +386,8 @@ def test_an_object_store(model, sequences, tmp_path):
     ("source", "error", "message"),
     [
         ("nowhere.parquet", MissingFileError, r"There is no file or folder .*nowhere\.parquet"),
-        ("folder", FileFormatError, "folder holds no Parquet file"),
-        ("x.csv", FileFormatError, r"x\.csv holds no Parquet file by its name"),
+        ("folder", FileFormatError, "folder has no file whose name ends in"),
+        ("x.csv", FileFormatError, r"x\.csv has no file whose name ends in"),
         ("broken.parquet", FileFormatError, r"broken\.parquet cannot be read: .* Write it again"),
         ("empty.parquet", FileFormatError, r"has columns \(id, x0, x1\), but no rows"),
         ("gopher://x.parquet", ParameterError, "The URL 'gopher://x.parquet' cannot be opened"),

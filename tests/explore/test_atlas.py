@@ -128,7 +128,7 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     field = atlas.cluster(3)
     values, vectors = field.result(max_seconds=30), atlas.weighted_codes.vectors
     assert field.categories == ["0", "1", "2"]
-    assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
+    assert field.note.startswith("k-means found 3 clusters in a sample of 20 sequences. Each other")
     assert "refold cluster uses all sequences, so its clusters may differ" in field.note
     rows = np.linspace(0, 47, 20).round().astype(int)
     for row in set(range(48)) - {*rows.tolist()}:
@@ -158,7 +158,7 @@ TOO_MANY = str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encod
     ("content", "name", "message"),
     [
         (b" ", "", "There is nothing to read"),
-        (b"[1, 2", "", "This, line 1 is not JSON: .* truncated"),
+        (b"[1, 2", "", "The pasted text, line 1 is not JSON: .* truncated"),
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),

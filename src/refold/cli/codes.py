@@ -68,7 +68,7 @@ def encode(
             blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
         row_size, noun = model.code_size, "codes"
         if as_features:
-            # the features of one code of zeros tell the number of features before the first block
+            # Their number is needed before any code is encoded, so one code of zeros gets features.
             row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
         has_windows = model.window is not None
@@ -92,7 +92,8 @@ def decode(
 ) -> None:
     """Decode codes to sequences, each with its own length.
 
-    If the file has times, each sequence begins at its start time, with its usual time gap per step.
+    If the file of codes has times, the decoded steps get times, too: from the stored start time of
+    a sequence on, at its stored time gap.
 
     Args:
         code_file: File of codes, or -.
@@ -136,8 +137,8 @@ def reconstruct(
     # the columns of ids and times are named as in the data
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
-    # Each reconstruction has the times of its sequence, from step 0 on. So all numbers in the array
-    # of first steps are 0. A longer reconstruction gets further times, at the median gap.
+    # Each reconstruction has the times of its sequence. `0 * lengths` says that it begins at step 0
+    # of each sequence. A longer reconstruction gets further times, at the median gap.
     get_times = partial(sequences.step_times_in_ranges, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 

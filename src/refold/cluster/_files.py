@@ -1,7 +1,7 @@
 """Find Parquet files in any store, by path or URL, and divide them into parts.
 
-``read_footers`` reads the footers of the files of a run. ``plan_parts`` divides the files into
-parts between sequences. ``read_sequence_blocks`` reads the sequences of a part in a worker.
+``read_footers`` reads the footers of the files of a run. ``plan_parts`` cuts the files into
+parts of complete sequences. ``read_sequence_blocks`` reads the sequences of a part in a worker.
 """
 
 import functools
@@ -141,8 +141,8 @@ def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     ]
     if not files:
         raise FileFormatError(
-            f"{path_or_url} holds no Parquet file by its name ({' or '.join(PARQUET_SUFFIXES)}), "
-            "and a cluster reads no other. Convert the data with refold.sequences.read and write."
+            f"{path_or_url} has no file whose name ends in {' or '.join(PARQUET_SUFFIXES)}. "
+            "A cluster reads only these. Convert the data with refold.sequences.read and write."
         )
     return files
 
@@ -163,7 +163,7 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
             with location.file_system.open_output_stream(target.path) as stream:
                 shutil.copyfileobj(temporary_file, stream, 1 << 20)  # 1 MiB at a time
             if target.get_info().size != num_bytes:
-                raise OSError(f"only a part of it arrived at {target.path_or_url}")
+                raise OSError(f"the file is incomplete at {target.path_or_url}")
             if target != location:
                 location.file_system.move(target.path, location.path)
         except BaseException:
@@ -189,7 +189,7 @@ class RowRange(NamedTuple):
 # Ray Data (2.60) was tried instead of these parts, with these problems:
 # - Its batches do not know their row numbers, so errors could not name a sequence.
 # - It cut long tables inside of sequences.
-# - It made one task of eight files with 20 MB. One of two workers had nothing to do, the other took
+# - It put eight small files into one task. One of two workers had nothing to do, the other took
 #   590 MB of memory instead of 260 MB, and 100,000 sequences took 1.6 times as long.
 # - With three CPUs for two workers, a second run waited forever.
 class PlannedPart(NamedTuple):
@@ -280,9 +280,10 @@ def _complete_table_options(
     time_type = file_schema.field(time_column).type if time_column in names else pa.null()
     if not (pa.types.is_null(time_type) or pa.types.is_nested(time_type)):
         duplicates = duplicates or model_schema.duplicates
-        is_parsed = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
-        time_format = time_format or (None if is_parsed else model_schema.time_format)
-    duplicates = None if duplicates == "error" else duplicates  # the same, and valid without times
+        needs_no_format = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
+        time_format = time_format or (None if needs_no_format else model_schema.time_format)
+    # None means "error", too, and is also allowed without times
+    duplicates = None if duplicates == "error" else duplicates
     resolved = replace(user_options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     file_options = resolve_table_options(file_schema, shown_file_name, resolved)
@@ -322,7 +323,7 @@ def _summarize_footer(location: Location, stamp: FileStamp, options: TableOption
 def plan_parts(
     files: list[SourceFile], id_column: str | None, target_part_steps: int
 ) -> list[PlannedPart]:
-    """Divide the files into parts, between sequences; without id column, a row is a sequence."""
+    """Cut the files into parts of complete sequences; without an id column, a row is a sequence."""
     # Rows are counted over all files. A file has the rows from `rows_before` to `file_ends`.
     file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]

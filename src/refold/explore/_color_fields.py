@@ -135,7 +135,7 @@ def make_cluster_color_field(
     model: Model,
     sequences: Sequences,
     codes: np.ndarray,  # (n_sequences, code_size)
-    weighted_codes: np.ndarray,  # (n_sequences, code_size), whose distances are those on the map
+    weighted_codes: np.ndarray,  # (n_sequences, code_size); the map is made of their distances
     num_clusters: int | None,  # of k-means, which chooses it if it is None; 0 for HDBSCAN
 ) -> ColorField:
     """Return the field of clusters, which `refold.search.cluster` finds when they are needed."""
@@ -165,8 +165,8 @@ def make_cluster_color_field(
         field.note = f"{name} found {pluralize(count, 'cluster')}"
         if len(codes) > len(rows):
             field.note += (
-                f" in a sample of {len(rows):,}, and the others joined the cluster of the nearest "
-                "code. refold cluster uses all sequences, so its clusters may differ"
+                f" in a sample of {len(rows):,} sequences. Each other one is in the cluster of the "
+                "nearest code. The command refold cluster uses all, so its clusters may differ"
             )
         field.note += "." if count else ". k-means always finds some."
         all_labels = np.full(len(codes), -1)  # -1 outside of the sample
@@ -187,7 +187,7 @@ def make_cluster_color_field(
 
         return compute_in_blocks(len(codes), label_codes)
 
-    description = "sequences that decode to similar sequences"
+    description = "groups of sequences whose codes decode to similar sequences"
     field = ColorField("cluster", find_clusters, description=description, categories=[])
     field.cluster_choice = {"number": num_clusters, "most": max_clusters}
     return field

@@ -115,8 +115,8 @@ def exploring(model_path: str | Path, atlas: Atlas, *, port: int = 0) -> Iterato
 _Handler = Callable[[Request, bytes], object]
 
 
-# The router of Starlette is fast enough here. The service has its own, because it gets many small
-# requests (`serve/_app.py`).
+# Starlette's router is fast enough for the explorer. `refold serve` has a router of its own
+# (`serve/_app.py`), because it gets many small requests.
 def create_app(atlas: Atlas, model_name: str) -> Starlette:
     """Return an ASGI application that serves the page and answers its requests."""
     files = {
@@ -277,7 +277,7 @@ def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Seq
 
     def read_content(**read_options: Any) -> Sequences:
         stream: Any = io.BytesIO(content)
-        stream.name = file_name or "This"  # for error messages
+        stream.name = file_name or "The pasted text"  # error messages begin with it
         return read(stream, format=file_format.name, **read_options)
 
     columns = {} if has_default_names(schema) else {"columns": [*schema.names]}

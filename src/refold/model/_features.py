@@ -17,10 +17,10 @@ from refold.network.packed.encoder import pool_random_convolutions
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite
 
-# Number of random convolutions for each of the four default dilations, so 512 in all. If there are
-# more dilations, the 512 are shared evenly among them. More convolutions cost more time for each
-# sequence.
-_NUM_CONVOLUTIONS_PER_DILATION = 128
+# Number of random convolutions for each of the four default dilations. So 512 are drawn in all,
+# which are shared evenly among the dilations, however many there are. More convolutions cost more
+# time for each sequence.
+_CONVOLUTIONS_PER_DEFAULT_DILATION = 128
 # Maximum number of training codes that are decoded to standardize the features. It limits the time
 # of the first call for a model.
 _MAX_CODES_FOR_FEATURE_SCALES = 256
@@ -55,7 +55,9 @@ class DecodedFeatureExtractor:
     def __init__(self, model: "refold.Model") -> None:
         self._model = model
         codes, network = model.require_reference().codes, model.network
-        convolutions = draw_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+        convolutions = draw_convolutions(
+            network.head.num_outputs, _CONVOLUTIONS_PER_DEFAULT_DILATION
+        )
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
         # points would tell nothing new. Other models have no grid, so there is no limit.
         self._max_decoded_steps = network.specification.grid or None
@@ -136,7 +138,7 @@ def pool_series_convolutions(
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
     num_outputs = input_specification.num_outputs
-    convolutions = draw_convolutions(num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+    convolutions = draw_convolutions(num_outputs, _CONVOLUTIONS_PER_DEFAULT_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(max_dilation))))
     # two features of each convolution, in each half
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)

@@ -89,7 +89,7 @@ def draw_chart(
     if chart.title:
         ax.set_title(chart.title, fontsize="small", loc="left")
     if shows_legend and chart.has_legend:
-        # marks of a chart without a grid may be anywhere, so the legend is outside of the axes
+        # the points of a map, a chart without a grid, may be anywhere, so its legend is beside it
         position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
         handles, names = ax.get_legend_handles_labels()
         texts = [shorten_name(name) for name in names]

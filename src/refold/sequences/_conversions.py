@@ -101,7 +101,7 @@ def as_sequences(
                 if {*features} <= {*table.columns}:
                     names = features  # further columns of the table are left out
                 if time_name is not None:
-                    # a column of times needs no format, unlike text or numbers
+                    # a column of a timestamp type needs no format, unlike times as text or numbers
                     is_time = pa.types.is_temporal(table.columns[time_name].type)
                     options["time_format"] = None if is_time else schema.time_format
                     options["duplicates"] = schema.duplicates or "error"
@@ -129,14 +129,14 @@ def is_table(data: Any) -> bool:
     return has_arrow_interface(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
-def table_like(sequences: Sequences, user_table: Any) -> Any:
-    """Return sequences as a table like the user's: of the same library, layout and columns."""
+def table_like(sequences: Sequences, user_data: Any) -> Any:
+    """Return sequences as a table of the library, layout and columns of the user's data."""
     schema = sequences.schema
     id_name, time_name = schema.id_name or "id", schema.time_name or "time"
-    if not is_table(user_table):  # data that were no table get a table with one row per step
+    if not is_table(user_data):  # then as a table with one row per step
         time_name = schema.choose_time_name({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
-    user_columns = to_arrow_table(user_table)
+    user_columns = to_arrow_table(user_data)
     columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
@@ -168,17 +168,17 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
     # the user's columns in their order, then new ones, such as time gaps
     new_names = [name for name in table.column_names if name not in {id_name, time_name, *columns}]
     table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
-    library = type(user_table).__module__.partition(".")[0]
+    library = type(user_data).__module__.partition(".")[0]
     if library != "pandas":
-        return type(user_table)(table) if library == "polars" else table
+        return type(user_data)(table) if library == "polars" else table
     frame = table.to_pandas()
     # The frame gets the user's index. Arrow makes a column of each level of the index; a level
     # without a name becomes a column such as "__index_level_0__".
-    levels = enumerate(user_table.index.names)
+    levels = enumerate(user_data.index.names)
     level_names = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
     index_columns = [name for name in level_names if name in frame]
     if row_is_sequence:  # the rows are those of the user's table
-        return frame.drop(columns=index_columns).set_axis(user_table.index)
+        return frame.drop(columns=index_columns).set_axis(user_data.index)
     if not index_columns:
         return frame
     return frame.set_index(index_columns).rename_axis([level_names[name] for name in index_columns])
@@ -255,6 +255,7 @@ def check_marker_numbers(marker_numbers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
     is_list = isinstance(marker_numbers, list | tuple | set | np.ndarray)
     numbers = list(marker_numbers) if is_list else [marker_numbers]
+    # None is allowed, but callers do not pass it to this function
     expected = "a finite number or a list of them, such as [-99999], or None"
     are_numbers = all(map(number_rule().allows, numbers))
     # the rule ignores its argument, because each number was tested above

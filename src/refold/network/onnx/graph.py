@@ -45,7 +45,7 @@ class Graph:
         # An input is an `Operand`, or None for an optional input that is left out. Integers and
         # lists of integers become int64.
         values = [self.to_value(value) for value in inputs]
-        # the operators of Refold are in the standard domain "", except for LabelEncoder
+        # all ONNX operators used here are in the standard domain "", except LabelEncoder
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=num_results, domain=domain
