@@ -329,7 +329,7 @@ def _find_column_problems(sample: Sequences, joined_data_warnings: str) -> Itera
             # a single column is the data, and cannot be left out
             if sample.schema.num_columns > 1:
                 is_time = key_types.get(name) == "time"
-                yield from _find_time_column(name, changes, is_ascending=is_time)
+                yield from _yield_time_findings(name, changes, is_ascending=is_time)
             # a warning that names the column is about its values, and one message is enough
             if repr(name) not in joined_data_warnings:
                 yield from _find_heavy_tails(name, observed_values)
@@ -366,7 +366,9 @@ def _find_rare_categories(column: Column, observed_values: np.ndarray) -> Iterat
         )
 
 
-def _find_time_column(name: str, changes: np.ndarray, *, is_ascending: bool) -> Iterator[Finding]:
+def _yield_time_findings(
+    name: str, changes: np.ndarray, *, is_ascending: bool
+) -> Iterator[Finding]:
     """Find a column that looks like times in order, or is named like times but out of order."""
     # `changes` are differences (n,) of neighboring steps in a sequence. `is_ascending` says whether
     # the column ascends in every sequence.

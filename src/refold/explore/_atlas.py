@@ -446,13 +446,13 @@ def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] 
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _parse_place_or_code(place_or_code: ArrayLike | None, count: int, key: str) -> np.ndarray:
-    """Return a place or a code from a request as an array (count,)."""
+def _parse_place_or_code(place_or_code: ArrayLike | None, size: int, key: str) -> np.ndarray:
+    """Return a place or a code from a request as an array (size,)."""
     try:
         array = np.asarray(place_or_code, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)  # refused below, because of its shape
     # the comparison is false for NaN
-    if array.shape != (count,) or not (np.abs(array) <= _MAX_REQUEST_COORDINATE).all():
-        raise ParameterError(f"{key!r} must be a list of {count} finite numbers.")
+    if array.shape != (size,) or not (np.abs(array) <= _MAX_REQUEST_COORDINATE).all():
+        raise ParameterError(f"{key!r} must be a list of {size} finite numbers.")
     return array

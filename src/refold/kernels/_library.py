@@ -350,7 +350,7 @@ segment_max = partial(_reduce_segments, "segment_max")
 
 
 def pooled_convolutions(
-    mixed_channels: np.ndarray,
+    kernel_inputs: np.ndarray,
     offsets: np.ndarray,
     weights_by_tap: np.ndarray,
     bias: np.ndarray,
@@ -361,7 +361,7 @@ def pooled_convolutions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # both results are (n_sequences, kernels): soft shares of positive convolutions, and maxima
-    signals, ld_signals = _with_row_stride(mixed_channels)
+    signals, ld_signals = _with_row_stride(kernel_inputs)
     taps, bias, offsets = _as_float32(weights_by_tap), _as_float32(bias), _as_int64(offsets)
     shares, maxima = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias
@@ -371,7 +371,7 @@ def pooled_convolutions(
 
 
 def pool_positive_steps(
-    mixed_channels: np.ndarray,
+    kernel_inputs: np.ndarray,
     offsets: np.ndarray,
     weights_by_tap: np.ndarray,
     bias: np.ndarray,
@@ -380,7 +380,7 @@ def pool_positive_steps(
     rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
-    signals, ld_signals = _with_row_stride(mixed_channels)
+    signals, ld_signals = _with_row_stride(kernel_inputs)
     taps, bias, offsets = _as_float32(weights_by_tap), _as_float32(bias), _as_int64(offsets)
     results = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
     inputs = offsets, signals, ld_signals, taps, bias

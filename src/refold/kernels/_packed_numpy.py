@@ -87,7 +87,7 @@ segment_max = partial(_reduce_segments, np.maximum)
 
 
 def pooled_convolutions(
-    mixed_channels: np.ndarray,
+    kernel_inputs: np.ndarray,
     offsets: np.ndarray,
     weights_by_tap: np.ndarray,
     bias: np.ndarray,
@@ -98,12 +98,12 @@ def pooled_convolutions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column (n_rows, kernels) with its tap weights (9, kernels), and pool."""
     # A kernel here is a kernel of ROCKET: a convolution with random weights. Column k of
-    # ``mixed_channels`` is the weighted sum of channels that kernel k reads. The middle tap is the
+    # ``kernel_inputs`` is the weighted sum of channels that kernel k reads. The middle tap is the
     # weight of the step itself, and steps outside of the sequence count as zero. The convolution is
     # computed at the first step and at every stride-th step after it. Two results (n_sequences,
     # kernels) pool it over a sequence: the mean of sigmoid(steepness * convolution), and the
     # maximum of the convolution. Both are 0 for an empty sequence.
-    convolved, starts = _convolve(mixed_channels, offsets, weights_by_tap, bias, dilation, stride)
+    convolved, starts = _convolve(kernel_inputs, offsets, weights_by_tap, bias, dilation, stride)
     sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
     # numbers of convolved steps, but 1 for an empty sequence
     divisors = np.maximum(np.diff(starts), 1).astype(np.float32)[:, None]
@@ -111,7 +111,7 @@ def pooled_convolutions(
 
 
 def pool_positive_steps(
-    mixed_channels: np.ndarray,
+    kernel_inputs: np.ndarray,
     offsets: np.ndarray,
     weights_by_tap: np.ndarray,
     bias: np.ndarray,
@@ -125,7 +125,7 @@ def pool_positive_steps(
     # results (n_sequences, kernels), each divided by the length of the sequence: the number of
     # positive steps, where steps from -margin to margin count half; the mean index of positive
     # steps, 0 if there is none; and the length of the longest run of positive steps.
-    convolved, _ = _convolve(mixed_channels, offsets, weights_by_tap, bias, dilation, stride=1)
+    convolved, _ = _convolve(kernel_inputs, offsets, weights_by_tap, bias, dilation, stride=1)
     lengths = np.diff(offsets)
     # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
     is_positive, is_not_negative = np.zeros(
@@ -150,7 +150,7 @@ def pool_positive_steps(
 
 
 def _convolve(
-    mixed_channels: np.ndarray,
+    kernel_inputs: np.ndarray,
     offsets: np.ndarray,
     weights_by_tap: np.ndarray,
     bias: np.ndarray,
@@ -169,7 +169,7 @@ def _convolve(
     for tap, weights in enumerate(weights_by_tap):
         tap_steps = steps + (tap - len(weights_by_tap) // 2) * dilation
         is_inside = (tap_steps >= 0) & (tap_steps < sequence_lengths)
-        convolved[is_inside] += mixed_channels[(first_rows + tap_steps)[is_inside]] * weights
+        convolved[is_inside] += kernel_inputs[(first_rows + tap_steps)[is_inside]] * weights
     return convolved, starts
 
 

@@ -51,7 +51,7 @@ _MAX_GROUP_FEATURES = 4096
 _MAX_FOURIER_BLOCK_VALUES = 1 << 20
 # A principal component is divided by its standard deviation to the power of this number. With 0, it
 # stays as it is, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
-_WHITENING_EXPONENT = 0.4
+_FEATURE_WHITENING_EXPONENT = 0.4
 # A feature with a smaller standard deviation is constant except for rounding errors.
 _MIN_FEATURE_STD = 1e-4
 # Standardized features are clipped to this magnitude, so that outliers do not decide distances.
@@ -152,7 +152,7 @@ class SearchFeatures:
         standardized = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
         standardized *= weights
         donor_rows = linspace_indices(len(standardized), _MAX_STORED_DONORS)
-        standardized = _impute_features_from_donors(standardized, standardized[donor_rows])
+        standardized = _draw_missing_features(standardized, standardized[donor_rows])
         # the axes include the weights, because a call multiplies them by features without weights
         axes = weights[:, None] * _fit_principal_feature_axes(standardized, vector_size)
         fitted = {"center": center, "factor": factor, "axes": axes}
@@ -173,7 +173,7 @@ class SearchFeatures:
         if len(incomplete_rows):
             # the donors have weighted features
             weights, donors = self.arrays["weights"], self.arrays["donors"]
-            imputed = _impute_features_from_donors(standardized[incomplete_rows] * weights, donors)
+            imputed = _draw_missing_features(standardized[incomplete_rows] * weights, donors)
             standardized[incomplete_rows] = imputed / weights
         # unlike `@`, this product of a row does not depend on the other rows, to the last bit
         return packed.product(standardized, self.arrays["axes"])
@@ -317,7 +317,7 @@ def _draw_convolutions(
     return RandomConvolutions(channels, taps, bias)
 
 
-def _impute_features_from_donors(features: np.ndarray, donor_features: np.ndarray) -> np.ndarray:
+def _draw_missing_features(features: np.ndarray, donor_features: np.ndarray) -> np.ndarray:
     """Return features (n, n_features), with NaN replaced by random draws from donors."""
     # For each row, the donors are ranked by their distance in the features that both have. A
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
@@ -389,5 +389,5 @@ def _fit_principal_feature_axes(features: np.ndarray, num_axes: int) -> np.ndarr
     # Many features that vary together make a component large. The component is scaled down, because
     # its importance does not grow with the number of these features.
     stds = np.sqrt(eigenvalues / num_rows)
-    axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_WHITENING_EXPONENT
+    axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_FEATURE_WHITENING_EXPONENT
     return axes

@@ -14,7 +14,12 @@ from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, one_of
 from refold.errors import DataError, SchemaError, argument, python_or_cli
 from refold.sequences._encoding import to_id_array
-from refold.sequences._tables import flatten_with_lengths, has_lists, ids_to_arrow, to_arrow_table
+from refold.sequences._tables import (
+    flatten_with_lengths,
+    has_lists,
+    ids_to_arrow,
+    to_arrow_columns,
+)
 from refold.sequences._windows import Windows
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
@@ -109,7 +114,7 @@ def codes_from_arrow(
     """
     if model is not None:
         warn(check_model_hash(stored_model_hash(table), model, "This table"))
-    arrow_table = to_arrow_table(table)
+    arrow_table = to_arrow_columns(table)
     column = arrow_table.get_or_raise(code, "code")
     # the type null stands for a column without lists, which is refused
     item_type = column.type.value_type if has_lists(column) else pa.null()

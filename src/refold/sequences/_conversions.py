@@ -28,7 +28,7 @@ from refold.sequences._tables import (
     has_lists,
     has_nested_lists,
     is_text_type,
-    to_arrow_table,
+    to_arrow_columns,
 )
 from refold.sequences.types import NUMERIC
 
@@ -85,7 +85,7 @@ def as_sequences(
         # a pandas column whose cells are arrays of several features is read as a list of sequences
         reads_as_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
     if reads_as_table:
-        table = to_arrow_table(x)
+        table = to_arrow_columns(x)
         id_and_time = find_id_and_time_names(table, schema)
         if id_and_time is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
@@ -121,7 +121,7 @@ def as_sequences(
 
 def table_to_single_series(table: pa.Table, schema: Schema | None) -> Sequences:
     """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
-    return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
+    return as_sequences(to_arrow_columns(table)._replace(is_series=True), schema=schema)
 
 
 def is_table(data: Any) -> bool:
@@ -136,7 +136,7 @@ def table_like(sequences: Sequences, user_data: Any) -> Any:
     if not is_table(user_data):  # then as a table with one row per step
         time_name = schema.choose_time_name({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
-    user_columns = to_arrow_table(user_data)
+    user_columns = to_arrow_columns(user_data)
     columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]

@@ -54,7 +54,7 @@ _MAX_SHARE_OF_REPEATED_OUTLIER = 0.01
 # Markers made of repeated digits: 999, -9999, 999.9, -8888.
 _MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
-_MIN_MARKER_MAGNITUDE = 1e10
+_MIN_HUGE_MARKER = 1e10
 # Maximum values of integer types, and magnitudes of their minimum values. They are markers, too.
 _INTEGER_LIMIT_MARKERS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
@@ -247,7 +247,7 @@ def _is_far(suspect: _FarValue, num_regular: int, num_distinct: int, num_values:
     # or a multiple of 1 if the constant is smaller.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_digit_run = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
-    if magnitude in _INTEGER_LIMIT_MARKERS or magnitude >= _MIN_MARKER_MAGNITUDE or has_digit_run:
+    if magnitude in _INTEGER_LIMIT_MARKERS or magnitude >= _MIN_HUGE_MARKER or has_digit_run:
         return num_regular >= _MIN_REGULAR_VALUES_FOR_MARKER and gap > _MIN_MARKER_GAP * value_range
     if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_BESIDE_OUTLIER:
         return False

@@ -54,7 +54,7 @@ from refold.sequences._tables import (
     ids_to_arrow,
     schema_to_metadata,
     table_from_arrays,
-    to_arrow_table,
+    to_arrow_columns,
 )
 from refold.sequences._times import future_times
 
@@ -303,7 +303,7 @@ class Sequences:
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
         """
-        table = to_arrow_table(table)
+        table = to_arrow_columns(table)
         index_name = find_time_index_name(table.index_columns, table.columns)
         time = index_name if time is None else str(time)
         arrays = flat_arrays_from_long_table(

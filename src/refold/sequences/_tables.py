@@ -1,6 +1,6 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
-`to_arrow_table` makes Arrow columns of any table. `flat_arrays_from_long_table` converts a long
+`to_arrow_columns` makes Arrow columns of any table. `flat_arrays_from_long_table` converts a long
 table, `flat_arrays_from_list_columns` a table of lists. `table_from_arrays` makes a long table.
 """
 
@@ -88,7 +88,7 @@ def has_arrow_interface(obj: Any) -> bool:
     return hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__")
 
 
-def to_arrow_table(table: Any) -> ArrowColumns:
+def to_arrow_columns(table: Any) -> ArrowColumns:
     """Return a table of any library as Arrow columns; a single column gets the name ``x0``."""
     if isinstance(table, ArrowColumns):
         return table
@@ -376,7 +376,7 @@ def flat_arrays_from_long_table(
 ) -> SequenceArrays:
     """Convert a long table; implements `Sequences.from_table`."""
     check("duplicates", duplicates, DUPLICATES_RULE)
-    table = to_arrow_table(table)
+    table = to_arrow_columns(table)
     if id is None:  # without a column "id", all rows are one sequence
         zeros = np.zeros(len(next(iter(table.columns.values()), ())), np.int64)
         table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
@@ -568,7 +568,7 @@ def flat_arrays_from_list_columns(
     row_namer: RowNamer | None = None,  # names rows in messages, if the table comes from a file
 ) -> SequenceArrays:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
-    table = to_arrow_table(table)
+    table = to_arrow_columns(table)
     if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
     id_list = None if id is None else table.get_id_column(str(id)).to_pylist()

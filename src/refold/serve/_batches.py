@@ -84,7 +84,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="refold-batches") as executor:
             while True:
-                await self._wait_for_batch()
+                await self._wait_until_batch_ready()
                 batch = self._take_batch()
                 if not batch:  # all clients have disconnected
                     continue
@@ -103,7 +103,7 @@ class Batcher:
                 self._last_batch_seconds = loop.time() - start_time
                 self._expected_batch_size = len(batch) + len(self._waiting_jobs)
 
-    async def _wait_for_batch(self) -> None:
+    async def _wait_until_batch_ready(self) -> None:
         """Return when the next batch is full, or when its first request has waited long enough."""
         # A request waits for others only if the last batch had several: clients that got an answer
         # at the same time will probably send their next requests at the same time. Results do not

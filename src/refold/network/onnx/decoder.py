@@ -89,12 +89,12 @@ def add_forecaster(graph: Graph, columns: ColumnGroups) -> None:
     add_decoder_outputs(graph, columns, outputs, lengths, statistics)
 
 
-def _add_code_input(graph: Graph, columns: ColumnGroups) -> tuple[Any, Any]:
+def _add_code_input(graph: Graph, column_groups: ColumnGroups) -> tuple[Any, Any]:
     """Add the input of codes; return their latent dimensions, and their statistics or None."""
-    latent_dim = columns.specification.latent_dim
-    width = latent_dim + columns.scaler.num_statistics
+    latent_dim = column_groups.specification.latent_dim
+    width = latent_dim + column_groups.scaler.num_statistics
     code_input = graph.add_input("codes", np.float32, ["n", width])
-    if not columns.scaler.num_statistics:
+    if not column_groups.scaler.num_statistics:
         return code_input, None
     codes = graph("Slice", code_input, [0], [latent_dim], [1])
     return codes, graph("Slice", code_input, [latent_dim], [width], [1])

@@ -27,7 +27,7 @@ _MAX_UPDATE_PAIRS = 8
 # After a rejected update, the length of the next one is multiplied by this factor.
 _REJECTED_UPDATE_FACTOR = np.float32(0.4)
 # Euclidean length of an update before the curvature is known, in the scale of codes.
-_INITIAL_UPDATE_LENGTH = np.float32(0.3)
+_INITIAL_CODE_UPDATE_LENGTH = np.float32(0.3)
 
 
 class CodeRefinementLoss:
@@ -200,9 +200,9 @@ def minimize_rows(
     update_size = np.ones((len(x), 1), np.float32)  # factor of the next update of each row
     curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
-        # without curvature, an update has the length `_INITIAL_UPDATE_LENGTH`
+        # without curvature, an update has the length `_INITIAL_CODE_UPDATE_LENGTH`
         norm = np.sqrt(_row_dots(gradient, gradient))
-        default_scale = _INITIAL_UPDATE_LENGTH / (norm + np.float32(1e-30))
+        default_scale = _INITIAL_CODE_UPDATE_LENGTH / (norm + np.float32(1e-30))
         scale = np.where(curvature.initial_scale > 0, curvature.initial_scale, default_scale)
         direction = curvature.descent_direction(gradient, scale)
         # by rounding errors, the direction may point upwards; the negative gradient replaces it

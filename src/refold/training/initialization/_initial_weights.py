@@ -80,7 +80,7 @@ class InitialWeights:
                 encoder_layer: Any = network.models.encoder.get_layer("linear_code")
                 num_steps = encoder_layer.num_steps
             if _may_fit_mixed_columns(specification, num_steps):
-                width = int(_output_widths(specification).sum())
+                width = int(_count_outputs_by_column(specification).sum())
             # more sequences would need too much memory, but each component needs some of them
             max_sequences = _MAX_PADDED_SAMPLE_VALUES // (num_steps * width)
             sample = split.sample(phase, max(4 * specification.latent_dim, max_sequences))
@@ -116,7 +116,7 @@ def set_linear_initialization(
     decoder_layer: Any = models.decoder.get_layer("linear_steps")
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(make_quantity_mask(specification.column_types)).tolist()
-    widths, num_columns = _output_widths(specification), len(specification.column_types)
+    widths, num_columns = _count_outputs_by_column(specification), len(specification.column_types)
     dim_and_steps = encoder_layer.latent_dim, encoder_layer.num_steps  # arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
@@ -213,7 +213,7 @@ def _adapt_decoder_to_links(
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
-def _output_widths(specification: Specification) -> np.ndarray:
+def _count_outputs_by_column(specification: Specification) -> np.ndarray:
     """Return the number of outputs of each column: its number of categories, else 1."""
     return np.array([n or 1 for n in specification.num_categories])
 
@@ -222,7 +222,7 @@ def _may_fit_mixed_columns(specification: Specification, num_steps: int) -> bool
     """Return whether to fit joint components of numeric and token columns."""
     is_numeric = make_quantity_mask(specification.column_types)
     is_mixed = bool(is_numeric.any() and not is_numeric.all())
-    num_values = num_steps * int(_output_widths(specification).sum())
+    num_values = num_steps * int(_count_outputs_by_column(specification).sum())
     return is_mixed and num_values <= _MAX_SEQUENCE_VALUES_TO_FIT_JOINTLY
 
 
