@@ -78,9 +78,9 @@ def mean_gain_lower_bound(gains: np.ndarray) -> float:
 
 
 def to_integer_seed(random_state: SeedLike) -> int:
-    """Draw a seed below 2**31 from a ``random_state``; None is NumPy's global generator."""
+    """Draw a seed below 2**31 from a ``random_state``."""
     check("random_state", random_state, RANDOM_STATE_RULE)
-    if random_state is None:
+    if random_state is None or random_state is np.random:  # NumPy's global generator
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))

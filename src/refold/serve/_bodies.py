@@ -229,10 +229,10 @@ def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
 
 def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
     """Return the number of steps in lists, or of bytes in text, where a step has a byte or more."""
-    dtype = column.type
-    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+    types, dtype = pa.types, column.type
+    if types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
+    if types.is_string(dtype) or types.is_large_string(dtype):
         return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
     return 0
 
