@@ -16,8 +16,7 @@ data = refold.datasets.noisy_sines(8, seed=0, min_steps=6, max_steps=6)
 options = dict(units=8, max_epochs=1, latent_steps=0, validation_fraction=0, random_state=0)
 ae = refold.SequenceAutoencoder(latent_dim=3, **options).fit(data)
 print(ae.transform(data).tobytes().hex())
-for path in sorted(pathlib.Path(os.environ["XDG_CACHE_HOME"], "refold").rglob("*")):
-    print(path)
+for path in sorted(pathlib.Path(os.environ["XDG_CACHE_HOME"], "refold").rglob("*")): print(path)
 """
 CACHE_FOLDER_PROGRAM = """
 import jax

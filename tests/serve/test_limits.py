@@ -83,7 +83,8 @@ def test_long_computations_run_one_at_a_time_although_a_client_leaves(service):
     assert asyncio.run_coroutine_threadsafe(run(), loop).result(10) == 1
 
 
-ROW, CODE, ZEROS = [1.0, 2.0], [0.0, 0.0, 0.0], pa.array(np.zeros(1001))
+ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
+LONG_ROW = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(1001)), 1001)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,7 @@ ROW, CODE, ZEROS = [1.0, 2.0], [0.0, 0.0, 0.0], pa.array(np.zeros(1001))
         ("sequences", "pairs/generate", {"n": 41}),
         ("steps", "pairs/reconstruct", {"sequences": [[ROW] * 1001]}),
         ("steps", "pairs/encode", Sequences.from_list([[ROW] * 1001]).to_arrow()),
-        (
-            "steps",
-            "pairs/encode",
-            pa.table([pa.FixedSizeListArray.from_arrays(ZEROS, 1001)], ["a"]),
-        ),
+        ("steps", "pairs/encode", pa.table({"a": LONG_ROW})),
         ("steps", "words/encode", {"sequences": ["n" * 1001]}),
         ("steps", "pairs/decode", {"codes": [CODE] * 2, "lengths": [900, 900]}),
     ],
