@@ -6,7 +6,8 @@ these declarations, the command line makes options from them, and further traini
 arguments with those of the fitted model.
 
 The constructor of `SequenceAutoencoder` repeats the names and defaults, because scikit-learn reads
-its signature. `refold fit --help` imports this module, so it imports no other library.
+its signature. `refold fit --help` imports this module. So that it is fast, the module imports only
+the standard library and small modules of Refold.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class CliOption(NamedTuple):
 
 
 class ArgumentFacts(NamedTuple):
-    """The values of an argument, and whether further or resumed training can change them."""
+    """Which values an argument may have, and whether further or resumed training can change it."""
 
     rule: Rule
     # Path of the attribute of a fitted `Model` that holds the value. Further training cannot change

@@ -142,7 +142,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
     messages = capsys.readouterr().err.splitlines()
     assert any("so a new training run starts" in message for message in messages)
     assert messages[-1] == (
-        "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
+        "Interrupted: Stopped by Ctrl-C in the refit. The weights before the refit were written. "
         "--resume continues from 'model.refold.checkpoint'."
     )
     validated = refold.load("model.refold").encode(data())

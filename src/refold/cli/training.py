@@ -128,14 +128,14 @@ def fit(
     if not estimator.interrupted_:
         checkpoint_path.unlink(missing_ok=True)
     if not quiet:
-        shapes = pluralize(estimator.n_shapes_, "padded shape")
+        shapes = pluralize(estimator.n_shapes_, "shape")
         outputs.log_line(
-            f"Trained on {data_text} in {seconds:.1f} s. Batches had {shapes}. Model: {output}"
+            f"Trained on {data_text} in {seconds:.1f} s, padded to {shapes}. Model: {output}"
         )
     # the model is written, but the exit code must be that of an interruption
     if estimator.interrupted_:
         raise KeyboardInterrupt(
-            "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
+            "Stopped by Ctrl-C in the refit. The weights before the refit were written. --resume "
             f"continues from {str(checkpoint_path)!r}."
         )
 
@@ -229,5 +229,5 @@ def doctor(
         outputs.print_line(f"{finding.name}: {finding.message}")
     if not findings and not quiet:
         outputs.log_line("Nothing looks wrong.")
-    if not quiet and (errors := diagnosis.text()) is not None:
-        outputs.log_line(errors)
+    if not quiet and (error_text := diagnosis.text()) is not None:
+        outputs.log_line(error_text)

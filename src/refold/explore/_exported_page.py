@@ -232,9 +232,9 @@ def _describe_page(
             | {"shift": scaler.shift(schema)},
             "error_scaler": {"shift": error_scaler.shift(schema), "scale": error_scaler.scale_},
             "columns": columns,
-            # limits the length that a code predicts, which the page shows as a number
+            # upper bound of the predicted length of a code, which the page shows only as a number
             "max_predicted_length": max_length,
-            # limits the length of a sequence that the page decodes from a place or a code
+            # upper bound of the length of a sequence that the page decodes and draws
             "max_decoded_length": min(max_length, longest),
         },
     }

@@ -143,8 +143,8 @@ def _convert_blocks(
         block_index = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
-            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: the id "
-            f"appears again at row {first_row_names[block_index]} or later, after other ids. Data "
+            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: they "
+            f"begin again in row {first_row_names[block_index]} or later, after other ids. Data "
             "that are too large to be read at once must be sorted: sort the file by column "
             f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
             "all values."

@@ -44,8 +44,8 @@ _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
 _MAX_SEQUENCES_FOR_MEAN_SCORES = 256
-# If there is no drift, the text of a `Drift` says with at most this probability that something
-# differs. It is small, so that the text names only real differences.
+# Family-wise error rate of `str(drift)`: if there is no drift, the text names a difference with at
+# most this probability. It is small, so that the text names only real differences.
 _FAMILY_WISE_ALPHA = 0.001
 
 
@@ -197,7 +197,8 @@ def with_reference_statistics(
         precision = LedoitWolf(assume_centered=True).fit(standardized).get_precision()
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=mixture_seed)
-    # the ones are replaced below: the mean distance can be measured only with the other statistics
+    # The components are 1 for now and replaced below, because the mean distance can be measured
+    # only with the other statistics.
     reference = ReferenceStatistics(
         codes, mean, std, precision, mean_score_components=np.ones(2), mixture=mixture
     )
@@ -242,8 +243,8 @@ class Drift:
     """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
 
     The distribution of each dimension of an autoencoder's codes is a sensitive and inexpensive
-    measure of drift [1]_. Each p-value is the first term of Kolmogorov's series, an upper bound of
-    its sum.
+    measure of drift [1]_. The p-value of a dimension is the first term of Kolmogorov's series,
+    an upper bound of its sum. The test of the errors is one-sided, and its p-value is half of that.
 
     Attributes
     ----------
@@ -343,9 +344,9 @@ def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarr
 
 
 def _one_sided_ks_p_value(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
-    """Return an upper bound of the p-value of one or several Kolmogorov-Smirnov statistics."""
-    # The asymptotic p-value of Smirnov's one-sided test for two samples. Twice this p-value is the
-    # first term of Kolmogorov's series, the p-value of the two-sided test.
+    """Return the asymptotic p-value of one or several one-sided Kolmogorov-Smirnov statistics."""
+    # Twice this p-value is the first term of Kolmogorov's series, and so an upper bound of the
+    # asymptotic p-value of the two-sided test.
     return np.exp(-2.0 * np.square(statistic) * (num_new * num_old / (num_new + num_old)))
 
 

@@ -338,7 +338,7 @@ def _make_layout(
 ) -> dict[str, Any]:
     """Return the axes, titles and legend of panels, given the grid of their pairs of axes."""
     first = panels[0]  # its legend and its kind of axes count for all panels
-    has_panels = bool(first.title)  # a single chart has no title, because the card has one
+    is_grid = bool(first.title)  # a single chart has no title, because the card has one
     layout: dict[str, Any] = {}
     # in each column of the grid, only the lowest panel has a title of its x axis
     lowest = {[pair for pair in column if pair][-1] for column in zip(*axis_pairs, strict=True)}
@@ -347,7 +347,7 @@ def _make_layout(
     annotations = []
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""
-        has_x_grid = chart.grid_axis != "y" and not has_panels
+        has_x_grid = chart.grid_axis != "y" and not is_grid
         x = _make_axis(chart.x_axis, is_narrow=is_narrow, max_ticks=max_ticks, has_grid=has_x_grid)
         y = _make_axis(chart.y_axis, is_narrow=is_narrow, has_grid=chart.grid_axis != "x")
         if f"x{suffix}y{suffix}" not in lowest:
@@ -358,10 +358,10 @@ def _make_layout(
             y |= {"type": "log", "dtick": "D2"}  # Plotly's code for ticks at 1, 2 and 5
         x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
         x_range = np.ptp(x_values) if len(x_values) else 0
-        max_integer_ticks = MAX_PANEL_INTEGER_TICKS if has_panels else MAX_INTEGER_TICKS
+        max_integer_ticks = MAX_PANEL_INTEGER_TICKS if is_grid else MAX_INTEGER_TICKS
         if chart.x_axis.has_integer_ticks and x_range <= max_integer_ticks:
             x["dtick"] = 1
-        if has_panels:
+        if is_grid:
             y["nticks"] = 5
         layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
         title = escape_text(chart.title, MAX_PANEL_TITLE_CHARACTERS)
@@ -379,14 +379,14 @@ def _make_layout(
     legend_title = escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)
     bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
     bar |= {"title": {"text": legend_title}}
-    if has_panels:
+    if is_grid:
         top, legend = 56 if first.subtitle else 40, below
         layout["grid"] = {"subplots": axis_pairs, "pattern": "independent", "ygap": PANEL_GAP_SHARE}
         layout["annotations"] = annotations
     elif is_narrow:
         legend = below
         bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
-    elif first.grid_axis is None:  # points may be anywhere, so the legend is beside them
+    elif first.grid_axis is None:  # the points of a map may be anywhere, so the legend is beside
         legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
     legend["title"] = {"text": legend_title}
     ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]

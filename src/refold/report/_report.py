@@ -196,7 +196,7 @@ def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str
             figures.append((score.format_number(score.pca), f"{score.unit}, PCA given the lengths"))
     figures.append((str(result.code_size), "code size"))
     lengths = report_data.sequences.lengths
-    # longer sequences are decoded at their true length, not at the length from the code
+    # sequences longer than any of the training are decoded at their true length
     has_decoded_length = lengths <= report_data.model.max_training_length
     if has_decoded_length.any() and lengths.min() < lengths.max():
         is_correct = report_data.reconstructions["Refold"].lengths == lengths
@@ -287,7 +287,7 @@ def _reconstruct_by_pca(
                 f" PCA is not fitted on {len(sequences) - num_usable:,} of them, because they were "
                 "held back from the training of the model."
             )
-        # this function lowers `num_components` itself, for each fold
+        # `cross_validated_pca` lowers `num_components` for each fold if necessary
         fit_pca_and_reconstruct = partial(
             cross_validated_pca,
             *(sequences, num_components, scaler),

@@ -37,8 +37,8 @@ _MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences, the
-# fit also gets training sequences of the model, decoded from the codes that the model keeps. The
-# minimum applies even if it exceeds the maximums before and after it.
+# fit also gets training sequences of the model, decoded from the codes that the model keeps. This
+# minimum takes precedence over `_MAX_SAMPLE_SEQUENCES` and `_MAX_SAMPLE_STEPS`.
 _MIN_SAMPLE_SEQUENCES_PER_DIMENSION = 2
 # Largest number of steps that features are fitted to, over all sequences, so that long sequences
 # fit in memory.
@@ -111,7 +111,7 @@ class RowSource:
             np.concatenate(scaling_statistics),
             np.concatenate(is_missing_column),
         )
-        # a categorical column has a channel for each category, and another column has one channel;
+        # a categorical column has a channel for each category, and any other column has one;
         # after them, each flag of observed values has one channel
         channel_counts = [count or 1 for count in specification.num_categories]
         channel_counts += [1] * (fit_input.step_values.shape[1] - sum(channel_counts))
@@ -193,7 +193,7 @@ def _fill_by_nearest(scaled: Sequences, num_categories: list[int]) -> tuple[Sequ
     is_missing = observed_counts < _MIN_OBSERVED_SHARE_TO_USE_COLUMN * scaled.lengths[:, None]
     sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
     # A column that counts as missing gets its number of categories as value. In a categorical
-    # column, this is the index after that of the last category. In another column, it is 0.
+    # column, this is the index after that of the last category. In any other column, it is 0.
     values = np.where(is_missing[sequence_of_step], num_categories, scaled.values)
     for column in values.T:
         gap_rows = np.flatnonzero(np.isnan(column))

@@ -66,14 +66,14 @@ class TeacherForcing(BaseLayer):
     num_categories: list[int]  # of each column; 0 for a column that is not categorical
 
     def call(self, steps: Tensor) -> Any:
-        """Encode steps (batch, steps, columns or more) as (batch, steps, width), one step later."""
+        """Encode steps (batch, steps, channels) as (batch, steps, width), one step later."""
         encoded = self.encode_unshifted_steps(steps)
         zeros = ops.zeros_like(encoded[:, :1])  # there is no step before the first one
         return ops.concatenate([zeros, encoded[:, :-1]], axis=1)
 
     def encode_unshifted_steps(self, steps: Tensor) -> Any:
-        """Encode steps (batch, steps, columns or more) as (batch, steps, width), not shifted."""
-        values = steps[..., : len(self.num_categories)]  # the columns; other channels are not read
+        """Encode steps (batch, steps, channels) as (batch, steps, width), not shifted."""
+        values = steps[..., : len(self.num_categories)]  # the first channels are the columns
         missing = ops.isnan(values)
         is_step = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
         # the one-hot block of NaN is zeros already; in other columns, NaN becomes 0, the mean
@@ -199,7 +199,7 @@ class DecoderLayers:
         return decoder
 
     def build_models(self) -> tuple[keras.Model, keras.Model]:
-        """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
+        """Return ``decoder``, which decodes codes alone, and ``unroll``, which has a template."""
         # An autoregressive decoder reads the previous steps from the template. So it cannot decode
         # codes alone, and the returned ``decoder`` is the model ``unroll``.
         code = keras.Input((self.settings.num_inputs,), name="code")

@@ -34,7 +34,7 @@ class BatchLocation(NamedTuple):
 
     indices: np.ndarray  # (n_sequences,): indices of the sequences in the set
     offsets: np.ndarray  # (n_sequences + 1,): where their steps begin and end in the batch
-    set_rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
+    rows: Any  # slice or (n_rows,): indices of their steps among all steps of the set
 
 
 def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[BatchLocation]:
@@ -127,7 +127,7 @@ def get_input_and_targets(
     # channels) and targets (n_rows, columns). ``unknown_index`` has a number for each column: the
     # index of an unknown category, which is the number of categories, or NaN if not categorical.
     unknown_index = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(scaled_values[batch_location.set_rows], np.float32)
+    steps = np.asarray(scaled_values[batch_location.rows], np.float32)
     return unpadded_input_and_target(steps, unknown_index, has_flags=specification.observed_flags)
 
 

@@ -1,4 +1,7 @@
-"""`PackedNetwork` is the default model on packed rows; `FittedNetwork` is any network."""
+"""`PackedNetwork` is the default model on packed rows; `FittedNetwork` is any network.
+
+The packed rows of a batch are the steps of its sequences, one after the other, without padding.
+"""
 
 import math
 from collections.abc import Mapping
@@ -197,7 +200,7 @@ class PackedNetwork:
                 decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None:
                     decoded = self.head.sample(decoded, noise, temperature)
-            outputs[batch.set_rows] = decoded
+            outputs[batch.rows] = decoded
 
         with concurrent_batches(
             decode_batch, self.specification, offsets, "decode", verbose=verbose
@@ -247,7 +250,7 @@ class PackedNetwork:
 
         def forecast_batch(indices: np.ndarray) -> None:
             batch = locate_batch(indices, offsets)
-            outputs[batch.set_rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
+            outputs[batch.rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
             for _ in batches:

@@ -29,8 +29,8 @@ _MIN_RESIDUAL_SHARE = 1e-4
 # Cap on the values of an intermediate array of the regression, for memory.
 _MAX_RIDGE_PRODUCT_VALUES = 1 << 22
 
-# Minimum number of series for codes by length. Cross-validation decides whether these codes are
-# used, and it needs enough series.
+# Minimum number of series for codes with a linear map for each length (see "Codes by length"
+# below). Cross-validation decides whether these codes are used, and it needs enough series.
 _MIN_SERIES_FOR_LENGTH_ADJUSTMENT = 20
 # Cap on the number of padded values times the number of folds, for speed.
 _MAX_VALUES_TIMES_FOLDS = 1 << 17
@@ -142,7 +142,7 @@ def fit_linear_initialization(
             series, components, codec, is_decoded_by_components=use_components, seed=seed
         )
     if adjusted_codec is not None:
-        # codes by length are only allowed without corruption, so the encoder reads `values`
+        # the caller allows codes by length only without corruption, so `inputs` are `values`
         encoder, encoder_bias = adjusted_codec.encoder, np.zeros(latent_dim)
         decoder, codes = adjusted_codec.decoder, adjusted_codec.encode(values, lengths)
 
@@ -282,9 +282,9 @@ def fit_ridge(
 ) -> np.ndarray:
     """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
     # The last weight is the constant. Each step and column has a system of normal equations of its
-    # own, because each may be observed in other series. Its matrix is the sum of the
-    # products of the codes of these series, plus the penalty on the diagonal. Many systems are
-    # solved at once.
+    # own, because different steps and columns may be observed in different series. Its matrix is
+    # the sum of the products of the codes of these series, plus the penalty on the diagonal. Many
+    # systems are solved at once.
     n, num_steps, num_columns = values.shape
     inputs = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = inputs.shape[1]  # latent_dim + 1
@@ -313,12 +313,13 @@ def fit_ridge(
 @one_blas_thread()
 def components_decode_better(series: PaddedSeries, components: Components, *, seed: int) -> bool:
     """Return whether the components reconstruct held-out series better than the regression."""
-    # Without missing values, the regression has less to correct, and it overfits few series. With
-    # missing values, the regression is always used, because cross-validation cannot measure what it
-    # predicts for these values. Without the choice between components and regression, the error was
-    # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
+    # Without missing values, the regression has less to correct, and overfits if there are few
+    # series. With missing values, the regression is always used, because cross-validation cannot
+    # measure what it predicts for these values. Without the choice between components and
+    # regression, the error was 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
-    # there is no mixture if the data is too large for one, see `find_principal_components`
+    # `mixture` says how far the components mix the series with random variations of them. It is
+    # None if the data is too large.
     if components.mixture is None or not series.is_observed[is_step].all():
         return False
     gains = np.zeros(len(series.values))
@@ -336,8 +337,7 @@ def _fit_cross_validation_codec(
     training_series: PaddedSeries, components_of_all_series: Components, seed: int
 ) -> tuple[LinearCodec, Components]:
     """Return a codec and components of the training series."""
-    # The components use a mixture of series and random variations. The mixture was chosen on all
-    # series.
+    # The mixture of series and random variations is not chosen again, but is that of all series.
     values, is_observed, _, lengths = training_series
     num_components = len(components_of_all_series.loadings)
     options: Any = {"earlier_components": components_of_all_series, "seed": seed}
@@ -411,9 +411,9 @@ def fit_length_adjusted_codec(
     series: PaddedSeries,  # without missing values
     components_of_prior: Components,  # of zero-filled series or of a stationary process
     noise_variance: float,  # first estimate of the mean squared error of a value
-    # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
-    # more for a stronger prior. With infinity, the weights are those of the prior, and only the
-    # codes depend on the length.
+    # Factor of the penalty for differences from the prior. With 1, the penalty is as strong as
+    # empirical Bayes estimates from the data. A larger factor makes the prior stronger. With
+    # infinity, the weights are those of the prior, and only the codes depend on the length.
     decoder_prior_weight: float,
 ) -> LengthAdjustedCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
@@ -466,8 +466,9 @@ def fit_length_adjusted_codec(
     noise *= _POSTERIOR_NOISE_FACTOR
     codes, _ = _compute_code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
-    # The maps compute the codes of `_compute_code_posterior`, divided by `std`. They divide by it
-    # twice, because the encoder has the weights of the decoder, which are multiplied by `std`.
+    # The maps compute the codes of `_compute_code_posterior`, divided by `std` so that they have a
+    # mean square of 1. They divide by `std` twice, because the encoder has the weights of the
+    # decoder, which are multiplied by `std`.
     scaled_weights = weights * std
     offsets = _sum_products_before_each_step(scaled_weights, bias[..., None])[..., 0]
     grams = _sum_products_before_each_step(weights, weights)
