@@ -110,7 +110,7 @@ def test_lists_of_lists_and_sorted_tables_are_read_into_memory(tmp_path, monkeyp
     assert read(path).lengths.tolist() == [2, 1, 1]
     monkeypatch.setattr("refold.files.parquet.CHUNK_BYTES", 1)
     match = (
-        r"x\.parquet: The rows of id 1 are not together: the id appears again at row 2 .*other ids"
+        r"x\.parquet: The rows of id 1 are not together: they begin again in row 2 .*other ids"
         ".*sort the file by column 'id', then by 'time', or add sort=True"
     )
     with pytest.raises(DataError, match=match):
