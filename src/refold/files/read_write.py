@@ -275,18 +275,19 @@ def read_for(
     >>> read_for(schema, path)["a"].tolist()
     [[0.5], [0.7]]
     """
+    # `user_options` always apply. `training_options` are those with which the training data were
+    # read. They are dropped if the file does not have the columns that they name.
+    user_options: dict[str, Any] = options | {"as_sequence": as_sequence, "format": format}
+    if schema is None and not ignored_columns:
+        return read(path, **user_options)
     file_columns: list[str] = []
     # an error is ignored here: if the file cannot be read, `read` below raises it and explains it
     with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
         file_columns = column_names(path, format)
-    # `user_options` always apply. `training_options` are those with which the training data were
-    # read. They are dropped if the file does not have the columns that they name.
-    user_options: dict[str, Any] = options | {"as_sequence": as_sequence, "format": format}
     if schema is None:
-        if ignored_columns:
-            not_features = {*ignored_columns, options.get("id", "id"), options.get("time", "time")}
-            candidates = [name for name in file_columns if name not in not_features]
-            user_options.setdefault("columns", candidates or None)
+        not_features = {*ignored_columns, options.get("id", "id"), options.get("time", "time")}
+        candidates = [name for name in file_columns if name not in not_features]
+        user_options.setdefault("columns", candidates or None)
         return read(path, **user_options)
     features = list(schema.names)
     # the last feature may be the time gap: compute it unless it is a column of the file
