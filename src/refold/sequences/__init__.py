@@ -58,6 +58,7 @@ from refold.sequences._schema import has_default_names as has_default_names
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences._tables import DUPLICATES_RULE as DUPLICATES_RULE
 from refold.sequences._tables import has_arrow_interface as has_arrow_interface
+from refold.sequences._tables import has_lists as has_lists
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text_if_exact as integers_from_text_if_exact
 from refold.sequences._times import compute_median_gaps as compute_median_gaps

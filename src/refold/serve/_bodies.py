@@ -19,6 +19,7 @@ from refold.sequences import (
     Sequences,
     check_model_hash,
     codes_from_arrow,
+    has_lists,
     stored_model_hash,
 )
 from refold.serve._operations import (
@@ -229,10 +230,9 @@ def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
 
 def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
     """Return the number of steps in lists, or of bytes in text, where a step has a byte or more."""
-    types, dtype = pa.types, column.type
-    if types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype):
+    if has_lists(column):
         return sum(len(chunk.values) for chunk in column.chunks)
-    if types.is_string(dtype) or types.is_large_string(dtype):
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
     return 0
 
