@@ -138,7 +138,7 @@ def test_bad_content(data, suffix, message):
     ("suffix", "options", "message"),
     [
         ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, tsv"),
-        ("csv", {"text_unit": "words"}, "does not apply to the format csv, only to jsonl, json"),
+        ("csv", {"text_unit": "words"}, "text_unit= does not apply .* csv, only to jsonl, json"),
         ("txt", {"text_unit": "lines"}, "text_unit must be 'characters' or 'words'. Got 'lines'"),
         *(("csv", {"memory_bytes": n}, "memory_bytes must be a positive") for n in (0, True)),
     ],

@@ -73,13 +73,13 @@ def test_composite_model_has_two_decoders(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("build", "arguments", "message"),
+    ("name", "arguments", "message"),
     [
-        (classic.make_reshape_models, {"latent_dim": 21}, "latent_dim must be .* 10, .* Got 21"),
-        (classic.make_dense_models, {"steps": -1}, "steps must be a positive integer. Got -1"),
-        (classic.make_composite_models, {"steps": 1}, "steps must be .* at least 2. Got 1"),
+        ("reshape", {"latent_dim": 21}, "latent_dim must be a multiple .* 10, .* Got 21"),
+        ("dense", {"steps": -1}, "steps must be a positive integer. Got -1"),
+        ("composite", {"steps": 1}, "steps must be an integer of at least 2. Got 1"),
     ],
 )
-def test_bad_arguments_are_named(build, arguments, message):
+def test_bad_arguments_are_named(name, arguments, message):
     with pytest.raises(ParameterError, match=message):
-        build(**arguments)
+        getattr(classic, f"make_{name}_models")(**arguments)
