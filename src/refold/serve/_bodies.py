@@ -145,6 +145,9 @@ def parse_arrow(
     names = request_type.__struct_fields__
     # if the operation takes sequences or codes, a column "code" tells that the table has codes
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
+    # codes are lists of a fixed size, whose numbers are no steps
+    columns = [c for c in table.columns if not (has_codes and pa.types.is_fixed_size_list(c.type))]
+    check_limit("steps", max(map(_count_steps_or_bytes, columns), default=0), limits)
     # The query of the URL has the other fields. Sequences and codes stay in the table, and an empty
     # list takes their place in the fields.
     table_fields: dict[str, list[Any]] = {}
@@ -207,7 +210,6 @@ def _read_arrow_table(body: bytes, limits: ServeSettings) -> pa.Table:
         raise make_request_error(
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
-    check_limit("steps", max(map(_count_steps_or_bytes, table.columns), default=0), limits)
     model_hash = stored_model_hash(table)
     metadata = None if model_hash is None else {MODEL_HASH_KEY: model_hash}
     return table.replace_schema_metadata(metadata)
