@@ -142,12 +142,14 @@ def _convert_blocks(
         # the block of this sequence
         block_index = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
         then_by_time = "" if options.time is None else f", then by {options.time!r}"
+        or_sort = ""
+        if isinstance(large_table, ParquetFiles):  # batches cannot be sorted by an argument
+            or_sort = f", or add {argument(sort=True)}, which needs memory for all values"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: they "
             f"begin again in row {first_row_names[block_index]} or later, after other ids. Data "
-            "that are too large to be read at once must be sorted: sort the file by column "
-            f"{options.id!r}{then_by_time}, or add {argument(sort=True)}, which needs memory for "
-            "all values."
+            "that are too large to be read at once must be sorted: sort them by column "
+            f"{options.id!r}{then_by_time}{or_sort}."
         )
 
 
