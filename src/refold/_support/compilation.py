@@ -28,7 +28,7 @@ _MIN_YNNPACK_STEPS = 4096
 _MAX_COMPILATION_CACHE_BYTES = 200_000_000
 
 
-def compile_two_batch_sizes(function: Callable[..., Any]) -> Callable[[int], Any]:
+def compile_two_batch_sizes(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
     """Compile a function of a batch in two versions, for small and for large batches."""
     # The result is a function that takes the number of steps of a batch, and returns the version
     # for this number. The argument `padded_length` of the function is static: each value is

@@ -160,8 +160,8 @@ def describe_excess_lengths(
     """Describe how many lengths exceed the longest in training; None if none does."""
     # The noun is "length" for lengths that a user asks for, "predicted length" for lengths that are
     # decoded from codes, and else "sequence".
-    is_predicted = noun == "predicted length"
-    tolerance = is_predicted * max(1.0, _MAX_PREDICTED_LENGTH_EXCESS * max_training_length)
+    excess = max(1.0, _MAX_PREDICTED_LENGTH_EXCESS * max_training_length)
+    tolerance = excess if noun == "predicted length" else 0.0
     count = int((lengths > max_training_length + tolerance).sum())
     if count == 0:
         return None
@@ -208,8 +208,7 @@ class OutlierCounts(NamedTuple):
     num_outliers: np.ndarray
     num_comparable: np.ndarray  # outliers, and other observed values that are not 0
     num_observed: np.ndarray
-    # largest distance of an observed value from the mean, in standard deviations; -inf in a block
-    # without outliers
+    # largest distance of an outlier from the mean, in standard deviations; -inf without outliers
     max_std_from_mean: np.ndarray
 
 
@@ -222,8 +221,9 @@ def count_outliers(values: np.ndarray, training_scaler: Scaler) -> OutlierCounts
     num_zeros = ((values == 0) & ~is_outlier).sum(axis=0)
     distance = np.full(values.shape[1], -np.inf)
     if num_outliers.any():  # only a warning needs the distance, and most data cause none
-        lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
-        highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
+        outliers = np.where(is_outlier, values, np.nan)
+        lowest = np.fmin.reduce(outliers, axis=0, initial=np.inf)
+        highest = np.fmax.reduce(outliers, axis=0, initial=-np.inf)
         with np.errstate(over="ignore"):  # a distance that overflows becomes inf
             distance = np.maximum(highest - training_scaler.mean_, training_scaler.mean_ - lowest)
             distance = distance / training_scaler.scale_

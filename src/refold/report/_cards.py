@@ -27,7 +27,17 @@ from refold.evaluation import (
 from refold.model import Model
 from refold.plots import charts, project_codes_to_plane
 from refold.plots.charts import Axis, Chart, describe_dimension, format_signed_number
-from refold.report._page import Card, Plot, Score, Table, TextGroup, TextView, TokenRow, make_plot
+from refold.report._page import (
+    Card,
+    Plot,
+    Score,
+    Table,
+    TextGroup,
+    TextView,
+    Token,
+    TokenRow,
+    make_plot,
+)
 from refold.sequences import Column, Sequences
 
 # The limits below keep cards short and the page small.
@@ -415,10 +425,9 @@ def make_comparison_text_rows(
 
 def _make_tokens(
     step_values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
-) -> list[tuple[str, bool]]:
+) -> list[Token]:
     """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
-    # A token is a text, and whether it is wrong. A gap is a token, too. Tokens of one character are
-    # written without gaps between them.
+    # A gap is a token, too. Tokens of one character are written without gaps between them.
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
     for step, text in enumerate(charts.get_category_texts(step_values[:MAX_TEXT_STEPS], column)):

@@ -335,8 +335,8 @@ def indices_to_categories(column_values: np.ndarray, column: Column) -> np.ndarr
     if not column.column_type.has_categories:
         return column_values
     # the last of the decoded values stands for missing
-    indices = np.nan_to_num(column_values, nan=len(column.categories) + 1).astype(np.int64)
-    return column.decoded_value_by_index[indices]
+    indices = np.where(np.isnan(column_values), len(column.categories) + 1, column_values)
+    return column.decoded_value_by_index[indices.astype(np.int64)]
 
 
 def to_user_layout(values: np.ndarray, schema: Schema) -> Any:

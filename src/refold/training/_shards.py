@@ -294,7 +294,7 @@ class InputLayout(NamedTuple):
     index_of_unknown: np.ndarray  # (n_features,), of the unknown category; NaN if not categorical
     is_numeric: np.ndarray  # bool (n_features,)
     has_observed_flags: bool  # whether each feature has a second channel: 1 if observed, else 0
-    reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
+    masks_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod
     def of_network(cls, network: Network) -> "InputLayout":
@@ -335,14 +335,14 @@ def make_padded_batch(
     first_steps, lengths = data.first_steps[positions_in_shard], data.lengths[positions_in_shard]
     # (batch_size, num_steps, n_features); steps after the end of a sequence become padding below
     values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, first_steps)
-    if layout.reads_padding:  # a filler row gets no steps, so the network computes none
+    if layout.masks_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
     x, y = padded_input_and_target(
         values,
         lengths,
         layout.index_of_unknown,
         has_flags=layout.has_observed_flags,
-        input_padding_value=np.nan if layout.reads_padding else 0.0,
+        input_padding_value=np.nan if layout.masks_padding else 0.0,
         xp=jnp,
     )
     y = jnp.where(is_sequence[:, None, None], y, jnp.nan)

@@ -129,8 +129,9 @@ def build_network(
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # None, because the scale was checked when the base model was fitted
-        check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
+        # the scale was checked when the base model was fitted
+        max_length = int(split.lengths.max())
+        check_forecast(specification.forecast_steps, scale=None, max_length=max_length)
         if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
                 "Time-step dropout needs a model that reads missing values, and this one was "
@@ -397,10 +398,11 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
                 f"{tokens.name!r} is {tokens.type}. Use {argument(time_warp=0)}."
             )
         return float(time_warp)
-    num_series, is_default = len(split.lengths), specification.architecture == "default"
+    is_default = specification.architecture == "default"
     # many series show shifted patterns by themselves
-    if split.base_model is not None or not is_default or num_series >= MIN_SERIES_WITHOUT_WARPS:
+    shows_shifts = len(split.lengths) >= MIN_SERIES_WITHOUT_WARPS
+    if split.base_model is not None or not is_default or shows_shifts:
         return 0.0
     # the phase "validated" trains without the held-out sequences
-    sample = split.scaler("validated").transform(split.sample("validated", num_series))
+    sample = split.scaler("validated").transform(split.fit_data.sequences[split.training_indices])
     return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

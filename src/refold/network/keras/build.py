@@ -102,6 +102,7 @@ def make_default_models(
     latent_dim: int,
     max_steps: int,
     num_categories: Sequence[int] | None = None,
+    observed_flags: bool = False,
     **options: Any,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
@@ -118,8 +119,8 @@ def make_default_models(
         Type of each column, as in `refold.sequences.Column`.
     num_categories : sequence of int, optional
         Number of categories of each column, 0 for columns that are not categorical.
-    latent_dim, max_steps, **options
-        Attributes of the `Specification`, such as ``units``.  ``observed_flags`` defaults to False.
+    latent_dim, max_steps, observed_flags, **options
+        Attributes of the `Specification`, such as ``units``.
 
     Examples
     --------
@@ -128,8 +129,8 @@ def make_default_models(
     ((None, 4), (None, 7, 2))
     """
     columns = list(column_types), list(num_categories or [0] * len(column_types))
-    options = {"observed_flags": False, **options, "latent_dim": latent_dim, "max_steps": max_steps}
-    return _build_default_models(Specification("default", *columns, **options))
+    sizes = observed_flags, latent_dim, max_steps
+    return _build_default_models(Specification("default", *columns, *sizes, **options))
 
 
 def _build_default_models(specification: Specification) -> Models:

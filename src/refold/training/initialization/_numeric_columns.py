@@ -139,7 +139,11 @@ def fit_linear_initialization(
     adjusted_codec = None
     if may_adjust_to_length and not has_missing:
         adjusted_codec = _choose_length_adjusted_codec(
-            series, components, codec, is_decoded_by_components=use_components, seed=seed
+            series,
+            components,
+            mse_without_length=codec.mse,
+            is_decoded_by_components=use_components,
+            seed=seed,
         )
     if adjusted_codec is not None:
         # the caller allows codes by length only without corruption, so `inputs` are `values`
@@ -364,8 +368,8 @@ def _fit_cross_validation_codec(
 def _choose_length_adjusted_codec(
     series: PaddedSeries,
     components: Components,
-    codec_without_length: LinearCodec,  # its codes ignore the length
     *,
+    mse_without_length: float,  # mean squared error with codes that ignore the length
     is_decoded_by_components: bool,  # whether the components decode codes that ignore the length
     seed: int,
 ) -> LengthAdjustedCodec | None:
@@ -388,7 +392,10 @@ def _choose_length_adjusted_codec(
             components_of_prior = stationary_components if is_stationary else fold_components
             if components_of_prior is not None:
                 adjusted_codec = fit_length_adjusted_codec(
-                    training_series, components_of_prior, codec.mse, prior_weight
+                    training_series,
+                    components_of_prior,
+                    noise_variance=codec.mse,
+                    decoder_prior_weight=prior_weight,
                 )
                 codes = adjusted_codec.encode(test_series.values, test_series.lengths)
                 new_errors = _series_errors(codes, adjusted_codec.decoder, test_series)
@@ -403,13 +410,16 @@ def _choose_length_adjusted_codec(
     if is_stationary:
         # not None, because the series of the folds had as many steps and columns
         components = fit_autocovariance_components(series, num_components) or components
-    return fit_length_adjusted_codec(series, components, codec_without_length.mse, prior_weight)
+    return fit_length_adjusted_codec(
+        series, components, noise_variance=mse_without_length, decoder_prior_weight=prior_weight
+    )
 
 
 @one_blas_thread()
 def fit_length_adjusted_codec(
     series: PaddedSeries,  # without missing values
     components_of_prior: Components,  # of zero-filled series or of a stationary process
+    *,
     noise_variance: float,  # first estimate of the mean squared error of a value
     # Factor of the penalty for differences from the prior. With 1, the penalty is as strong as
     # empirical Bayes estimates from the data. A larger factor makes the prior stronger. With
