@@ -467,6 +467,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         options: dict[str, Any] = {"clip": clip, "as_table": as_table, "verbose": self.verbose}
         return self.model_.reconstruct(X, codes=codes, **options)
 
+    def residuals(self, X: SequencesLike, *, as_table: bool | None = None) -> Any:
+        """Subtract the reconstructions from the sequences; see `Model.residuals`."""
+        return self.model_.residuals(X, as_table=as_table, verbose=self.verbose)
+
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Describe what codes decode to, for classifiers; see `Model.features`."""
         return self.model_.features(codes)

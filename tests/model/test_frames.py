@@ -1,5 +1,6 @@
 """Tables in, tables out: ids, columns, layout and library stay."""
 
+import warnings
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import refold
 from refold import Sequences
 from refold.errors import DataError, SchemaError
 from small_data import fit_without_training
@@ -36,27 +38,76 @@ def ae(sequences):
     return fit_without_training(sequences)
 
 
+def shuffle_visits():
+    """Return the visits with ids and rows out of order: by day, then by id from the last one."""
+    return build_visits().sort_by([("day", "ascending"), ("who", "descending")])
+
+
+def select_unread_columns(table):
+    """Return the columns that the model does not decode."""
+    return table.select(["who", "day", "note"]).to_pydict()
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_long_table_comes_back(ae, sequences, library):
-    table = LIBRARIES[library](build_visits())
+    visits = shuffle_visits()
+    table = LIBRARIES[library](visits)
     back = ae.reconstruct(table)
     assert type(back) is type(table)
     back = pa.table(back)
-    assert back.column_names == ["rate", "who", "day", "mood", "awake"]
+    assert back.column_names == visits.column_names
+    assert select_unread_columns(back) == select_unread_columns(visits)
     assert back["awake"].type == pa.bool_()
-    decoded = ae.reconstruct(sequences)
-    lengths = [len(rows) for rows in decoded]
-    assert back["who"].to_pylist() == np.repeat(sequences.ids, lengths).tolist()
-    assert back["rate"].to_pylist() == [row[0] for rows in decoded for row in rows]
-    days, visits = {}, build_visits().to_pydict()
-    for who, day in zip(visits["who"], visits["day"], strict=True):
-        days.setdefault(who, []).append(day)
-    padded = [(days[who] + [None] * 9)[:n] for who, n in zip(sequences.ids, lengths, strict=True)]
-    assert back["day"].to_pylist() == [day for times in padded for day in times]
+    decoded = ae.decode(ae.encode(sequences), sequences.lengths)
+    rates = dict(zip(sequences.ids.tolist(), (iter(rows[:, 0]) for rows in decoded), strict=True))
+    assert back["rate"].to_pylist() == [next(rates[who]) for who in visits["who"].to_pylist()]
     assert isinstance(ae.reconstruct(table, as_table=False), list)
     from_sequences = ae.reconstruct(sequences[:3], as_table=True)
     assert from_sequences.column_names == ["who", "day", "rate", "mood", "awake"]
-    assert set(from_sequences["who"].to_pylist()) == {"p0", "p1", "p2"}
+    assert from_sequences["day"].equals(pa.chunked_array([sequences[:3].times]))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_residuals_have_the_rows_of_a_table(ae, library):
+    visits = shuffle_visits()
+    table = LIBRARIES[library](visits)
+    residuals, back = pa.table(ae.residuals(table)), pa.table(ae.reconstruct(table))
+    assert select_unread_columns(residuals) == select_unread_columns(visits)
+    difference = np.asarray(visits["rate"]) - np.asarray(back["rate"])
+    assert np.array_equal(residuals["rate"], difference)
+    is_wrong = np.asarray(visits["mood"]) != np.asarray(back["mood"])
+    assert np.array_equal(residuals["mood"], is_wrong)
+
+
+def test_residuals_have_the_shape_of_the_data():
+    x = np.random.default_rng(0).normal(size=(30, 6, 2))
+    x[0, 4:], x[1, 2, 1] = np.nan, np.nan  # two padded steps, and a missing value
+    ae = fit_without_training(x)
+    residuals = ae.residuals(x)
+    assert residuals.shape == x.shape and np.array_equal(np.isnan(residuals), np.isnan(x))
+    codes = ae.encode(x)
+    assert np.allclose(residuals[2], x[2] - ae.decode(codes, [4, *[6] * 29])[2])
+    assert [rows.shape for rows in ae.residuals([x[0, :4], x[1]])] == [(4, 2), (6, 2)]
+    assert fit_without_training(["abab", "ba"] * 9).residuals(["ab"])[0].shape == (2,)
+    assert refold.load("series").residuals(x[..., 0]).shape == (30, 6)
+
+
+def test_steps_of_anomalies_have_the_rows_of_a_table(ae, sequences):
+    visits = shuffle_visits()
+    with warnings.catch_warnings():  # the model was trained on these sequences
+        warnings.simplefilter("ignore")
+        detection = ae.model_.calibrate(sequences).detect(visits, alpha=0.1)
+    steps = detection.to_step_table("who", "day")
+    assert steps.select(["who", "day"]).equals(visits.select(["who", "day"]))
+
+
+def test_rows_of_equal_times_come_back(sequences):
+    visits = shuffle_visits()
+    twice = pa.concat_tables([visits, visits]).drop_columns("note")
+    columns = {"id": "who", "time": "day", "sort": True, "duplicates": "mean"}
+    merged = fit_without_training(Sequences.from_table(twice, **columns))
+    back = merged.reconstruct(twice.sort_by("day").slice(3))  # one of the rows of each time is left
+    assert back["day"].to_pylist() == sorted(twice["day"].to_pylist())[3:]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -67,13 +118,16 @@ def test_a_table_of_lists_comes_back(ae, sequences, library):
     assert pa.table(back).column_names == ["who", "rate", "mood", "awake"]
     rates = [rows[:, 0].tolist() for rows in ae.reconstruct(sequences)]
     assert [list(rate) for rate in pa.table(back)["rate"].to_pylist()] == rates
-    without_ids = ae.reconstruct(table[["rate", "mood", "awake"]] if library == "pandas" else table)
-    assert len(without_ids) == 24
+    if library == "pandas":  # without ids, and with a column that is no feature
+        others = table.drop(columns="who").assign(note="x")
+        assert list(ae.reconstruct(others).columns) == ["rate", "mood", "awake", "note"]
 
 
 def test_an_index_comes_back(ae, sequences):
     frame = build_visits().to_pandas().set_index(["who", "day"])
-    assert ae.reconstruct(frame).index.names == ["who", "day"]
+    assert ae.reconstruct(frame.iloc[::-1].sort_index(level="day")).index.names == ["who", "day"]
+    shuffled = shuffle_visits().to_pandas().set_axis([f"row {i}" for i in range(frame.shape[0])])
+    assert ae.reconstruct(shuffled).index.equals(shuffled.index)
     lists = sequences.to_arrow("who").to_pandas().set_axis([f"row {i}" for i in range(24)])
     assert list(ae.reconstruct(lists).index) == list(lists.index)
 
@@ -121,4 +175,4 @@ def test_a_series_is_read_as_the_training_data_were(form):
     ae = fit_without_training(series, window=20)
     assert np.array_equal(ae.transform(frame.assign(note="x")), ae.transform(series))
     assert np.array_equal(ae.transform(SENSOR.assign(when=WHEN)), ae.transform(series))
-    assert pd.to_datetime(ae.reconstruct(frame)["when"]).tolist() == WHEN.tolist()
+    assert ae.reconstruct(frame)["when"].equals(frame["when"])  # repeated times stay

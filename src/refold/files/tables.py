@@ -257,7 +257,10 @@ def convert_long_table(table: pa.Table, options: TableOptions, row_namer: RowNam
     # `ids` are in the order of the file, so each empty sequence gets the place of its marker
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(id_numbers[~is_marker])] = np.diff(arrays.offsets)
-    return Sequences(*arrays._replace(offsets=offsets_from_lengths(lengths), ids=ids))
+    row_steps = np.full(len(is_marker), -1)
+    row_steps[~is_marker] = arrays.row_steps
+    offsets = offsets_from_lengths(lengths)
+    return Sequences(*arrays._replace(offsets=offsets, ids=ids, row_steps=row_steps))
 
 
 def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.Table:

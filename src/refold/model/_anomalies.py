@@ -392,6 +392,8 @@ class Detection:
         describe each series.
     times, time_name : pyarrow.Array or None, str
         Times of all steps of the sequences, or series, and their name; None if the data had none.
+    row_steps : array of int of shape (num_rows,) or None
+        Step of each row of the long table that the data came from, as in `Sequences`.
 
     Examples
     --------
@@ -416,6 +418,7 @@ class Detection:
     windows: Windows | None = None
     times: pa.Array | None = None
     time_name: str = "time"
+    row_steps: np.ndarray | None = None
 
     @property
     def series_step_scores(self) -> list[np.ndarray]:
@@ -519,7 +522,7 @@ class Detection:
     def to_step_table(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
         """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
-        The columns are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all
+        If the data came from a table with one row per step, the rows are in its order. The columns are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all
         values of the step are missing. If the data had times, they come before the score, under the
         name that you give, or that of the data. Windows that overlap are merged, as in
         ``series_step_scores``.
@@ -536,4 +539,6 @@ class Detection:
         columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": steps}
         if self.times is not None:
             columns[time or self.time_name] = self.times
-        return pa.table({**columns, "score": scores, "p_value": p_values})
+        table = pa.table({**columns, "score": scores, "p_value": p_values})
+        # a row of a negative step stands for an empty sequence
+        return table if self.row_steps is None else table.take(self.row_steps[self.row_steps >= 0])

@@ -96,6 +96,7 @@ from refold.sequences import (
     Schema,
     Sequences,
     Windows,
+    array_like,
     as_sequences,
     check_decoded_finite,
     check_model_hash,
@@ -104,6 +105,7 @@ from refold.sequences import (
     fingerprints,
     is_table,
     stored_model_hash,
+    subtract_sequences,
     table_like,
 )
 from refold.sequences.types import NUMERIC
@@ -480,13 +482,67 @@ class Model:
         Parameters
         ----------
         as_table : bool, optional
-            Return a table instead of a list; by default, if ``X`` is a table. The result then has
-            the library, layout and columns of ``X``, including ids and times. Times are null in
-            steps after the end of the original. For other ``X``, the result is a
-            `pyarrow.Table` with one row per step.
+            Return a table instead of a list; by default, if ``X`` is a table. The result is ``X``
+            with reconstructed features: it has the library, the rows, the index and the columns of
+            ``X``, and columns that the model does not read stay as they are. If a row is a step,
+            each sequence keeps its own length. For other ``X``, the result is a `pyarrow.Table`
+            with one row per step.
         """
+        model, series = self._adapt_and_read(X)
+        as_table = is_table(X) if as_table is None else as_table
+        has_row_per_step = as_table and (series.row_steps is not None or not is_table(X))
+        decoded = model.reconstruct_to_sequences(
+            series, codes=codes, clip=clip, keeps_lengths=has_row_per_step, verbose=verbose
+        )
+        if not as_table:
+            return decoded.to_list()
+        if has_row_per_step:
+            decoded.times = series.times
+        return table_like(decoded, X, series.row_steps)
+
+    def residuals(
+        self, X: SequencesLike, *, as_table: bool | None = None, verbose: int = 0
+    ) -> Any:
+        """Subtract the reconstruction of each sequence from the sequence, value by value.
+
+        Each reconstruction has the length of its original. Numbers and counts are subtracted in the
+        units of the data. In binary and categorical columns, a residual is 1 where the
+        reconstruction is wrong, and else 0. A missing value has a missing residual.
+
+        Parameters
+        ----------
+        as_table : bool, optional
+            Return a table, as in `reconstruct`; by default, if ``X`` is a table.
+
+        Returns
+        -------
+        list, array or table
+            An array of the shape of ``X`` if ``X`` is an array of numbers, a table as in
+            `reconstruct` if ``X`` is a table, else a list with an array of shape (length, features)
+            or (length,) for each sequence.
+        """
+        model, series = self._adapt_and_read(X)
+        residuals = model.residual_sequences(series, verbose=verbose)
+        if is_table(X) if as_table is None else as_table:
+            return table_like(residuals, X, series.row_steps)
+        return array_like(residuals, X) if isinstance(X, np.ndarray) else residuals.to_list()
+
+    def residual_sequences(self, series: Sequences, *, verbose: int = 0) -> Sequences:
+        """Return the residuals of sequences as `Sequences` of numeric columns."""
+        decoded = self.reconstruct_to_sequences(series, keeps_lengths=True, verbose=verbose)
+        return subtract_sequences(as_sequences(series, schema=self.schema), decoded)
+
+    def reconstruct_to_sequences(
+        self,
+        series: Sequences,
+        *,
+        codes: ArrayLike | None = None,
+        clip: bool | str = False,
+        keeps_lengths: bool = False,
+        verbose: int = 0,
+    ) -> Sequences:
+        """Reconstruct sequences as `Sequences`, at predicted lengths or at those of the originals."""
         check("clip", clip, CLIP_RULE)
-        series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         windows = self.windows(series)
         sequences = self.open_data_for_blocks(windows.sequences)  # does not cut windows again
         if codes is None:
@@ -499,14 +555,13 @@ class Model:
             decoded = self.decode_to_sequences(codes, sequences.lengths, verbose=verbose)
             decoded = windows.join(decoded)
         else:
-            lengths = self.reconstruction_lengths(codes, sequences.lengths)
+            lengths = sequences.lengths
+            if keeps_lengths:
+                lengths = self.check_lengths(lengths, len(codes))
+            else:
+                lengths = self.reconstruction_lengths(codes, lengths)
             decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
-        decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
-        if not (is_table(X) if as_table is None else as_table):
-            return decoded.to_list()
-        # the times of all decoded steps, from step 0 of each sequence
-        decoded.times = series.step_times_in_ranges(np.zeros_like(decoded.lengths), decoded.lengths)
-        return table_like(decoded, X)
+        return self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
 
     # Errors and anomalies
 
@@ -609,7 +664,8 @@ class Model:
                 f"{argument(alpha=alpha)} needs at least {min_calibrated} calibration sequences, "
                 f"which are normal and not trained on. Got {self.num_calibrated}. {remedy}"
             )
-        windows = self.windows(X)
+        series = read_user_data(X, self.schema, as_sequence=self.window is not None)
+        windows = self.windows(series)
         sequences = self.read_aligned(windows.sequences)
         warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         warn(describe_overlap_with_training(sequences, self.fingerprints.training_hashes))
@@ -636,6 +692,7 @@ class Model:
             times=windows.series_times,
             # a name that differs from the other columns of `Detection.to_step_table`
             time_name=windows.sequences.schema.choose_time_name(("id", "step", "score", "p_value")),
+            row_steps=series.row_steps,
         )
 
     def drift(self, X: SequencesLike) -> Drift:
@@ -1036,6 +1093,11 @@ class Model:
         calibration = build_calibration(measured, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
+    def _adapt_and_read(self, X: SequencesLike) -> tuple["Model", Sequences]:
+        """Return a model with the columns of data, and the data as sequences."""
+        model, data = adapt_to_data(self, X)
+        return model, read_user_data(data, model.schema, as_sequence=model.window is not None)
+
     def _compute_warning_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
         """Return outlier counts, and the share of variance that each sequence's code explains."""
         # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
@@ -1149,8 +1211,7 @@ def _wrap_with_model_adaptation(method_name: str) -> Callable[..., Any]:
         if first_name == "codes":
             return method(self.adapt_to_code_width(first), first, *further, **keywords)
         model, series = adapt_to_data(self, first)
-        # the result may be a table like a table of the user, so the method gets the table itself
-        return method(model, first if is_table(first) else series, *further, **keywords)
+        return method(model, series, *further, **keywords)
 
     return adapt_and_call
 
@@ -1158,7 +1219,7 @@ def _wrap_with_model_adaptation(method_name: str) -> Callable[..., Any]:
 # Methods of `Model` whose first argument is data or codes that a pretrained model adapts to.
 _METHODS_THAT_ADAPT_FIRST = (
     *("windows", "open_data_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
-    *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
+    *("score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
     *("held_back", "decode", "features", "code_drift"),
 )
 for _name in _METHODS_THAT_ADAPT_FIRST:

@@ -29,6 +29,7 @@ from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
 from refold.sequences._code_tables import stored_model_hash as stored_model_hash
 from refold.sequences._code_tables import vectors_to_arrow as vectors_to_arrow
+from refold.sequences._conversions import array_like as array_like
 from refold.sequences._conversions import as_sequences as as_sequences
 from refold.sequences._conversions import check_marker_numbers as check_marker_numbers
 from refold.sequences._conversions import concatenate as concatenate
@@ -36,6 +37,7 @@ from refold.sequences._conversions import fingerprints as fingerprints
 from refold.sequences._conversions import is_table as is_table
 from refold.sequences._conversions import mark_missing as mark_missing
 from refold.sequences._conversions import sequence_and_step_indices as sequence_and_step_indices
+from refold.sequences._conversions import subtract_sequences as subtract_sequences
 from refold.sequences._conversions import table_like as table_like
 from refold.sequences._conversions import table_to_single_series as table_to_single_series
 from refold.sequences._data_warnings import data_warnings as data_warnings

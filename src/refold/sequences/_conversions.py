@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
@@ -17,13 +17,12 @@ from refold._support.arrays import concatenated_ranges, offsets_from_lengths
 from refold._support.rules import Rule, check, check_not_empty, number_rule
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._encoding import ColumnTypes
-from refold.sequences._schema import Schema, merge_column_descriptions
+from refold.sequences._schema import Column, Schema, merge_column_descriptions
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    cut_or_pad_to_lengths,
+    column_to_arrow,
     find_id_and_time_names,
-    find_time_index_name,
     has_arrow_interface,
     has_lists,
     has_nested_lists,
@@ -129,59 +128,95 @@ def is_table(data: Any) -> bool:
     return has_arrow_interface(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
-def table_like(sequences: Sequences, user_data: Any) -> Any:
-    """Return sequences as a table of the library, layout and columns of the user's data."""
+def table_like(sequences: Sequences, user_data: Any, row_steps: np.ndarray | None = None) -> Any:
+    """Return sequences as a table of the library, rows, index and columns of the user's data.
+
+    The features of ``sequences`` replace those of the table, and its other columns stay as they
+    are. ``row_steps`` is that of the `Sequences` that the data were read as; see `Sequences`.
+    """
     schema = sequences.schema
-    id_name, time_name = schema.id_name or "id", schema.time_name or "time"
     if not is_table(user_data):  # then as a table with one row per step
+        id_name = schema.id_name or "id"
         time_name = schema.choose_time_name({id_name}, has_times=sequences.times is not None)
-        return sequences.to_table(id_name, time_name)
-    user_columns = to_arrow_columns(user_data)
-    columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
-    id_name = id_name if id_name in columns else "id"
-    features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
-    only_feature = columns[features[0]] if len(features) == 1 else None
-    is_text = id_and_time is None and only_feature is not None and is_text_type(only_feature.type)
-    is_one_cell = is_text or (only_feature is not None and has_nested_lists(only_feature))
-    row_is_sequence = is_text or any(map(has_lists, columns.values()))
-    if row_is_sequence and is_one_cell:  # a sequence is one cell: text, or a list of lists
-        items = [item if isinstance(item, str) else item.tolist() for item in sequences]
-        ids = sequences.to_arrow(id_name)[id_name]
-        table = pa.table({id_name: ids, features[0]: pa.array(items)})
-    elif row_is_sequence:
-        table = sequences.to_arrow(id_name)
-    else:  # each row is a step
-        if time_name not in columns:
-            time_name = find_time_index_name(user_columns.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time_name)
-        if time_name in columns and not schema.duplicates:
-            # The times as the user wrote them, such as text. If rows of equal times were merged,
-            # the user's times do not fit the rows.
-            times = cut_or_pad_to_lengths(user_columns, id_name, time_name, sequences.lengths)
-            table = table.set_column(1, time_name, times)  # after the ids
-    numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
-    for i, name in enumerate(table.column_names):
-        if name in columns and name not in numeric_names:
+        return table if row_steps is None else table.take(pa.array(row_steps[row_steps >= 0]))
+    table = to_arrow_columns(user_data)._replace(is_series=row_steps is not None)
+    id_and_time = find_id_and_time_names(table, schema) or (schema.id_name or "id", None)
+    not_features = {*id_and_time, *table.index_columns}
+    names = [name for name in table.columns if name not in not_features]
+    only_column = table.columns[names[0]] if len(names) == 1 else None
+    if row_steps is not None:  # each row is a step
+        new_columns = steps_to_row_columns(sequences, row_steps)
+    elif only_column is not None and (
+        is_text_type(only_column.type) or has_nested_lists(only_column)
+    ):  # each row is a sequence in one cell: text, or a list of lists
+        cells = [item if isinstance(item, str) else item.tolist() for item in sequences]
+        new_columns = {names[0]: pa.array(cells)}
+    else:  # each row is a sequence, with a list for each feature
+        names = [name for name in names if has_lists(table.columns[name])]
+        new_columns = dict(zip(schema.names, sequences.to_arrow("id").columns[1:], strict=True))
+    if not {*new_columns} <= {*table.columns}:
+        # The names differ, so the features are those at the same positions. A computed column of
+        # time gaps, which is the last feature, is no column of the user.
+        named = [name for name in new_columns if name in table.columns]
+        names = named or names
+        new_columns = dict(zip(names, new_columns.values(), strict=False))
+    is_number = {column.name: column.type == NUMERIC.name for column in schema.columns}
+    for name, column in new_columns.items():
+        if not is_number.get(name, True):
             # cast to the type of the user's column, if possible: 0 and 1 become False and True
             with contextlib.suppress(pa.ArrowException):
-                table = table.set_column(i, name, table[name].cast(columns[name].type))
-    # the user's columns in their order, then new ones, such as time gaps
-    new_names = [name for name in table.column_names if name not in {id_name, time_name, *columns}]
-    table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
-    library = type(user_data).__module__.partition(".")[0]
-    if library != "pandas":
-        return type(user_data)(table) if library == "polars" else table
-    frame = table.to_pandas()
-    # The frame gets the user's index. Arrow makes a column of each level of the index; a level
-    # without a name becomes a column such as "__index_level_0__".
-    levels = enumerate(user_data.index.names)
-    level_names = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
-    index_columns = [name for name in level_names if name in frame]
-    if row_is_sequence:  # the rows are those of the user's table
-        return frame.drop(columns=index_columns).set_axis(user_data.index)
-    if not index_columns:
+                new_columns[name] = column.cast(table.columns[name].type)
+    return replace_columns(user_data, new_columns)
+
+
+def subtract_sequences(originals: Sequences, reconstructed: Sequences) -> Sequences:
+    """Return originals minus reconstructions of the same lengths, as numeric columns."""
+    schema = originals.schema
+    residuals = originals.values - reconstructed.values  # NaN where a value is missing
+    for i, column in enumerate(schema.columns):
+        if not column.column_type.is_number:  # 1 if the category is wrong
+            residuals[:, i] = np.abs(np.sign(residuals[:, i]))
+    columns = tuple(Column(column.name, NUMERIC.name) for column in schema.columns)
+    layout = "array" if schema.layout == "array" else "series"
+    schema = replace(schema, columns=columns, layout=layout, missing=())
+    arrays = residuals, originals.offsets, originals.ids, schema, originals.times
+    return Sequences.from_checked(*arrays, originals.row_steps)
+
+
+def array_like(sequences: Sequences, user_array: np.ndarray) -> Any:
+    """Return numeric sequences as an array of the user's shape, NaN in padded steps, or a list."""
+    if user_array.dtype.kind not in "biuf":  # an entry may be a whole sequence, such as a text
+        return sequences.to_list()
+    if sequences.values.size == user_array.size:  # no step is padding
+        return sequences.values.reshape(user_array.shape)
+    padded = np.full((*user_array.shape[:2], sequences.schema.num_columns), np.nan)
+    padded[np.arange(padded.shape[1]) < sequences.lengths[:, None]] = sequences.values
+    return padded.reshape(user_array.shape)
+
+
+def steps_to_row_columns(sequences: Sequences, row_steps: np.ndarray) -> dict[str, pa.Array]:
+    """Return the features of sequences as columns of a table with these steps as rows, by name."""
+    steps = pa.array(np.maximum(row_steps, 0), mask=row_steps < 0)  # null: the row has no step
+    columns = enumerate(sequences.schema.columns)
+    return {c.name: column_to_arrow(sequences.values[:, i], c).take(steps) for i, c in columns}
+
+
+def replace_columns(table: Any, new_columns: Mapping[str, Any]) -> Any:
+    """Return a table of any library in which Arrow columns replace those of the same names."""
+    library = type(table).__module__.partition(".")[0]
+    if library == "pandas":
+        frame = table.copy(deep=False)
+        labels = {str(label): label for label in frame.columns}  # a label may be a number
+        for name, column in new_columns.items():
+            frame[labels[name]] = column.to_pandas().array  # an array, because a series has an index
         return frame
-    return frame.set_index(index_columns).rename_axis([level_names[name] for name in index_columns])
+    if library == "polars":
+        return table.with_columns(type(table)(pa.table(dict(new_columns))))
+    table = pa.table(table)
+    for name, column in new_columns.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:

@@ -34,6 +34,7 @@ class SequenceArrays(NamedTuple):
     ids: np.ndarray  # (n,)
     schema: Schema
     times: pa.Array | None = None  # (num_steps,)
+    row_steps: np.ndarray | None = None  # (num_rows,), the step of each row of a long table
 
 
 # Names of rows and steps in messages

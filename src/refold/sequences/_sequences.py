@@ -92,6 +92,9 @@ class Sequences:
     times : pyarrow.Array of shape (num_steps,), optional
         Times of all steps, of the type that they had in the table: dates, times with or without a
         zone, or numbers. By default, the sequences have no times.
+    row_steps : array of int of shape (num_rows,), optional
+        For sequences read from a long table: the step of each row, an index into ``values``, or -1
+        for a row that stands for an empty sequence. A selection of sequences does not keep it.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class Sequences:
         ids: ArrayLike | None = None,
         schema: Schema | None = None,
         times: pa.Array | None = None,
+        row_steps: np.ndarray | None = None,
     ) -> None:
         values = check_array("values", values, ("num_steps", "features"))
         if values.dtype not in (np.float32, np.float64):
@@ -151,7 +155,7 @@ class Sequences:
                 )
             check_counts_match(len(times), argument("times"), len(values), "steps")
         self.values, self.offsets, self.ids, self.schema = values, offsets, ids, schema
-        self.times = times
+        self.times, self.row_steps = times, row_steps
 
     @classmethod
     def from_checked(
@@ -161,6 +165,7 @@ class Sequences:
         ids: np.ndarray | None,
         schema: Schema,
         times: pa.Array | None = None,
+        row_steps: np.ndarray | None = None,
         *,
         is_mapped: bool = False,
         block_bytes: int = BLOCK_BYTES,
@@ -170,7 +175,7 @@ class Sequences:
         new = cls.__new__(cls)
         new.values, new.offsets = np.asarray(values), np.asarray(offsets)
         new.ids = np.arange(len(offsets) - 1) if ids is None else np.asarray(ids)
-        new.schema, new.times = schema, times
+        new.schema, new.times, new.row_steps = schema, times, row_steps
         new.is_mapped, new.block_bytes = is_mapped, block_bytes
         return new
 
@@ -646,7 +651,8 @@ class Sequences:
             return self
         locate = StepLocator(self.offsets, self.ids)
         values = convert_to_schema(self.values, self.schema, schema, locate)
-        return type(self).from_checked(values, self.offsets, self.ids, schema, self.times)
+        arrays = values, self.offsets, self.ids, schema, self.times, self.row_steps
+        return type(self).from_checked(*arrays)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return these sequences with other values, such as scaled ones."""

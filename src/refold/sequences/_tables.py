@@ -346,21 +346,6 @@ def find_id_and_time_names(
     return id_name, time_name
 
 
-def cut_or_pad_to_lengths(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
-    """Return a column of a long table with new lengths (n,): cut, or padded with nulls."""
-    ids = table.columns.get(id_name)
-    # index of the sequence of each row, (num_rows,); without ids, all rows are one sequence
-    id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
-    order = np.argsort(id_indices, kind="stable")  # rows by sequence
-    old_lengths = np.bincount(id_indices, minlength=len(lengths))
-    steps = concatenated_ranges(np.zeros_like(lengths), lengths)  # 0, 1, ... in each sequence
-    is_padding = steps >= np.repeat(old_lengths, lengths)
-    # index in `order` of each step of the new lengths; any index for padding
-    order_indices = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
-    rows = order[np.where(is_padding, 0, order_indices)]
-    return table.columns[name].take(pa.array(rows, mask=is_padding))
-
-
 def flat_arrays_from_long_table(
     table: Any,
     id: str | None,  # noqa: A002
@@ -397,7 +382,8 @@ def flat_arrays_from_long_table(
         if is_used:
             check_has_times(time, option)
     # `order` has the row indices, by sequence and then by step. Rows with the same time become one
-    # step, and `step_starts` has the index in `order` of the first row of each step.
+    # step, and `step_starts` has the index in `order` of the first row of each step. `row_steps`
+    # has the step of each row.
     time_column, ticks = None, np.zeros(0)  # ticks: the times as numbers, (num_rows,)
     if time_name is None:
         # ids are numbered by their first rows, so an id with a smaller number has been seen before
@@ -410,12 +396,12 @@ def flat_arrays_from_long_table(
                 f"{row_namer(row)}, after rows of {previous_id!r}. Sort the table, or name the "
                 f"column that orders the steps with {argument('time=')}."
             )
-        order = step_starts = np.arange(len(id_indices))
+        order = step_starts = row_steps = np.arange(len(id_indices))
     else:
         time_column = decode_dictionary(table.get_or_raise(time_name, "time"))
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
-        order, step_starts = _order_by_time(
+        order, step_starts, row_steps = _order_by_time(
             id_indices, ids, time_column, ticks, time_name, row_namer, duplicates, sort=sort
         )
     if columns is None:
@@ -440,7 +426,7 @@ def flat_arrays_from_long_table(
     if len(step_starts) < len(order):
         arrays = _merge_repeated_times(arrays, step_starts)
     if time_column is None:
-        return arrays
+        return arrays._replace(row_steps=row_steps)
     step_rows = order[step_starts]  # first row of each step
     values, schema = arrays.values, arrays.schema
     if add_time_gaps:
@@ -448,7 +434,7 @@ def flat_arrays_from_long_table(
         values = np.concatenate([values, gaps[:, None]], axis=1)
         schema = add_time_gap_to_schema(schema)
     times = time_column.combine_chunks().take(pa.array(step_rows))
-    return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times)
+    return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times, row_steps)
 
 
 def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> SequenceArrays:
@@ -474,7 +460,7 @@ def table_from_arrays(
     keep_empty: bool = False,  # whether an empty sequence gets a row with its id and nulls
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
-    values, offsets, ids, schema, times = arrays
+    values, offsets, ids, schema, times, _ = arrays
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
     check_unique_names([id_name, time_name, *schema.names], advice)
     check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
@@ -516,10 +502,10 @@ def _order_by_time(
     duplicates: str,
     *,
     sort: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return row indices ordered by id, then time, and the index among them where each step begins.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row indices ordered by id, then time; where each step begins among them; row steps.
 
-    With ``duplicates="mean"``, a step is all rows of an id with the same time. Otherwise a step is
+    The last array has the step of each row, also of the rows that are left out. With ``duplicates="mean"``, a step is all rows of an id with the same time. Otherwise a step is
     one row, and other rows with the same time are left out.
     """
     order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
@@ -549,12 +535,15 @@ def _order_by_time(
         )
     # `repeated` has the index in `order` of the first row of each pair with equal times. "last"
     # drops this row, and the other options drop the second row, whose index is one higher.
-    is_step = np.ones(len(order), bool)
+    is_step, is_new_time = np.ones((2, len(order)), bool)
     is_step[repeated + (duplicates != "last")] = False
+    is_new_time[repeated + 1] = False
+    row_steps = np.empty(len(order), np.int64)
+    row_steps[order] = np.cumsum(is_new_time) - 1
     if duplicates == "mean":  # the caller averages all rows of a step
-        return order, np.flatnonzero(is_step)
+        return order, np.flatnonzero(is_step), row_steps
     order = order[is_step]
-    return order, np.arange(len(order))
+    return order, np.arange(len(order)), row_steps
 
 
 # Tables of lists
