@@ -20,7 +20,7 @@ from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
 from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, read_user_data
-from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, as_sequences, pad
+from refold.sequences import MODEL_HASH_KEY, Sequences, Windows, pad
 
 try:
     from sklearn import get_config
@@ -594,7 +594,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for each feature follows. For a classic architecture, padding is zeros.
         """
         model = self.model_
-        sequences = model.convert_and_check(as_sequences(model.windows(X).sequences))
+        sequences = model.read_aligned(X)
         fixed_steps = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed_steps or max(1, int(sequences.lengths.max(initial=0)))

@@ -133,7 +133,7 @@ def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
     def fail(*_):
         raise RuntimeError("secret of /etc/passwd")
 
-    monkeypatch.setattr(service.models["pairs"], "describe_unfamiliar_data", fail)
+    monkeypatch.setattr("refold.serve._operations.describe_unusual_data", fail)
     response = httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]})
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "internal"

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -144,8 +145,6 @@ def test_missing_and_large_numbers(client, pairs):
         table = Sequences.from_list(arrays, schema=pairs.schema).to_arrow().drop_columns(["id"])
         encoded = codes_from_arrow(post_table(client, "pairs/encode", table))[0]
         np.testing.assert_array_equal(encoded, expected)
-    warnings = post(client, "pairs/encode", {"sequences": [[[3, None]]]})["warnings"]
-    assert "1 values are missing" in warnings[0]
 
 
 def test_tables_of_codes_tell_their_model(client, pairs, words):
@@ -174,6 +173,57 @@ def test_warnings(client):
     line = post(client, "pairs/detect", {"sequences": trained, "alpha": 0.1})["warnings"][0]
     assert "of 40 sequences are among those that the model was trained on" in line
     assert "warnings" not in post(client, "pairs/encode", {"sequences": NEW})
+
+
+def list_warnings(method, *arguments, **options):
+    """Return the texts of all warnings that a method of a model causes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        method(*arguments, **options)
+    return [str(warning.message) for warning in caught]
+
+
+WITH_GAPS_AND_LONG = [[[1000.0, None]] * 9, [[1.0, 2.0]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "field", "data", "options"),
+    [
+        ("pairs", "encode", "sequences", WITH_GAPS_AND_LONG, {}),
+        ("pairs", "reconstruct", "sequences", WITH_GAPS_AND_LONG, {}),
+        ("pairs", "detect", "sequences", WITH_GAPS_AND_LONG, {"alpha": 0.1}),
+        ("pairs", "forecast", "sequences", WITH_GAPS_AND_LONG, {}),
+        ("pairs", "decode", "codes", [[0.0, 0.0, 0.0]], {"lengths": [9]}),
+        ("pairs", "generate", "n", 1, {"lengths": [9]}),
+        ("words", "encode", "sequences", ["zoö", "nine"], {}),
+    ],
+)
+def test_the_service_warns_in_the_words_of_the_model(
+    client, pairs, words, name, operation, field, data, options
+):
+    model = {"pairs": pairs, "words": words}[name]
+    expected = list_warnings(getattr(model, operation), data, **options)
+    assert expected
+    assert post(client, f"{name}/{operation}", {field: data, **options})["warnings"] == expected
+    if field == "sequences":
+        table = Sequences.from_list(data, schema=model.schema if name == "pairs" else None)
+        query = "&".join(f"{key}={value}" for key, value in options.items())
+        answer = post_table(client, f"{name}/{operation}?{query}", table.to_arrow())
+        assert json.loads(answer.schema.metadata[b"refold.warnings"]) == expected
+
+
+def test_the_pretrained_model_warns_alike_in_the_service():
+    """It interpolates missing values, and says how much of a fast series its code explains."""
+    series = np.random.default_rng(0).normal(size=(2, 300)).tolist()
+    model = refold.load("series")
+    with started({"series": "series"}) as (url, _), httpx.Client(base_url=url) as client:
+        for operation in ("encode", "reconstruct"):
+            expected = list_warnings(getattr(model, operation), series)
+            answer = post(client, f"series/{operation}", {"sequences": series})
+            assert answer["warnings"] == expected
+            assert "Codes of 64 numbers explain 1" in expected[0]
+        answer = post(client, "series/encode", {"sequences": [[1.0, None, 3.0, 2.0]]})
+        assert "warnings" not in answer
 
 
 def test_many_and_large_requests_give_the_same_bits_as_one_machine(url, pairs, monkeypatch):

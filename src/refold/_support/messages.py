@@ -1,5 +1,6 @@
 """Functions that warn, log and write, and functions that turn numbers and tables into text."""
 
+import contextlib
 import errno
 import io
 import math
@@ -7,7 +8,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from decimal import ROUND_HALF_UP, Context, Decimal
 from html import escape
@@ -26,11 +27,35 @@ LONGER_THAN_TRAINING_WORDS = "longer than the longest in training"
 # The function that `print_stderr` uses to turn a message into text. ``str`` spells arguments as in
 # Python. The command line sets a function that spells arguments as its options.
 argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
+# The list of `collect_warnings` to which `warn` adds messages; None to issue warnings.
+_collected_warnings: ContextVar[list[str] | None] = ContextVar("collected_warnings", default=None)
+
+
+@contextlib.contextmanager
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the messages of `warn` in a list, each once, instead of issuing warnings."""
+    # unlike `warnings.catch_warnings`, this has no effect on other threads
+    messages: list[str] = []
+    reset_token = _collected_warnings.set(messages)
+    try:
+        yield messages
+    finally:
+        _collected_warnings.reset(reset_token)
+
+
+def warn_of_each(messages: Iterable[str]) -> None:
+    """Issue a ``UserWarning`` for each message."""
+    for message in messages:
+        warn(message)
 
 
 def warn(message: str | None) -> None:
     """Issue a ``UserWarning`` at the user's line that called Refold; None issues no warning."""
     if message is None:
+        return
+    if (collected := _collected_warnings.get()) is not None:
+        if Message(message) not in collected:
+            collected.append(Message(message))
         return
     stack_level, frame = 1, sys._getframe()
     while frame is not None and (

@@ -14,8 +14,7 @@ import os
 import re
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 import refold
-from refold._support.messages import pluralize, warn
+from refold._support.messages import collect_warnings, pluralize, warn_of_each
 from refold._support.native_libraries import configure_memory_return
 from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_fraction, integer_rule, or_none
@@ -379,7 +378,7 @@ class PartOutcome:
     failures: list[FailedSequence] = field(default_factory=list)
     # the fields below describe the current run; the file has their defaults
     is_earlier: bool = False  # whether an earlier run wrote the part
-    warning: str | None = None
+    warnings: list[str] = field(default_factory=list)
     memory: int = 0  # largest memory of the worker so far, in bytes
 
 
@@ -468,10 +467,8 @@ def _run_operation(
             failure_call = run.output, write_failures, run, failures
             [_] = run_tasks_on_cluster(call_with_retries, [failure_call])
         seconds = time.monotonic() - start_time  # without the time to stop a local cluster
-    # of several warnings that differ only in numbers, only the last one is shown
-    texts = [outcome.warning for outcome in outcomes if outcome.warning]
-    for text in {re.sub(r"\d+", "0", text): text for text in texts}.values():
-        warn(text)
+    texts = [text for outcome in outcomes for text in outcome.warnings]
+    warn_of_each(_merge_similar(texts))
     num_anomalous = sum(outcome.num_anomalous for outcome in outcomes)
     new_outcomes = [outcome for outcome in outcomes if not outcome.is_earlier]
     return RunSummary(
@@ -635,8 +632,7 @@ def compute_and_write_part(run: RunSettings, planned_part: PlannedPart) -> PartO
         failures = [FailedSequence(**failure) for failure in stored_outcome["failures"]]
         return PartOutcome(**stored_outcome | {"failures": failures, "is_earlier": True})
 
-    with warnings.catch_warnings(record=True) as caught_warnings:
-        warnings.simplefilter("always", UserWarning)
+    with collect_warnings() as warnings:
         model = _load_model_from_output(run.output, run.model_hash)
         _check_files_unchanged(planned_part)
         outcome = PartOutcome(run.manifest_hash, planned_part.part_index)
@@ -663,15 +659,19 @@ def compute_and_write_part(run: RunSettings, planned_part: PlannedPart) -> PartO
                 writer.add_key_value_metadata(metadata)
             # checked again: the data may have changed while they were read
             _check_files_unchanged(planned_part)
-    # the outcome has only the first warning of a part
-    messages = (str(w.message) for w in caught_warnings if issubclass(w.category, UserWarning))
-    outcome.warning = next(messages, None)
+    # one of those that differ only in numbers, because each block of the part has its own
+    outcome.warnings = [*_merge_similar(warnings)]
     pa.default_memory_pool().release_unused()
     status_file = Path("/proc/self/status")  # only Linux has this file
     status = status_file.read_text() if status_file.exists() else ""
     peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
     outcome.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
     return outcome
+
+
+def _merge_similar(warnings: list[str]) -> Iterable[str]:
+    """Return the last one of warnings that differ only in numbers."""
+    return {re.sub(r"\d+", "0", text): text for text in warnings}.values()
 
 
 def _compute_result_tables(
@@ -739,7 +739,9 @@ def _make_empty_result_table(model: Model, run: RunSettings) -> pa.Table:
     # computed for one sequence of one step, which is dropped
     ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
     values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
-    return _compute_results(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
+    with collect_warnings():  # about this sequence, which is not the user's
+        results = _compute_results(model, run, Sequences(values, offsets, ids, model.schema))
+    return results.slice(0, 0)
 
 
 # Cached, because a worker process computes many parts.

@@ -17,18 +17,11 @@ from refold.model._forecasts import forecast_next_steps as forecast_next_steps
 from refold.model._forecasts import last_steps as last_steps
 from refold.model._forecasts import recent_values as recent_values
 from refold.model._forecasts import split_last_steps_of_longer as split_last_steps_of_longer
-from refold.model._inputs import MAX_STORED_FINGERPRINTS as MAX_STORED_FINGERPRINTS
 from refold.model._inputs import ArrowTable as ArrowTable
 from refold.model._inputs import SequencesLike as SequencesLike
 from refold.model._inputs import check_encodable_lengths as check_encodable_lengths
 from refold.model._inputs import check_latent_steps as check_latent_steps
-from refold.model._inputs import check_not_trained_on as check_not_trained_on
-from refold.model._inputs import count_outliers as count_outliers
 from refold.model._inputs import cut_into_windows as cut_into_windows
-from refold.model._inputs import describe_excess_lengths as describe_excess_lengths
-from refold.model._inputs import describe_outlier_columns as describe_outlier_columns
-from refold.model._inputs import describe_overlap_with_training as describe_overlap_with_training
-from refold.model._inputs import outlier_limits as outlier_limits
 from refold.model._inputs import read_user_data as read_user_data
 from refold.model._model import Model as Model
 from refold.model._model import ModelLike as ModelLike
@@ -44,3 +37,8 @@ from refold.model._training_statistics import Fingerprints as Fingerprints
 from refold.model._training_statistics import History as History
 from refold.model._training_statistics import ReferenceStatistics as ReferenceStatistics
 from refold.model._training_statistics import fit_mixture as fit_mixture
+from refold.model._warnings import MAX_STORED_FINGERPRINTS as MAX_STORED_FINGERPRINTS
+from refold.model._warnings import check_not_trained_on as check_not_trained_on
+from refold.model._warnings import describe_excess_lengths as describe_excess_lengths
+from refold.model._warnings import describe_missing_values as describe_missing_values
+from refold.model._warnings import describe_unusual_data as describe_unusual_data

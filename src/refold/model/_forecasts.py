@@ -21,7 +21,8 @@ from refold.evaluation import (
     forecast_errors,
     min_calibration_sequences,
 )
-from refold.model._inputs import SequencesLike, describe_overlap_with_training
+from refold.model._inputs import SequencesLike
+from refold.model._warnings import describe_overlap_with_training
 from refold.network.packed.batches import one_hot_encode_columns
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
@@ -130,7 +131,7 @@ def forecast(
     check("clip", clip, CLIP_RULE)
     num_steps = _check_forecast_steps(model, steps)
     margins, alpha = _compute_forecast_bound_margins(model, alpha, num_steps)
-    series = model.read_aligned(X, as_windows=False)
+    series = model.read_aligned(X, as_windows=False, checks_lengths=False)
     # the network always forecasts as many steps as it was fitted for, which may be more
     predicted, _ = split_at(_forecast_from_recent_steps(model, series, verbose), num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
@@ -160,7 +161,7 @@ def measure_forecast_errors(
     num_steps = _check_forecast_steps(model, steps)
     if season is not None:
         season = check_integer("season", season)
-    sequences = model.read_aligned(X)
+    sequences = model.read_aligned(X, checks_lengths=False)  # only the last steps are read
     warn(describe_overlap_with_training(sequences, model.fingerprints.training_hashes))
     # Sequences are cut before as many steps as the network forecasts. Of these steps, only the
     # first ``num_steps`` are measured.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import SeedLike, linspace_indices, offsets_from_lengths, to_integer_seed
-from refold._support.messages import describe_columns, html_table, pluralize, warn
+from refold._support.messages import describe_columns, html_table, pluralize, warn, warn_of_each
 from refold._support.rules import (
     check,
     check_counts_match,
@@ -58,16 +58,10 @@ from refold.model._forecasts import (
     measure_forecast_errors,
 )
 from refold.model._inputs import (
-    OutlierCounts,
     SequencesLike,
     check_encodable_lengths,
     check_latent_steps,
-    check_not_trained_on,
-    count_outliers,
     cut_into_windows,
-    describe_excess_lengths,
-    describe_outlier_columns,
-    describe_overlap_with_training,
     read_user_data,
 )
 from refold.model._pretrained import (
@@ -85,9 +79,16 @@ from refold.model._training_statistics import (
     ReferenceStatistics,
     fit_mixture,
 )
+from refold.model._warnings import (
+    DataWarnings,
+    check_not_trained_on,
+    describe_excess_lengths,
+    describe_overlap_with_training,
+    describe_unusual_data,
+)
 from refold.network.packed.heads import CategorySampling
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.resampling import compute_explained_shares, interpolate_missing_values
+from refold.network.packed.resampling import interpolate_missing_values
 from refold.network.specification import Specification
 from refold.sequences import (
     CLIP_RULE,
@@ -116,11 +117,6 @@ _MIN_CHOSEN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
 # number of standard deviations. No sequence has such a code, so the user has made a mistake.
 _WARNING_CODE_STD_FROM_MEAN = 1000.0
-# Series can vary too fast for the code of a pretrained model, which holds slow cosines only. A
-# warning says if codes explain a smaller share of the variance than this, on average over series.
-_WARNING_MEAN_EXPLAINED_VARIANCE = 0.9
-# A warning says if the code of any series explains a smaller share of its variance than this.
-_WARNING_SERIES_EXPLAINED_VARIANCE = 0.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -500,9 +496,7 @@ class Model:
             decoded.times = series.times
         return table_like(decoded, X, series.row_steps)
 
-    def residuals(
-        self, X: SequencesLike, *, as_table: bool | None = None, verbose: int = 0
-    ) -> Any:
+    def residuals(self, X: SequencesLike, *, as_table: bool | None = None, verbose: int = 0) -> Any:
         """Subtract the reconstruction of each sequence from the sequence, value by value.
 
         Each reconstruction has the length of its original. Numbers and counts are subtracted in the
@@ -667,7 +661,6 @@ class Model:
         series = read_user_data(X, self.schema, as_sequence=self.window is not None)
         windows = self.windows(series)
         sequences = self.read_aligned(windows.sequences)
-        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         warn(describe_overlap_with_training(sequences, self.fingerprints.training_hashes))
         measured, components, p_values = self.measure_anomalies(sequences)
         step_scores = compute_step_scores(measured.value_errors)
@@ -709,7 +702,6 @@ class Model:
         """
         sequences = self.read_aligned(X)
         check_not_empty(len(sequences), "sequence", "to compare")
-        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         self.require_reference().require_precision_matrix()  # a pretrained one must be calibrated
         drift = self._drift_from_training_or_none(measure_errors_and_features(self, sequences))
         if drift is None:
@@ -892,22 +884,25 @@ class Model:
 
     def open_data_for_blocks(self, X: SequencesLike) -> Sequences:
         """Open windows or sequences for `convert_and_check_blocks`; warn if they are too long."""
-        # It also aligns sequences in memory, and warns of values unlike the training data.
+        # It also aligns sequences in memory, and warns if they are unlike the training data.
         # `convert_and_check_blocks` does both for memory-mapped sequences.
         sequences = self.windows(X).sequences
         if sequences.is_mapped:
             check_encodable_lengths(sequences.lengths, self.network)
+            # before the blocks are read, which may take long
+            warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
         else:
             sequences = self.convert_and_check(sequences)
-            self._warn_if_unusual([self._compute_warning_statistics(sequences)])
-        warn(describe_excess_lengths(sequences.lengths, self.max_training_length))
+            warn_of_each(describe_unusual_data(self, sequences))
         return sequences
 
-    def read_aligned(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
-        """Read and align windows or sequences, and warn of values unlike the training data."""
+    def read_aligned(
+        self, X: SequencesLike, *, as_windows: bool = True, checks_lengths: bool = True
+    ) -> Sequences:
+        """Read and align windows or sequences, and warn if they are unlike the training data."""
         series = as_sequences(read_user_data(X, self.schema, as_sequence=self.window is not None))
         aligned = self.convert_and_check(self.windows(series).sequences if as_windows else series)
-        self._warn_if_unusual([self._compute_warning_statistics(aligned)])
+        warn_of_each(describe_unusual_data(self, aligned, checks_lengths=checks_lengths))
         return aligned
 
     def convert_and_check(self, sequences: Sequences) -> Sequences:
@@ -915,15 +910,6 @@ class Model:
         sequences = sequences.convert_to_schema(self.schema)
         self.scaler.check_scaled_range(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
-        num_missing = int(np.isnan(sequences.values).sum())
-        # No warning if the encoder reads which values are missing (``observed_flags``), or if they
-        # are interpolated, as a pretrained model does.
-        if num_missing and not (self.specification.observed_flags or self.is_pretrained):
-            warn(
-                f"{pluralize(num_missing, 'value')} {'is' if num_missing == 1 else 'are'} missing, "
-                "and the model was fitted on data without gaps: it reads them as the mean. Fit on "
-                "data with gaps, so that the model tells gaps from values."
-            )
         return sequences
 
     def convert_and_check_blocks(self, sequences: Sequences) -> Iterator[Sequences]:
@@ -931,11 +917,11 @@ class Model:
         if not sequences.is_mapped:  # one block, which `open_data_for_blocks` aligned
             yield sequences
             return
-        block_statistics = []
+        data_warnings = DataWarnings(self, checks_lengths=False)  # were checked before
         for block in map(self.convert_and_check, sequences.blocks()):
-            block_statistics.append(self._compute_warning_statistics(block))
+            data_warnings.add(block)
             yield block
-        self._warn_if_unusual(block_statistics)
+        warn_of_each(data_warnings.describe())
 
     def encode_checked(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
@@ -1097,40 +1083,6 @@ class Model:
         """Return a model with the columns of data, and the data as sequences."""
         model, data = adapt_to_data(self, X)
         return model, read_user_data(data, model.schema, as_sequence=model.window is not None)
-
-    def _compute_warning_statistics(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
-        """Return outlier counts, and the share of variance that each sequence's code explains."""
-        # The shares (n_sequences,) are computed only for the pretrained model with all dimensions.
-        # Its code holds the first half of the cosine coefficients of a curve of ``grid`` points.
-        # For other models, the array is empty.
-        num_dims, num_points = self.specification.num_dims_per_curve, self.specification.grid
-        has_all_dims = 0 < num_points == 2 * num_dims
-        shares = compute_explained_shares(aligned, num_dims) if has_all_dims else np.ones(0)
-        return count_outliers(aligned.values, self.error_scaler), shares
-
-    def _warn_if_unusual(self, statistics_by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:
-        """Warn of values that are far from the training data, or vary too fast for a code."""
-        # the list has the result of `_compute_warning_statistics` for each block of the data
-        warn(describe_outlier_columns([counts for counts, _ in statistics_by_block], self.schema))
-        # with an empty array, because NumPy refuses to concatenate no arrays
-        shares = np.concatenate([np.ones(0), *(shares for _, shares in statistics_by_block)])
-        if not len(shares) or (
-            shares.mean() >= _WARNING_MEAN_EXPLAINED_VARIANCE
-            and shares.min() >= _WARNING_SERIES_EXPLAINED_VARIANCE
-        ):
-            return
-        remedy = ""
-        if self.window is None:
-            in_python = "adapt(X, max_lost_variance=0.1)"
-            in_shell = "refold adapt --max-lost-variance 0.1"
-            remedy = python_or_cli(in_python, in_shell)
-            remedy = f" Cut such series into windows, to lose less: {remedy}."
-        warn(
-            f"Codes of {self.specification.num_dims_per_curve} numbers explain "
-            f"{100 * shares.mean():.0f} % of the variance of your series on average, and "
-            f"{100 * shares.min():.0f} % for the worst one. Some series vary too fast for a "
-            f"code.{remedy}"
-        )
 
     def _split_codes_and_scales(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into latent codes of the network, and means and scales of each sequence."""

@@ -17,7 +17,8 @@ from refold._support.messages import format_rounded, pluralize, warn
 from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
 from refold.model._anomalies import measure_errors_and_features
-from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_excess_lengths
+from refold.model._inputs import ArrowTable, check_encodable_lengths
+from refold.model._warnings import describe_excess_lengths, describe_missing_values
 from refold.sequences import Schema, Sequences
 
 Value: TypeAlias = float | str | None
@@ -138,7 +139,7 @@ class Stream:
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
         self._num_steps = self._num_steps_at_last_result = 0
         self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
-        self._has_warned = False  # that the sequence is longer than in training
+        self._warned_of: set[str] = set()  # what the stream has warned of
 
     def push(self, steps: Steps) -> StreamResult | None:
         """Add one or more steps, and return the result. If a step is wrong, no step is added.
@@ -169,10 +170,11 @@ class Stream:
         self._num_steps_at_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
-        if not self._has_warned:
-            warning = describe_excess_lengths(sequence.lengths, model.max_training_length)
-            self._has_warned = warning is not None
-            warn(warning)
+        self._warn_once(
+            "length", describe_excess_lengths(sequence.lengths, model.max_training_length)
+        )
+        num_missing = int(np.isnan(sequence.values).sum())
+        self._warn_once("missing values", describe_missing_values(num_missing, model))
         p_value = None
         if model.calibration is None:
             # The pretrained model measures errors in the units of the steps so far, as
@@ -183,6 +185,12 @@ class Stream:
             p_value = float(p_values[0])
         code, error = model.encode_checked(sequence)[0], float(measured.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
+
+    def _warn_once(self, subject: str, message: str | None) -> None:
+        """Issue a warning, unless the stream has warned of this subject."""
+        if message is not None and subject not in self._warned_of:
+            self._warned_of.add(subject)
+            warn(message)
 
     def _convert_steps_to_values(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.messages import LONGER_THAN_TRAINING_WORDS
+from refold._support.messages import collect_warnings, warn_of_each
 from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
@@ -132,11 +132,10 @@ def make_report_section(
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
         sample = all_sequences[rows].convert_to_schema(model.schema)
-        with warnings.catch_warnings():
-            # `reconstruct` below gives the same warning again
-            warnings.filterwarnings("ignore", f".* {LONGER_THAN_TRAINING_WORDS}")
+        with collect_warnings() as data_warnings:  # both methods warn of the same things
             codes = np.asarray(model.encode(sample))
-        decoded = model.reconstruct(sample, codes=codes)
+            decoded = model.reconstruct(sample, codes=codes)
+        warn_of_each(data_warnings)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
         reconstructions = {"Refold": reconstructed}
         status.update("report: PCA")

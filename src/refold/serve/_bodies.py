@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
+from refold._support.messages import collect_warnings
 from refold.sequences import (
     MODEL_HASH_KEY,
     Sequences,
@@ -78,7 +79,8 @@ def parse_json(
             values = np.frombuffer(numbers).reshape(-1, served.num_columns)
             request.sequences = served.make_sequences_unchecked(values, offsets)
         else:
-            request.sequences = Sequences.from_list(sequence_lists, schema=model.schema)
+            with collect_warnings() as request.warnings:
+                request.sequences = Sequences.from_list(sequence_lists, schema=model.schema)
         # checked now, because in a batch, an error would also affect other requests
         model.scaler.check_scaled_range(request.sequences)
         fields.sequences = []  # frees the lists, which take much more memory than the arrays
@@ -172,14 +174,16 @@ def parse_arrow(
     if has_codes:
         # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = check_model_hash(stored_model_hash(table), served, "The table")
-        request.code_warnings = () if warning is None else (warning,)
+        request.warnings = [] if warning is None else [warning]
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise make_request_error("The column 'id' holds lists. Expected text or integers.")
         request.codes, request.ids = codes_from_arrow(table)
     elif "sequences" in names:
         sequences = _sequences_from_float_table(table, served) if served.takes_raw_numbers else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).convert_to_schema(served.fitted_model.schema)
+            with collect_warnings() as request.warnings:
+                data = Sequences.from_arrow(table)
+                sequences = data.convert_to_schema(served.fitted_model.schema)
         served.fitted_model.scaler.check_scaled_range(sequences)
         request.sequences, request.ids = sequences, sequences.ids
     return request

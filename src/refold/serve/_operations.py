@@ -7,7 +7,7 @@ The request classes check requests, and are also the OpenAPI description. Each o
 import hashlib
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -17,15 +17,13 @@ from msgspec import Meta, Struct
 
 import refold.search
 from refold._support.arrays import offsets_from_lengths, to_integer_seed
+from refold._support.messages import collect_warnings
 from refold._support.rules import check_exactly_one
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.model import (
     Model,
-    count_outliers,
     describe_excess_lengths,
-    describe_outlier_columns,
-    describe_overlap_with_training,
-    outlier_limits,
+    describe_unusual_data,
     resolve_file_and_dims,
 )
 from refold.network.packed.heads import CategorySampling
@@ -193,8 +191,6 @@ class ServedModel:
         self.search_index: Any = None
         if index_path is not None:
             self.search_index = refold.search.Index.open(index_path, model)
-        # (num_columns,) each; values outside are far from the training data
-        self._outlier_minimums, self._outlier_maximums = outlier_limits(model.error_scaler)
         self.code_size = model.code_size
         schema = model.schema
         # whether the model takes the numbers of a request as they are: each column is numeric, and
@@ -245,38 +241,6 @@ class ServedModel:
         values = np.round(8 * sequences.values) / 8  # multiples of 1/8 have at most three decimals
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
-    def describe_unfamiliar_data(self, sequences: Sequences, answer_kind: str | None) -> list[str]:
-        """Return a warning for each way in which sequences differ from the training data."""
-        # The kind is "codes", "reconstructions" or "detection". It is None for a forecast, whose
-        # sequences may be longer than those in training.
-        model, lines = self.fitted_model, []
-        values = sequences.values  # (num_steps of all sequences, num_columns)
-        # no sequence is too long if all steps together are at most `max_training_length`
-        if answer_kind is not None and len(values) > model.max_training_length:
-            lines.append(describe_excess_lengths(sequences.lengths, model.max_training_length))
-        num_missing = int(np.isnan(values).sum())
-        # with observed flags, the model reads which values are missing
-        if num_missing and not model.specification.observed_flags:
-            lines.append(
-                f"{num_missing} values are missing, and the model was fitted on data without gaps: "
-                "it reads them as the mean."
-            )
-        for i in sequences.schema.categorical_indices:
-            column = sequences.schema.columns[i]
-            # an unknown category has the index after the last category
-            if num_unknown := int((values[:, i] == len(column.categories)).sum()):
-                lines.append(
-                    f"{num_unknown} entries of column {column.name!r} are no category of the model "
-                    "and are read as unknown."
-                )
-        if answer_kind == "detection":
-            hashes = model.fingerprints.training_hashes
-            lines.append(describe_overlap_with_training(sequences, hashes))
-        if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
-            counts = count_outliers(values, model.error_scaler)
-            lines.append(describe_outlier_columns([counts], model.schema))
-        return [line for line in lines if line is not None]
-
 
 @dataclass(slots=True)
 class CheckedRequest:
@@ -287,7 +251,9 @@ class CheckedRequest:
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
-    code_warnings: tuple[str, ...] = ()  # a warning if a table does not name the model of its codes
+    # of the conversion to the columns of the model, and of a table that does not name the model of
+    # its codes
+    warnings: list[str] = field(default_factory=list)
 
 
 class OperationResult(NamedTuple):
@@ -314,7 +280,7 @@ async def encode(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     return OperationResult(
         lambda: {"codes": codes} | _make_window_answer_field(served, windows),
         lambda: codes_to_arrow(codes, ids, model=served),
-        served.describe_unfamiliar_data(windows.sequences, "codes"),
+        _describe_warnings(request, windows.sequences),
     )
 
 
@@ -329,7 +295,12 @@ async def decode(request: CheckedRequest, batcher: Batcher) -> OperationResult:
 
     key = request.served_model, "decode"
     decoded = await batcher.compute_in_batch(key, payload, cost, decode_batch)
-    return _make_sequence_result(request, decoded, [*request.code_warnings])
+    lengths, noun = payload.lengths, "length"
+    if lengths is None:
+        lengths, noun = decoded.lengths, "predicted length"
+    warning = describe_excess_lengths(lengths, model.max_training_length, noun)
+    warnings = [*request.warnings, *([] if warning is None else [warning])]
+    return _make_sequence_result(request, decoded, warnings)
 
 
 async def reconstruct(request: CheckedRequest, batcher: Batcher) -> OperationResult:
@@ -354,7 +325,7 @@ async def reconstruct(request: CheckedRequest, batcher: Batcher) -> OperationRes
     decoded = _concatenate_sequences(decoded_chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
-    warnings = request.served_model.describe_unfamiliar_data(windows.sequences, "reconstructions")
+    warnings = _describe_warnings(request, windows.sequences)
     return _make_sequence_result(request, decoded, warnings)
 
 
@@ -362,8 +333,9 @@ async def detect(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
     model, fields, series = request.served_model.fitted_model, request.fields, request.sequences
     sequences = (await _cut_windows(request, batcher)).sequences
-    detection = await batcher.compute_in_own_batch(
-        2 * _encoding_cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
+    cost = 2 * _encoding_cost_in_steps(sequences)
+    detection, warnings = await _compute_with_warnings(
+        request, batcher, cost, lambda: model.detect(series, fields.alpha)
     )
     step_fields = {}
     if fields.by_step:
@@ -382,14 +354,15 @@ async def detect(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     def make_answer_table() -> pa.Table:
         return detection.to_step_table() if step_fields else detection.to_table()
 
-    warnings = request.served_model.describe_unfamiliar_data(sequences, "detection")
     return OperationResult(make_answer_fields, make_answer_table, warnings)
 
 
 async def forecast(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
     model, fields, sequences = request.served_model.fitted_model, request.fields, request.sequences
-    forecasts = await batcher.compute_in_own_batch(
+    forecasts, warnings = await _compute_with_warnings(
+        request,
+        batcher,
         _encoding_cost_in_steps(sequences),
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
@@ -399,7 +372,6 @@ async def forecast(request: CheckedRequest, batcher: Batcher) -> OperationResult
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    warnings = request.served_model.describe_unfamiliar_data(sequences, answer_kind=None)
     return OperationResult(make_answer_fields, forecasts.to_table, warnings)
 
 
@@ -416,7 +388,10 @@ async def generate(request: CheckedRequest, batcher: Batcher) -> OperationResult
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],
     )
-    return _make_sequence_result(request, generated, warnings=[])
+    warning = None
+    if payload.lengths is not None:
+        warning = describe_excess_lengths(payload.lengths, model.max_training_length, "length")
+    return _make_sequence_result(request, generated, [] if warning is None else [warning])
 
 
 async def search(request: CheckedRequest, batcher: Batcher) -> OperationResult:
@@ -429,12 +404,12 @@ async def search(request: CheckedRequest, batcher: Batcher) -> OperationResult:
     if ids is not None and len(set(map(type, ids))) != 1:  # empty, or of both types
         raise make_request_error("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
-    warnings, window_field = [*request.code_warnings], {}
+    warnings, window_field = request.warnings, {}
     if sequences is not None:
         windows = await _cut_windows(request, batcher)
         sequences, window_field = windows.sequences, _make_window_answer_field(served, windows)
         codes = await _encode_sequences(served, sequences, batcher)
-        warnings = served.describe_unfamiliar_data(sequences, "codes")
+        warnings = _describe_warnings(request, sequences)
     elif codes is not None:
         codes = _check_codes_to_decode(served.fitted_model, codes, lengths=None).codes
 
@@ -483,6 +458,25 @@ OPERATIONS = {
     "generate": Operation(generate, GenerateRequest, "New `sequences`."),
     "search": Operation(search, SearchRequest, "`hits` of each query: id, distance, metadata."),
 }
+
+
+def _describe_warnings(request: CheckedRequest, aligned: Sequences) -> list[str]:
+    """Return the warnings about aligned sequences, or windows of them, as `Model` words them."""
+    model = request.served_model.fitted_model
+    return [*request.warnings, *describe_unusual_data(model, aligned)]
+
+
+async def _compute_with_warnings(
+    request: CheckedRequest, batcher: Batcher, cost: int, computation: Callable[[], Any]
+) -> tuple[Any, list[str]]:
+    """Run a computation as a batch of its own; return its result, and the warnings of `Model`."""
+
+    def compute() -> tuple[Any, list[str]]:
+        with collect_warnings() as warnings:
+            return computation(), warnings
+
+    result, warnings = await batcher.compute_in_own_batch(cost, compute)
+    return result, [*request.warnings, *warnings]
 
 
 async def _cut_windows(request: CheckedRequest, batcher: Batcher) -> Windows:

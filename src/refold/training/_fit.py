@@ -19,6 +19,7 @@ from refold.model import (
     MAX_STORED_HELD_OUT_ERRORS,
     History,
     Model,
+    describe_missing_values,
     measure_errors_and_features,
     with_reference_statistics,
 )
@@ -270,4 +271,7 @@ def _add_training_statistics(
     # a training that was interrupted before the phase "validated" ended is not calibrated
     if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model
-    return model.calibrate_aligned(model.convert_and_check(split.calibration_sequences))
+    calibration_sequences = model.convert_and_check(split.calibration_sequences)
+    num_missing = int(np.isnan(calibration_sequences.values).sum())
+    warn(describe_missing_values(num_missing, model))
+    return model.calibrate_aligned(calibration_sequences)
