@@ -341,10 +341,94 @@ def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
         run("encode", model, data, "-o", codes, *options, "-q")
         assert np.load(codes).tobytes() == loaded.encode(with_gaps).tobytes()
     run("reconstruct", model, data, "-o", tmp_path / "back.csv", "-q")
-    assert header(tmp_path / "back.csv") == ["patient", "day", "x", "y", "time_gap"]
+    assert header(tmp_path / "back.csv") == ["patient", "day", "x", "y", "note", "time_gap"]
     run("encode", model, tmp_path / "back.csv", "-o", codes, "-q")
-    reconstructed = read(tmp_path / "back.csv", id="patient", time="day")
+    features = {"columns": ["x", "y", "time_gap"]}
+    reconstructed = read(tmp_path / "back.csv", id="patient", time="day", **features)
     assert np.load(codes).tobytes() == loaded.encode(reconstructed).tobytes()
+
+
+# Rows and columns of the data
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+MIXED_ROWS = ["007,2,0.5,a b", "b,1,1.50,", "007,1,-0.25,c", "b,3,0.75,d"]
+
+
+@pytest.fixture(scope="module")
+def mixed_rows(tmp_path_factory):
+    """Return a folder with a model, and a table whose rows are in no order."""
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "data.csv").write_text("\n".join(["who,day,x,note", *MIXED_ROWS, ""]))
+    rng = np.random.default_rng(0)
+    sequences = [rng.normal(size=(n, 1)) for n in rng.integers(2, 5, 30)]
+    sequences = Sequences.from_list(sequences).with_schema(
+        Sequences.from_table({"who": ["a"], "day": [1], "x": [0.0]}, id="who", time="day").schema
+    )
+    fit_without_training(sequences).save(folder / "m.refold")
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_rows_and_columns_come_back_in_the_order_of_the_file(mixed_rows, run, suffix):
+    model, data = mixed_rows / "m.refold", mixed_rows / "data.csv"
+    tables = {}
+    for command in ("reconstruct", "residuals"):
+        output = mixed_rows / f"{command}.{suffix}"
+        run(command, model, data, "--sort", "-o", output, "-q")
+        if suffix == "jsonl":
+            tables[command] = json_lines(output.read_text())
+        elif suffix == "parquet":
+            tables[command] = pq.read_table(output).to_pylist()
+        else:
+            delimiter = "\t" if suffix == "tsv" else ","
+            tables[command] = [*csv.DictReader(output.read_text().splitlines(), delimiter=delimiter)]
+    for original, back, residual in zip(MIXED_ROWS, *tables.values(), strict=True):
+        who, day, x, note = original.split(",")
+        for row in (back, residual):
+            assert [*row] == ["who", "day", "x", "note"]
+            assert (row["who"], str(row["day"]), row["note"] or "") == (who, day, note)
+        assert float(residual["x"]) == pytest.approx(float(x) - float(back["x"]), abs=1e-12)
+    sequences = read(data, id="who", time="day", columns=["x"], sort=True)
+    expected = refold.load(model).residuals(sequences)
+    assert [float(row["x"]) for row in tables["residuals"]] == pytest.approx(
+        [expected[0][1, 0], expected[1][0, 0], expected[0][0, 0], expected[1][1, 0]]
+    )
+
+
+def test_rows_of_json_and_of_a_folder_come_back(mixed_rows, run):
+    model, data = mixed_rows / "m.refold", mixed_rows / "data.csv"
+    rows = [*csv.DictReader(data.read_text().splitlines())]
+    rows = [row | {"x": float(row["x"]), "day": int(row["day"]), "tags": {"n": 1}} for row in rows]
+    (mixed_rows / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    back = run("reconstruct", model, mixed_rows / "data.jsonl", "--sort", "-q").out
+    assert [row | {"x": 0} for row in json_lines(back)] == [row | {"x": 0} for row in rows]
+    (mixed_rows / "folder").mkdir()
+    table = arrow_csv.read_csv(data)
+    for i in range(2):
+        pq.write_table(table[2 * i : 2 * i + 2], mixed_rows / "folder" / f"{i}.parquet")
+    output = mixed_rows / "from-folder.parquet"
+    run("residuals", model, mixed_rows / "folder", "--sort", "-o", output, "-q")
+    assert pq.read_table(output).drop_columns("x").equals(table.drop_columns("x"))
+
+
+def test_json_lines_of_decode_keep_the_times(mixed_rows, run):
+    model, codes = mixed_rows / "m.refold", mixed_rows / "codes.csv"
+    run("encode", model, mixed_rows / "data.csv", "--sort", "-o", codes, "-q")
+    rows = json_lines(run("decode", model, codes, "--lengths", "2", "-q").out)
+    assert [(row["who"], row["day"]) for row in rows] == [("007", 1), ("007", 2), ("b", 1), ("b", 3)]
+
+
+def test_residuals_of_lists_are_lists(tmp_path, run):
+    rng = np.random.default_rng(0)
+    write(Sequences.from_list([rng.normal(size=(5, 2)) for _ in range(20)]), tmp_path / "x.npz")
+    model = tmp_path / "m.refold"
+    fit_without_training(read(tmp_path / "x.npz")).save(model)
+    run("residuals", model, tmp_path / "x.npz", "-o", tmp_path / "r.npz", "-q")
+    residuals = refold.load(model).residuals(read(tmp_path / "x.npz"))
+    assert np.allclose(read(tmp_path / "r.npz").values, np.concatenate(residuals))
 
 
 # Other options of tables

@@ -90,7 +90,7 @@ def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run)
     run("decode", model, codes, "-o", tmp_path / "decoded.npz")
     assert read(tmp_path / "decoded.npz").ids[1] == "0[4:44]"
     run("reconstruct", model, later_file, "-o", tmp_path / "back.csv")
-    assert read(tmp_path / "back.csv").lengths.tolist() == [200]
+    assert read(tmp_path / "back.csv", as_sequence=True).lengths.tolist() == [200]
     index = tmp_path / "long.index"
     run("index", model, tmp_path / "long.csv", "-o", index)
     condition = "--where", "series = 0 AND start > 100"

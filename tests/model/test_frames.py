@@ -1,5 +1,6 @@
 """Tables in, tables out: ids, columns, layout and library stay."""
 
+import random
 import warnings
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ import pytest
 import refold
 from refold import Sequences
 from refold.errors import DataError, SchemaError
-from small_data import fit_without_training
+from small_data import TINY, fit_without_training
 
 LIBRARIES = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "pyarrow": pa.table}
 
@@ -88,7 +89,10 @@ def test_residuals_have_the_shape_of_the_data():
     codes = ae.encode(x)
     assert np.allclose(residuals[2], x[2] - ae.decode(codes, [4, *[6] * 29])[2])
     assert [rows.shape for rows in ae.residuals([x[0, :4], x[1]])] == [(4, 2), (6, 2)]
-    assert fit_without_training(["abab", "ba"] * 9).residuals(["ab"])[0].shape == (2,)
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abc", k=rng.randint(2, 6))) for _ in range(30)]
+    ae = refold.SequenceAutoencoder(**TINY).fit(words)
+    assert ae.residuals(["ab", "cba"])[1].shape == (3,)
     assert refold.load("series").residuals(x[..., 0]).shape == (30, 6)
 
 

@@ -20,7 +20,7 @@ import refold
 from refold._support.messages import LONGER_THAN_TRAINING_WORDS, argument_speller
 from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
 from refold.cli._outputs import log_line, spell_as_options
-from refold.cli.codes import decode, encode, probe, reconstruct
+from refold.cli.codes import decode, encode, probe, reconstruct, residuals
 from refold.cli.models import adapt, export, info, serve
 from refold.cli.pages import data, demo, explore, report
 from refold.cli.predictions import detect, forecast, generate, stream
@@ -40,6 +40,7 @@ _COMMANDS_BY_HEADING = {
         encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
         decode: "refold decode vowels.refold codes.parquet -o back.parquet",
         reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
+        residuals: "refold residuals vowels.refold vowels.parquet -o differences.parquet",
         probe: "refold probe vowels.refold vowels.parquet --label speaker",
     },
     "Predictions": {

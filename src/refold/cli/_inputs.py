@@ -127,21 +127,9 @@ class ReadOptions:
 
         Sequences that are larger than memory stay in a memory-mapped file.
         """
-        format_name = self._get_format_option(file_name, command_files)
-        with copy_stdin_if_needed(file_name, format_name, refold.sequences.FORMATS) as file_options:
-            # A model of any columns reads all columns. A model of windows reads a file without ids
-            # as one long series, because it cuts the series.
-            sequences = refold.sequences.read_for(
-                None if model is None or model.any_columns else model.schema,
-                **file_options,
-                **self.to_arguments(),
-                ignored_columns=ignored_columns,
-                as_sequence=may_be_long_series or (model is not None and model.window is not None),
-            )
-            if sequences.is_mapped:
-                # from here on, each large block that is freed returns its memory to the system
-                configure_memory_return()
-            yield sequences
+        options = {"ignored_columns": ignored_columns, "may_be_long_series": may_be_long_series}
+        with self._open_file(file_name, command_files) as file_options:
+            yield self._read(model, **file_options, **options)
 
     @contextmanager
     def open_with_labels(
@@ -182,6 +170,38 @@ class ReadOptions:
                     labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
+    def _read(
+        self,
+        model: "refold.Model | None",
+        *,
+        ignored_columns: Sequence[str] = (),
+        may_be_long_series: bool = False,
+        **file_options: Any,  # `path` and `format`
+    ) -> Any:
+        """Return sequences, with the arguments of `open_sequences`."""
+        # A model of any columns reads all columns. A model of windows reads a file without ids as
+        # one long series, because it cuts the series.
+        sequences = refold.sequences.read_for(
+            None if model is None or model.any_columns else model.schema,
+            **file_options,
+            **self.to_arguments(),
+            ignored_columns=ignored_columns,
+            as_sequence=may_be_long_series or (model is not None and model.window is not None),
+        )
+        if sequences.is_mapped:
+            # from here on, each large block that is freed returns its memory to the system
+            configure_memory_return()
+        return sequences
+
+    @contextmanager
+    def _open_file(
+        self, file_name: str, command_files: outputs.CommandFiles
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the arguments ``path`` and ``format`` of `refold.sequences.read`."""
+        format_name = self._get_format_option(file_name, command_files)
+        with copy_stdin_if_needed(file_name, format_name, refold.sequences.FORMATS) as file_options:
+            yield file_options
+
     def _get_format_option(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
         """Return ``--format``, or None if it is the format of standard input, not of this file."""
         has_known_suffix = outputs.find_format_name_or_none(file_name) in refold.sequences.FORMATS
@@ -195,6 +215,24 @@ class ReadOptions:
         """Return the sequences of a file, or raise an error if they are larger than memory."""
         with self.open_sequences(model, file_name, command_files) as sequences:
             return require_in_memory(sequences, file_name)
+
+    def read_with_rows(
+        self,
+        model: "refold.Model",
+        file_name: str,
+        command_files: outputs.CommandFiles,
+        target: outputs.OutputTarget,
+    ) -> tuple[Any, Any]:
+        """Return sequences in memory, and a `pyarrow.Table` with all columns of their file.
+
+        The table is None unless each row of the file is a step, and the output can be a table.
+        """
+        with self._open_file(file_name, command_files) as file_options:
+            sequences = require_in_memory(self._read(model, **file_options), file_name)
+            if target.format_name not in outputs.TABLE_FORMATS:
+                return sequences, None
+            arguments = file_options | {"as_text": target.format_name in ("csv", "tsv")}
+            return sequences, refold.sequences.read_rows(sequences=sequences, **arguments)
 
     def calibrate_model(
         self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles

@@ -28,7 +28,7 @@ MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 ONNX_FORMATS = ("onnx",)
-TABLE_FORMATS = ("jsonl", "csv", "parquet")
+TABLE_FORMATS = ("jsonl", "csv", "tsv", "parquet")
 # Formats of files that hold no sequences, so `refold.sequences` does not know them.
 _FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
 # Options that are not the name of their Python argument with hyphens, by this argument.
@@ -244,13 +244,17 @@ class OutputTarget:
         time_column = schema.choose_time_name({id_column}, has_times=sequences.times is not None)
         destination = self.path or sys.stdout.buffer
         arguments: dict[str, Any] = {"id": id_column, "time": time_column}
-        if sequences.times is not None and self.format_name == "parquet":
+        if sequences.times is not None and self.format_name in ("jsonl", "parquet"):
             # the default layout, with a list for each sequence, cannot hold the times of steps
             arguments["layout"] = "long"
         refold.sequences.write(sequences, destination, format=self.format_name, **arguments)
-        if not quiet and self.path is not None:
-            log_line(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.file_name}")
+        self.log_number_of_sequences(len(sequences), quiet=quiet)
         return sequences
+
+    def log_number_of_sequences(self, num_sequences: int, *, quiet: bool) -> None:
+        """Say how many sequences were written, unless they went to standard output."""
+        if not quiet and self.path is not None:
+            log_line(f"Wrote {pluralize(num_sequences, 'sequence')} to {self.file_name}")
 
 
 def write_tables(
@@ -258,23 +262,20 @@ def write_tables(
 ) -> None:
     """Write tables with the same columns to a binary stream, one below the other."""
     # not at the top, because `refold --help` does not need PyArrow
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv
 
     writer = None
     for table in tables:
         if format_name == "jsonl":
-            for i, column in enumerate(table.columns):
-                if pa.types.is_temporal(column.type):  # JSON has no type for times
-                    table = table.set_column(i, table.column_names[i], column.cast(pa.string()))
-            lines = "".join(f"{json.dumps(row)}\n" for row in table.to_pylist())
-            write_all(byte_stream, lines.encode())
+            write_all(byte_stream, refold.sequences.table_to_jsonl(table))
             continue
         if writer is None and format_name == "parquet":
             writer = pq.ParquetWriter(byte_stream, table.schema, **parquet_options)
         elif writer is None:
-            writer = csv.CSVWriter(byte_stream, table.schema)
+            delimiter = "\t" if format_name == "tsv" else ","
+            options = csv.WriteOptions(delimiter=delimiter)
+            writer = csv.CSVWriter(byte_stream, table.schema, write_options=options)
         writer.write_table(table)
     if writer is not None:
         writer.close()

@@ -1,4 +1,4 @@
-"""``refold encode``, ``decode``, ``reconstruct`` and ``probe``: sequences to codes and back."""
+"""``refold encode``, ``decode``, ``reconstruct``, ``residuals`` and ``probe``: codes and back."""
 
 from dataclasses import asdict
 from functools import partial
@@ -121,7 +121,11 @@ def reconstruct(
     clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
-    """Encode sequences and decode them again."""
+    """Encode sequences and decode them again.
+
+    If the data are a table with one row per step, and the output is CSV, JSON lines or Parquet, the
+    output has the rows and columns of the data, with the reconstructed values.
+    """
     if ray_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
         settings: Any = {"clip": clip_options.mode}
@@ -132,15 +136,62 @@ def reconstruct(
     files = outputs.CommandFiles(data_file)
     target = files.add_output(output)
     model = load_model(model_file, latent_steps=latent_steps)
-    sequences = read_options.read_sequences(model, data_file, files)
+    sequences, rows = read_options.read_with_rows(model, data_file, files, target)
     model = model.adapt(sequences)
+    decoded = model.reconstruct_to_sequences(
+        sequences,
+        clip=clip_options.mode,
+        keeps_lengths=rows is not None,
+        verbose=int(not quiet),
+    )
+    _write_like_data(target, decoded, sequences, rows, quiet=quiet)
+
+
+def residuals(
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
+    /,
+    *,
+    output: options.SequenceOutput = "-",
+    latent_steps: options.LatentSteps = None,
+    read_options: ReadOptions = ReadOptions(),
+    quiet: options.Quiet = False,
+) -> None:
+    """Subtract the reconstruction of each sequence from the sequence, value by value.
+
+    Residuals have the units of the data. Where a category is reconstructed wrongly, the residual is
+    1, and else 0. The rows and columns are those of the data.
+    """
+    files = outputs.CommandFiles(data_file)
+    target = files.add_output(output)
+    model = load_model(model_file, latent_steps=latent_steps)
+    sequences, rows = read_options.read_with_rows(model, data_file, files, target)
+    model = model.adapt(sequences)
+    differences = model.residual_sequences(sequences, verbose=int(not quiet))
+    _write_like_data(target, differences, sequences, rows, quiet=quiet)
+
+
+def _write_like_data(
+    target: outputs.OutputTarget,
+    results: "refold.Sequences",
+    sequences: "refold.Sequences",  # the data
+    rows: Any,  # all columns of the data if a row is a step and the output is a table, else None
+    *,
+    quiet: bool,
+) -> None:
+    """Write results in the rows and columns of the data, or one by one."""
+    if rows is not None:
+        target.write_table(refold.sequences.table_like(results, rows, sequences.row_steps))
+        target.log_number_of_sequences(len(results), quiet=quiet)
+        return
     # the columns of ids and times are named as in the data
-    schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
-    # Each reconstruction has the times of its sequence. `0 * lengths` says that it begins at step 0
-    # of each sequence. A longer reconstruction gets further times, at the median gap.
+    names = sequences.schema.id_name, sequences.schema.time_name
+    # Each result has the times of its sequence. `0 * lengths` says that it begins at step 0 of each
+    # sequence. A longer reconstruction gets further times, at the median gap.
     get_times = partial(sequences.step_times_in_ranges, 0 * sequences.lengths)
-    target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
+    schema = results.schema.with_read_options(*names)
+    arrays = results.to_list()
+    target.write_sequences(arrays, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
 def probe(

@@ -31,7 +31,7 @@ from refold.files.tables import (
     to_long_table,
 )
 from refold.sequences._encoding import RowNamer, expand_column_types
-from refold.sequences._schema import check_unique_names
+from refold.sequences._schema import Schema, check_unique_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import cells_contain_regex, integers_from_text_if_exact
 from refold.sequences.types import CATEGORICAL
@@ -141,6 +141,13 @@ def label_table_from_csv(
     table = CsvFile(content, file_name).read_table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
     return table
+
+
+def table_from_csv(content: bytes, file_name: str, schema: Schema, as_text: bool) -> pa.Table:
+    """Return all rows and columns; if ``as_text``, only cells of features are converted."""
+    file = CsvFile(content, file_name)
+    text_columns = {*file.header} - {*schema.names} if as_text else {schema.id_name or "id"}
+    return file.read_table(text_columns=text_columns)
 
 
 class CsvFile:
@@ -341,5 +348,6 @@ CSV = Format(
     is_table=True,
     column_reader=column_names_from_csv,
     label_reader=label_table_from_csv,
+    table_reader=table_from_csv,
 )
 TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(sequences_to_csv, delimiter="\t"))

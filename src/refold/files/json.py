@@ -23,11 +23,12 @@ from refold.files.tables import (
     check_columns_exist,
     check_label_column,
     sequences_from_table,
+    to_long_table,
 )
 from refold.files.text import sequences_from_lines
 from refold.sequences._encoding import RowNamer
 from refold.sequences._lists import flat_arrays_from_list
-from refold.sequences._schema import Column, has_default_names, indices_to_categories
+from refold.sequences._schema import Column, Schema, has_default_names, indices_to_categories
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import UNKNOWN_TEXT
 
@@ -103,9 +104,7 @@ def sequences_from_json(
 ) -> Sequences:
     """Read a JSON file, or the lines of a JSON lines file."""
     table_options = TableOptions(**options)
-    entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
-    if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _split_table_entry_into_rows(entries, file_name, table_options.id or "id")
+    entries = _parse_entries(content, file_name, table_options.id or "id", as_lines=as_lines)
     # All entries must have the type of the first one that is not an empty list. An empty list may
     # be a sequence of rows or of values.
     example = next((value for value in entries.values if value != []), [])
@@ -146,6 +145,14 @@ def sequences_from_json(
             values, row_namer=entries.row_namer, column_types=table_options.column_types
         )
     )
+
+
+def _parse_entries(content: bytes, file_name: str, id_key: str, *, as_lines: bool) -> JsonEntries:
+    """Return the entries of a file; if the only entry is a table of columns, one for each row."""
+    entries = (parse_jsonl_entries if as_lines else parse_json_entries)(content, file_name)
+    if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
+        return _split_table_entry_into_rows(entries, file_name, id_key)
+    return entries
 
 
 def _split_table_entry_into_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
@@ -192,6 +199,26 @@ def label_table_from_json(
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label_column, id_column}]
     return _table_from_objects(entries, file_name, used_keys, keys_allowed_as_text={*used_keys})
+
+
+def table_from_json(
+    content: bytes,
+    file_name: str,
+    schema: Schema,
+    *_options_of_csv: object,
+    as_lines: bool,
+) -> pa.Table:
+    """Return all rows and keys of a table of events; a key of mixed types becomes JSON text."""
+    entries = _parse_entries(content, file_name, schema.id_name or "id", as_lines=as_lines)
+    columns = {}
+    for key in dict.fromkeys(key for value in entries.values for key in value):
+        cells = [value.get(key) for value in entries.values]
+        try:
+            columns[key] = pa.array(cells)
+        except (OverflowError, pa.ArrowException):
+            texts = [cell if isinstance(cell, str | None) else json.dumps(cell) for cell in cells]
+            columns[key] = pa.array(texts)
+    return pa.table(columns)
 
 
 def _check_json_types(
@@ -270,9 +297,20 @@ def _convert_cell_to_floats(json_cell: Any) -> Any:
     return None if json_cell is None else float(str(json_cell))
 
 
-def sequences_to_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
-    """Return one line per sequence; missing entries and unknown integer categories are null."""
+def sequences_to_jsonl(
+    sequences: Sequences,
+    *,
+    layout: str | None = None,
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> bytes:
+    """Return one line per sequence; missing entries and unknown integer categories are null.
+
+    In the long layout, a line is a step.
+    """
     schema = sequences.schema
+    if layout == "long":
+        return table_to_jsonl(to_long_table(sequences, id, time))
     has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
     # A line is an object with an id and named lists if the user asks for it, or if ids or names
     # would be lost. Otherwise it is a list of rows, a flat list or a string.
@@ -297,6 +335,17 @@ def sequences_to_jsonl(sequences: Sequences, *, layout: str | None = None, id: s
             json_value = {id: sequence_id, **dict(zip(schema.names, values, strict=True))}
         lines.append(json.dumps(json_value, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
+
+
+def table_to_jsonl(table: pa.Table) -> bytes:
+    """Return one line per row; times become text, and NaN becomes null."""
+    for i, column in enumerate(table.columns):
+        if pa.types.is_temporal(column.type):  # JSON has no type for times
+            column = column.cast(pa.string())
+        elif pa.types.is_floating(column.type):  # nor for NaN
+            column = pa.array(column.to_numpy(), from_pandas=True)
+        table = table.set_column(i, table.column_names[i], column)
+    return "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode()
 
 
 def _to_json_cells(values: np.ndarray, column: Column) -> list[Any]:
@@ -324,10 +373,11 @@ JSONL = Format(
     reader=partial(sequences_from_json, as_lines=True),
     read_options=TABLE_OPTION_NAMES | {"text_unit"},
     writer=sequences_to_jsonl,
-    write_options=frozenset({"id", "layout"}),
-    layouts=("list",),
+    write_options=frozenset({"id", "time", "layout"}),
+    layouts=("list", "long"),
     column_reader=partial(column_names_from_json, as_lines=True),
     label_reader=partial(label_table_from_json, as_lines=True),
+    table_reader=partial(table_from_json, as_lines=True),
 )
 JSON = Format(
     "json",
@@ -336,4 +386,5 @@ JSON = Format(
     read_options=TABLE_OPTION_NAMES | {"text_unit"},
     column_reader=partial(column_names_from_json, as_lines=False),
     label_reader=partial(label_table_from_json, as_lines=False),
+    table_reader=partial(table_from_json, as_lines=False),
 )

@@ -79,6 +79,14 @@ def label_table_from_parquet(
         return file.read([column for column in names if column in label_and_id])
 
 
+def table_from_parquet(
+    content: bytes, file_name: str, *_options_of_csv: object
+) -> pa.Table:
+    """Return all rows and columns."""
+    with _name_damaged_file(file_name):
+        return pq.ParquetFile(pa.BufferReader(content)).read()
+
+
 def read_parquet_column_names(path: str | os.PathLike[str]) -> list[str]:
     """Return the names of the list columns, or of all columns if there are no list columns."""
     # `read` uses only the list columns of a table that has some
@@ -87,6 +95,15 @@ def read_parquet_column_names(path: str | os.PathLike[str]) -> list[str]:
     with _name_damaged_file(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
+
+
+def read_parquet_rows(folder: str | os.PathLike[str]) -> pa.Table:
+    """Return all rows of the files of a folder, with the columns that any of them has."""
+    tables = []
+    for path in _list_parquet_files(require_local_path(folder)):
+        with _name_damaged_file(path):
+            tables.append(pq.ParquetFile(path).read())
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 @contextmanager
@@ -115,6 +132,7 @@ PARQUET = Format(
     signature=b"PAR1",
     is_table=True,
     label_reader=label_table_from_parquet,
+    table_reader=table_from_parquet,
 )
 
 

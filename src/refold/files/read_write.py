@@ -36,7 +36,12 @@ from refold.files.mapped import (
     open_folder_and_delete_later,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_column_names
+from refold.files.parquet import (
+    PARQUET,
+    open_parquet_files,
+    read_parquet_column_names,
+    read_parquet_rows,
+)
 from refold.files.tables import (
     TableOptions,
     find_step_columns,
@@ -372,8 +377,8 @@ def write(
         As in `read`.
     layout : {"list", "long"}, optional
         ``"list"``: one row per sequence, the default of Parquet; for JSON lines, an object with an
-        id and named lists. ``"long"``: one row per step, for Parquet and CSV. CSV is always
-        long.
+        id and named lists. ``"long"``: one row per step, for Parquet, CSV and JSON lines. CSV is
+        always long.
     id, time : str
         Names of the id and time columns in Parquet, CSV and JSON lines. A long table has the times
         of the sequences, or else the numbers of the steps.
@@ -430,6 +435,29 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     file_name = str(Path(path))
     with name_file_in_errors(file_name):
         return format_.column_reader(read_decompressed_bytes(path, format_, file_name), file_name)
+
+
+def read_rows(
+    path: str | os.PathLike[str],
+    sequences: Sequences,
+    *,
+    format: str | None = None,  # noqa: A002
+    as_text: bool = False,
+) -> pa.Table | None:
+    """Return all rows and columns of the file of ``sequences``; None unless a row is a step.
+
+    If ``as_text``, cells of CSV that are no features stay text, so that they can be written as they
+    were.
+    """
+    if sequences.row_steps is None:
+        return None
+    if Path(path).is_dir():
+        return read_parquet_rows(path)
+    file_name, format_ = str(Path(path)), find_format(path, format)
+    if format_.table_reader is None:
+        return None
+    content = read_decompressed_bytes(path, format_, file_name)
+    return format_.table_reader(content, file_name, sequences.schema, as_text)
 
 
 def read_labels(

@@ -4,6 +4,7 @@ The package needs only NumPy and Arrow, and neither Keras nor JAX.
 """
 
 from refold.files.json import parse_jsonl_entries as parse_jsonl_entries
+from refold.files.json import table_to_jsonl as table_to_jsonl
 from refold.files.mapped import apply_to_mapped_blocks as apply_to_mapped_blocks
 from refold.files.read_write import FORMATS as FORMATS
 from refold.files.read_write import column_names as column_names
@@ -13,6 +14,7 @@ from refold.files.read_write import read as read
 from refold.files.read_write import read_for as read_for
 from refold.files.read_write import read_from_batches as read_from_batches
 from refold.files.read_write import read_labels as read_labels
+from refold.files.read_write import read_rows as read_rows
 from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions
 from refold.files.tables import resolve_table_options as resolve_table_options

@@ -156,14 +156,14 @@ def table_like(sequences: Sequences, user_data: Any, row_steps: np.ndarray | Non
         names = [name for name in names if has_lists(table.columns[name])]
         new_columns = dict(zip(schema.names, sequences.to_arrow("id").columns[1:], strict=True))
     if not {*new_columns} <= {*table.columns}:
-        # The names differ, so the features are those at the same positions. A computed column of
-        # time gaps, which is the last feature, is no column of the user.
-        named = [name for name in new_columns if name in table.columns]
-        names = named or names
-        new_columns = dict(zip(names, new_columns.values(), strict=False))
+        # If the names differ, the features are those at the same positions. A computed column of
+        # time gaps, which is the last feature, becomes a new column.
+        names = [name for name in new_columns if name in table.columns] or names
+        computed_names = [*new_columns][len(names) :]
+        new_columns = dict(zip([*names, *computed_names], new_columns.values(), strict=False))
     is_number = {column.name: column.type == NUMERIC.name for column in schema.columns}
     for name, column in new_columns.items():
-        if not is_number.get(name, True):
+        if name in table.columns and not is_number.get(name, True):
             # cast to the type of the user's column, if possible: 0 and 1 become False and True
             with contextlib.suppress(pa.ArrowException):
                 new_columns[name] = column.cast(table.columns[name].type)
@@ -203,19 +203,21 @@ def steps_to_row_columns(sequences: Sequences, row_steps: np.ndarray) -> dict[st
 
 
 def replace_columns(table: Any, new_columns: Mapping[str, Any]) -> Any:
-    """Return a table of any library in which Arrow columns replace those of the same names."""
+    """Return a table of any library with Arrow columns, which replace those of the same names."""
     library = type(table).__module__.partition(".")[0]
     if library == "pandas":
         frame = table.copy(deep=False)
         labels = {str(label): label for label in frame.columns}  # a label may be a number
         for name, column in new_columns.items():
-            frame[labels[name]] = column.to_pandas().array  # an array, because a series has an index
+            frame[labels.get(name, name)] = column.to_pandas().array  # an array, because a series has an index
         return frame
     if library == "polars":
         return table.with_columns(type(table)(pa.table(dict(new_columns))))
     table = pa.table(table)
     for name, column in new_columns.items():
-        table = table.set_column(table.column_names.index(name), name, column)
+        has_column = name in table.column_names
+        position = table.column_names.index(name) if has_column else table.num_columns
+        table = (table.set_column if has_column else table.add_column)(position, name, column)
     return table
 
 
