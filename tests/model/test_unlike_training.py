@@ -10,7 +10,7 @@ from refold import Sequences
 from refold.errors import DataError
 from refold.model import describe_excess_lengths
 from refold.sequences import write
-from small_data import fit_without_training, read_as_mapped, sines
+from small_data import TINY, fit_without_training, read_as_mapped, sines, without_epochs
 
 
 def warning_of(method, *arguments, **options):
@@ -171,3 +171,55 @@ def test_repeated_sequences_cause_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.calibrate(series[50:])
+
+
+# Arrays that may be one series
+
+VERBS = ("encode", "reconstruct", "residuals", "score", "errors", "forecast", "drift", "held_back")
+
+
+def array_messages(method, X, words="An array of shape"):
+    """Return the warnings of a call that contain these words."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        method(X)
+    return [text for w in caught if words in (text := str(w.message))]
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (50, 3), (500, 3)])
+def test_an_array_that_may_be_one_series_causes_one_warning(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    n, steps = shape
+    plural = "s" * (steps > 1)
+    message = (
+        f"An array of shape ({n}, {steps}) was read as {n} sequences of {steps} step{plural}. If "
+        f"it is one series of {n} steps with {steps} feature{plural}, pass X[None]; if it is {n} "
+        f"sequences of {steps} step{plural}, pass X[..., None] to confirm."
+    )
+    series = refold.load("series")
+    for method in (series.encode, series.reconstruct, series.residuals, series.adapt, series.score):
+        assert array_messages(method, x) == [message]
+        assert array_messages(method, x[None]) == array_messages(method, x[..., None]) == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_each_method_of_a_fitted_model_warns_of_such_an_array():
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    ae = refold.SequenceAutoencoder(**TINY | {"latent_dim": 1, "refit": False}, forecast_steps=1)
+    ae.calibration_fraction = 0.4
+    assert len(array_messages(without_epochs(type(ae).fit).__get__(ae), x)) == 1
+    methods = [getattr(ae, verb) for verb in VERBS]
+    for method in (*methods, ae.transform, lambda X: ae.detect(X, alpha=0.2)):
+        assert len(array_messages(method, x)) == 1
+        assert array_messages(method, x[..., None]) == []
+    # a fit on single steps gives one warning, too
+    assert len(array_messages(fit_without_training, x[:, :1], "step")) == 1
+    # rows of few sequences, and sequences of several steps, are as common as series
+    assert array_messages(ae.encode, x[:19]) == array_messages(fit_without_training, x.T) == []
+
+
+def test_a_file_of_an_array_that_may_be_one_series_is_to_be_saved(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((50, 2)))
+    with pytest.warns(UserWarning, match="pass X") as caught:
+        refold.sequences.read(tmp_path / "x.npy")
+    assert "save X[None]" in caught[0].message.args[0].spell_for_command_line(str)

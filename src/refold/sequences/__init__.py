@@ -48,6 +48,9 @@ from refold.sequences._encoding import ColumnTypes as ColumnTypes
 from refold.sequences._encoding import check_codes_finite as check_codes_finite
 from refold.sequences._encoding import check_decoded_finite as check_decoded_finite
 from refold.sequences._encoding import to_id_array as to_id_array
+from refold.sequences._lists import (
+    describe_array_like_single_series as describe_array_like_single_series,
+)
 from refold.sequences._scaling import CLIP_RULE as CLIP_RULE
 from refold.sequences._scaling import MIN_STD_PER_TRAINING_DISTANCE as MIN_STD_PER_TRAINING_DISTANCE
 from refold.sequences._scaling import RunningMoments as RunningMoments

@@ -61,12 +61,12 @@ _INTEGER_LIMIT_MARKERS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0,
 _MIN_MAGNITUDE_WITH_EXPONENT = 1e15
 
 
-def data_warnings(sequences: Sequences) -> list[str]:
+def data_warnings(sequences: Sequences, *, single_steps: bool = True) -> list[str]:
     """Return warnings about data that should be checked before training.
 
     There is one line for each finding: all sequences have one step; steps of zeros look like
     padding; a numeric column has numbers such as -99999 that probably mark missing values, or
-    outliers.
+    outliers. Without ``single_steps``, the first of these is left out.
 
     Examples
     --------
@@ -78,7 +78,7 @@ missing_values=[-99999]."]
     """
     messages = []
     # a single sequence of one step may be meant so
-    if len(sequences) > 1 and sequences.lengths.max() == 1:
+    if single_steps and len(sequences) > 1 and sequences.lengths.max() == 1:
         messages.append(
             f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
             f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "

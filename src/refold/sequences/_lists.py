@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.messages import warn
+from refold._support.messages import pluralize, warn
 from refold._support.rules import check, check_counts_match, check_not_empty, one_of
-from refold.errors import DataError, SchemaError, argument
+from refold.errors import DataError, Message, SchemaError, argument, python_or_cli
 from refold.sequences._encoding import (
     ColumnTypes,
     RowNamer,
@@ -29,6 +29,11 @@ from refold.sequences._encoding import (
 )
 from refold.sequences._schema import DecodedLayout, default_names
 from refold.sequences.types import CATEGORICAL
+
+# An array (n, T) may be a single series of n steps and T features. A warning says so if it has at
+# least this many rows, and each row has at most this many steps: such sequences are rare.
+_MIN_ROWS_LIKE_STEPS = 20
+_MAX_STEPS_LIKE_FEATURES = 3
 
 
 def flat_arrays_from_list(
@@ -153,6 +158,22 @@ def fill_masked_entries(x: Any) -> Any:
     filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if is_numeric else object)
     filled[np.ma.getmaskarray(x)] = np.nan if is_numeric else None
     return filled
+
+
+def describe_array_like_single_series(x: Any) -> str | None:
+    """Describe an array (n, T) that may be a single series of n steps; None if it hardly is."""
+    if not isinstance(x, np.ndarray) or x.ndim != 2:
+        return None
+    num_rows, num_columns = x.shape
+    if num_rows < _MIN_ROWS_LIKE_STEPS or not 1 <= num_columns <= _MAX_STEPS_LIKE_FEATURES:
+        return None
+    one_series = f"one series of {num_rows} steps with {pluralize(num_columns, 'feature')}"
+    sequences = f"{num_rows} sequences of {pluralize(num_columns, 'step')}"
+    verb = python_or_cli("pass", "save")  # the array of a command comes from a file
+    return Message(
+        f"An array of shape ({num_rows}, {num_columns}) was read as {sequences}. If it is "
+        f"{one_series}, {verb} X[None]; if it is {sequences}, {verb} X[..., None] to confirm."
+    )
 
 
 def unpad_array(

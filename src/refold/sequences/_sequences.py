@@ -22,7 +22,7 @@ from refold._support.arrays import (
     lengths_from_offsets,
     offsets_from_lengths,
 )
-from refold._support.messages import describe_columns, html_table
+from refold._support.messages import describe_columns, html_table, warn
 from refold._support.rules import check_counts_match, check_not_empty
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._encoding import (
@@ -33,7 +33,12 @@ from refold.sequences._encoding import (
     check_unique_ids,
     to_id_array,
 )
-from refold.sequences._lists import fill_masked_entries, flat_arrays_from_list, unpad_array
+from refold.sequences._lists import (
+    describe_array_like_single_series,
+    fill_masked_entries,
+    flat_arrays_from_list,
+    unpad_array,
+)
 from refold.sequences._schema import (
     Column,
     DecodedLayout,
@@ -239,6 +244,9 @@ class Sequences:
     ) -> "Sequences":
         """Convert a 3-D array, or a 2-D array whose rows are series of one feature.
 
+        A warning tells if a 2-D array without ``lengths`` may be a single series instead: if it has
+        at least 20 rows of at most three steps.
+
         Parameters
         ----------
         x : array of shape (n, T, F) or (n, T)
@@ -254,6 +262,8 @@ class Sequences:
             As in `from_list`.
         """
         sequences = unpad_array(x, lengths, padding_value, side=padding_side)
+        if lengths is None:
+            warn(describe_array_like_single_series(np.asanyarray(x)))
         return cls.from_list(sequences, column_types=column_types, names=names, ids=ids)
 
     @classmethod

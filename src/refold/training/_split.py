@@ -32,6 +32,7 @@ from refold.sequences import (
     apply_to_mapped_blocks,
     check_float32_range,
     data_warnings,
+    describe_array_like_single_series,
     find_id_or_time_features,
     fingerprints,
     mark_missing,
@@ -75,7 +76,9 @@ def prepare_training_windows(
     if missing_values is not None:
         sequences = apply_to_blocks(lambda block: mark_missing(block, missing_values))
     check_float32_range(sequences)
-    for message in data_warnings(sequences):
+    # the reader of arrays has warned already that the steps may be those of one series
+    has_warned = describe_array_like_single_series(X) is not None
+    for message in data_warnings(sequences, single_steps=not has_warned):
         warn(message)
     # in a list of tables, all columns become features, also ids and times
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
