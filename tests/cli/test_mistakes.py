@@ -1,6 +1,7 @@
 """A mistake gives one line on standard error and exit code 2, and nothing is written."""
 
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -140,3 +141,66 @@ def test_a_mistake_is_one_line(run_mistake, command, message):
 def test_a_missing_package_is_named_before_the_work(run_mistake, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
     assert "pip install '.[plots]'" in run_mistake("report bare.refold gone.parquet -o page.html")
+
+
+# Runs commands in one process. Prints the exit code of each, and the heavy packages that it loaded.
+RUN_AND_LIST_IMPORTS = """
+import sys
+from refold.cli import main
+for command in sys.stdin.read().splitlines():
+    exit_code = main(command.split())
+    loaded = {"jax", "keras", "matplotlib", "sklearn", "tensorflow", "torch"} & {*sys.modules}
+    print(exit_code, *loaded, command, file=sys.stderr)
+"""
+READERS = [
+    "fit {} -o new.refold",
+    "fit {} -o new.refold --from bare.refold",
+    "fit {} -o new.refold --window 5",
+    "curve {}",
+    "doctor {}",
+    "encode bare.refold {}",
+    "reconstruct bare.refold {} -o c.npz",
+    "probe bare.refold {} --label kind",
+    "detect sines.refold {}",
+    "detect bare.refold new.parquet --normal {}",
+    "forecast waves.refold {}",
+    "index bare.refold {} -o x.index",
+    "search bare.refold x.index {}",
+    "cluster bare.refold {}",
+    "report bare.refold {} -o p.html",
+    "report bare.refold {} -o p.html --label kind",
+    "explore bare.refold {}",
+    "adapt series {} -o new.refold",
+    "generate bare.refold --compare {}",
+]
+WRONG_FILES = {
+    "two.csv --id typo": "has no column 'typo'",
+    "two.csv --columns typo": "has no column 'typo'",
+    "two.csv --time typo": "has no column 'typo'",
+    "gone.csv": "There is no file gone.csv",
+    "wide.npy --format parquet": "is not a parquet file",
+    "data.xlsx": "unknown suffix '.xlsx'",
+}
+
+
+def test_mistakes_in_the_header_of_a_file_are_answered_before_slow_imports(folder):
+    """Keras and JAX alone take several times as long as the answer."""
+    refold.search.Index.create(folder / "x.index", refold.load(folder / "bare.refold"), [[1.0]])
+    commands = [reader.format(name) for reader in READERS for name in WRONG_FILES]
+    finished = subprocess.run(
+        [sys.executable, "-c", RUN_AND_LIST_IMPORTS],
+        input="\n".join(commands),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    lines = finished.stderr.splitlines()
+    assert [line for line in lines if not line.startswith("Error: ")] == [
+        f"2 {command}" for command in commands
+    ]
+    errors = [line for line in lines if line.startswith("Error: ")]
+    expected = [*WRONG_FILES.values()] * len(READERS)
+    wrong = [(e, c) for e, m, c in zip(errors, expected, commands, strict=True) if m not in e]
+    assert not wrong, wrong

@@ -7,6 +7,8 @@ from types import ModuleType
 
 from refold.errors import MissingExtraError
 
+# The packages of a report.
+_REPORT_PACKAGES = ("jinja2", "matplotlib", "plotly")
 # The packages that only training needs, among the dependencies in pyproject.toml. A small
 # installation, which applies models and cannot train them, may lack them.
 TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
@@ -17,6 +19,18 @@ def check_training_packages(purpose: str) -> None:
     """Raise a ``MissingExtraError``, such as "Training needs Keras", if a package is missing."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):
         raise MissingExtraError(f"{purpose} needs Keras, JAX and scikit-learn. {how_to_install()}")
+
+
+def check_report_packages() -> None:
+    """Raise a ``MissingExtraError`` if a package of a report is missing."""
+    for package in _REPORT_PACKAGES:
+        check_installed(package, extra="plots", purpose="The report")
+
+
+def check_installed(package: str, *, extra: str, purpose: str) -> None:
+    """Raise an error that names the extra of Refold if a package is missing; do not import it."""
+    if not is_installed(package):
+        raise _make_missing_extra_error(package, extra, purpose)
 
 
 def how_to_install(extra: str = "") -> str:
@@ -34,10 +48,15 @@ def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
         # the package is installed, but imports another one that is missing: the extra cannot help
         if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
             raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
-            f"{how_to_install(extra)}"
-        ) from error
+        raise _make_missing_extra_error(package, extra, purpose) from error
+
+
+def _make_missing_extra_error(module: str, extra: str, purpose: str) -> MissingExtraError:
+    """Return the error that a package is missing, from the name of one of its modules."""
+    return MissingExtraError(
+        f"{purpose} needs the package {module.split('.')[0]!r}, which is not installed. "
+        f"{how_to_install(extra)}"
+    )
 
 
 def is_installed(package: str) -> bool:

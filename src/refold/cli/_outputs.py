@@ -18,7 +18,7 @@ from rich.text import Text
 import refold
 from refold._support.atomic_files import atomic_writer, require_local_path
 from refold._support.messages import pluralize, write_all
-from refold._support.optional_imports import import_optional
+from refold._support.optional_imports import check_installed
 from refold.errors import Message, ParameterError
 
 STANDARD_STREAM = "-"
@@ -192,7 +192,7 @@ class CommandFiles:
     ) -> "OutputTarget | None":
         """Return the checked image file of an option; None if the option is not set."""
         if file_name is not None:
-            import_optional("matplotlib", extra="plots", purpose="A picture")
+            check_installed("matplotlib", extra="plots", purpose="A picture")
         return self.add_optional_output(option, file_name, PICTURE_FORMATS)
 
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import refold
+from refold._support.optional_imports import check_report_packages
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
 from refold.cli._inputs import ReadOptions, load_model, read_codes, require_in_memory
@@ -61,11 +62,7 @@ def report(
     """
     files = outputs.CommandFiles(data_file, train_file)
     target = files.add_output(output, outputs.PAGE_FORMATS, option="--output")
-    # not at the top, because these imports take long, and most commands do not need them
-    from refold.report import check_packages
-    from refold.report import report as write_report
-
-    check_packages()
+    check_report_packages()
     options.check_dependent_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
     # without a training file, the training sequences are None
@@ -79,6 +76,9 @@ def report(
     label_columns = None if label_column is None else [label_column]
     context = read_options.open_with_labels(model, data_file, files, label_columns, label_file)
     with context as (sequences, labels), train_context as train_sequences:
+        # not at the top, because this import takes longer than the answer to a mistake in the data
+        from refold.report import report as write_report
+
         title = "standard input" if data_file == outputs.STANDARD_STREAM else Path(data_file).name
         result = write_report(
             model,
@@ -232,9 +232,10 @@ def demo(
         output: Folder for the results.
         max_epochs: Maximum number of epochs, for a quick look.
     """
-    from refold.report import check_packages, make_report_section, write_page
+    check_report_packages()
+    # not at the top, because this import takes long, and most commands do not need it
+    from refold.report import make_report_section, write_page
 
-    check_packages()
     output.mkdir(parents=True, exist_ok=True)
     # before the fits, because this checks that the page can be written
     page = outputs.CommandFiles().add_output(str(output / "index.html"), outputs.PAGE_FORMATS)

@@ -66,7 +66,7 @@ def fit(
     # The lock raises an error if another training run is using the checkpoint. It is released at
     # once, because the fit locks the checkpoint again.
     with lock_checkpoint(checkpoint_path):
-        checkpoint = refold.Checkpoint(checkpoint_path, checkpoint_seconds)
+        pass
     if checkpoint_path.exists() and not resume:
         raise ParameterError(
             f"The checkpoint {str(checkpoint_path)!r} of an interrupted training run would be "
@@ -76,34 +76,44 @@ def fit(
         outputs.log_line(
             f"There is no checkpoint {str(checkpoint_path)!r}, so a new training run starts."
         )
-    base_model, estimator = None, refold.SequenceAutoencoder()
-    if base_file is not None:
-        estimator = refold.SequenceAutoencoder.load(base_file)
-        base_model = estimator.model_
+    base_model = None if base_file is None else refold.Model.load(base_file)
+    has_windows = fit_options.has_window or (
+        base_model is not None and base_model.window is not None
+    )
     fit_arguments = fit_options.to_arguments() | {"verbose": int(not quiet)}
     if seed is not None:
         fit_arguments["random_state"] = seed
     if read_options.missing is not None:
         fit_arguments["missing_values"] = read_options.missing
-    # --from continues from the weights of the model, which scikit-learn calls a warm start
-    estimator.set_params(**fit_arguments, warm_start=base_file is not None)
+
+    # The estimator and the checkpoint import Keras and JAX, which takes seconds. So they are made
+    # after the data are open, and a mistake in the data is answered at once.
+    def make_estimator_and_checkpoint() -> tuple[Any, Any]:
+        if base_file is None:
+            estimator = refold.SequenceAutoencoder()
+        else:
+            estimator = refold.SequenceAutoencoder.load(base_file)
+        # --from continues from the weights of the model, which scikit-learn calls a warm start
+        estimator.set_params(**fit_arguments, warm_start=base_file is not None)
+        return estimator, refold.Checkpoint(checkpoint_path, checkpoint_seconds)
 
     start_time = time.perf_counter()
     data_text = data_file  # names the training data in the message at the end
     if ray_address is not None:
         # refuse options that do not work on a cluster
-        check_ray_supports(read_options, {"from": base_file, "window": estimator.window})
+        check_ray_supports(read_options, {"from": base_file, "window": fit_options.has_window})
         outputs.check_no_streams("--on", data_file)
+        estimator, checkpoint = make_estimator_and_checkpoint()
         settings: Any = {"on": ray_address, "processes": num_processes or 2}
         settings |= read_options.to_arguments()
         estimator = refold.cluster.fit(
             estimator, data_file, checkpoint=checkpoint, resume=resume, **settings
         )
     else:
-        has_windows = estimator.window is not None
         with read_options.open_sequences(
             base_model, data_file, files, may_be_long_series=has_windows
         ) as sequences:
+            estimator, checkpoint = make_estimator_and_checkpoint()
             # If all sequences are empty, the fit raises an error, so a diagnosis is not needed.
             # Cutting data larger than memory into windows copies them on disk. A diagnosis is not
             # worth this time.

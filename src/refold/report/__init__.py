@@ -5,7 +5,6 @@ The page is a single file that needs no network connection. Needs the extra ``pl
 
 from refold.report._page import Result as Result
 from refold.report._page import Score as Score
-from refold.report._page import check_packages as check_packages
 from refold.report._page import write_page as write_page
 from refold.report._report import make_report_section as make_report_section
 from refold.report._report import report as report

@@ -191,12 +191,6 @@ class Section:
     result: Result | None = None  # for the table at the top of a page with several sections
 
 
-def check_packages() -> None:
-    """Raise an error if a package for a report is not installed."""
-    for package in ("jinja2", "plotly"):
-        import_optional(package, extra="plots", purpose="The report")
-
-
 def write_page(
     path: str | os.PathLike[str],
     sections: Sequence[Section],

@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 
 from refold._support.messages import collect_warnings, warn_of_each
+from refold._support.optional_imports import check_report_packages
 from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_excess_lengths
 from refold.plots.charts import get_pandas_categories
 from refold.report._cards import CARD_FUNCTIONS, ReportData
-from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
+from refold.report._page import Card, Quantity, Result, Score, Section, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
@@ -84,7 +85,7 @@ def report(
     >>> report(model, sines, tempfile.mkdtemp() + "/sines.html").code_size
     4
     """
-    check_packages()
+    check_report_packages()
     model_section = make_report_section(
         model,
         sequences,
