@@ -211,6 +211,14 @@ def test_every_page_is_in_an_index_and_in_the_navigation():
     assert {page for page in pages if f'"{page}"' not in navigation} == set()
 
 
+def test_the_readme_shows_the_two_commands_that_do_all_the_set_up():
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for command in ("demo", "test"):
+        assert any(f"$ make {command}\n" in block for block in blocks)
+        assert command in targets
+
+
 def test_nothing_says_that_a_package_index_has_refold():
     """Until the first release (docs/how-to/release.md), Refold is installed from a clone."""
     folders = [ROOT / name for name in ("src", "examples", "deploy")]
