@@ -56,3 +56,18 @@ def test_commands_write_the_times(data, tmp_path, monkeypatch):
     assert main(["forecast", "m.refold", "a.csv", "-o", "ahead.jsonl", "-q"]) == 0
     later = BEGIN + HOUR * int(data.lengths[0])
     assert f'"step": 1, "at": "{later:%Y-%m-%d %H:%M:%S}' in Path("ahead.jsonl").read_text()
+
+
+def test_commands_write_the_zone(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    times = data.times.cast(pa.timestamp("s", "+02:00"))
+    data = Sequences(data.values, data.offsets, data.ids, data.schema, times)
+    fit_without_training(data, forecast_steps=2).save("m.refold")
+    write(data, "a.csv", time="at")
+    later = times[int(data.offsets[1]) - 1].as_py() + HOUR
+    for name in ("ahead.jsonl", "ahead.csv", "ahead.parquet"):
+        assert main(["forecast", "m.refold", "a.csv", "-o", name, "-q"]) == 0
+        options = {"columns": ["x0"], "time": "at"}
+        ahead = read(name, id="id", **options)
+        assert ahead.times.type.tz == "+02:00"
+        assert ahead.times[0].as_py() == later

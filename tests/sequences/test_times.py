@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import refold
 from refold.errors import DataError, ParameterError
 from refold.sequences import Sequences, concatenate, future_times, read, split_at, windows, write
 from small_data import read_as_mapped
@@ -77,12 +78,75 @@ def test_local_times_keep_their_zone_if_their_offset_is_one():
         (["1.2.2024", "1.2024"], {"time_format": "%d.%m.%Y"}, r"row 1 holds '1.2024' \(time data "),
         (["1.2.2024"], {"time_format": "%d.%m.%Q"}, "'Q' is a bad directive"),
         ([1.5], {"time_format": "%Y"}, "'at' holds double, and time_format= describes .* text"),
-        (["2024-05-31", "2024-06-01T12:00Z"], {}, "such as '2024-06-01T12:00Z', in row 1"),
     ],
 )
 def test_times_that_cannot_be_read(times, options, message):
     with pytest.raises(DataError, match=message):
         with_times(times, **options)
+
+
+IN_UTC = NOON.replace(tzinfo=dt.UTC)
+LATER = NOON + DAY, IN_UTC + DAY  # without a zone, and with one
+CSV = "id,at,x\na,2024-05-31 12:00,1\na,2024-06-01 12:00Z,2\n"
+JSONL = '{"id": 0, "at": "2024-05-31T12:00Z", "x": 1}\n{"id": 0, "at": "2024-06-01", "x": 2}'
+
+
+@pytest.mark.parametrize("zone_row", [0, 1])
+@pytest.mark.parametrize(
+    "container", [list, np.array, lambda times: pd.Series(times, dtype=object), pd.Index]
+)
+def test_times_with_and_without_a_zone_are_refused(zone_row, container):
+    times = [NOON, LATER[1]] if zone_row else [IN_UTC, LATER[0]]
+    text = [str(time) for time in times]
+    message = (
+        f"Column 'at' has times with a zone and times without: {text[zone_row]!r} in row "
+        f"{zone_row}, and {text[1 - zone_row]!r} in row {1 - zone_row}. "
+    )
+    index = pd.Index(times, dtype=object, name="at")
+    frames = [pd.DataFrame({"id": 0, "x": [1.0, 2.0]}, index=index)]
+    frames += [frame.reset_index() for frame in frames]
+    model = refold.load("series")
+    for read_times in (
+        lambda: with_times(container(times)),
+        lambda: with_times(container(text)),
+        *(lambda frame=frame: Sequences.from_table(frame, "id", "at") for frame in frames),
+        lambda: Sequences.from_table(frames[0], "id"),
+        lambda: refold.sequences.read_from_batches(lambda: iter(frames), id="id", time="at"),
+        lambda: model.adapt(frames[0].drop(columns="id"), window=8),
+    ):
+        with pytest.raises(DataError) as caught:
+            read_times()
+        assert message in str(caught.value)
+    with pytest.raises(DataError, match="Column 'time' has times with a zone"):
+        model.adapt({"time": container(times), "x": [1.0, 2.0]}, window=8)
+    # a column that does not order the steps may hold anything
+    unread = {"at": container(times), "x": [1.0, 2.0]}
+    assert len(Sequences.from_table(unread, columns=["x"]).values) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("a.csv", CSV, "'2024-06-01 12:00Z' in line 3, and '2024-05-31 12:00' in line 2"),
+        ("a.jsonl", JSONL, "'2024-05-31T12:00Z' in line 1, and '2024-06-01' in line 2"),
+    ],
+)
+def test_files_of_times_with_and_without_a_zone_are_refused(tmp_path, name, text, rows):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=f"times with a zone and times without: {rows}"):
+        read(tmp_path / name, time="at")
+
+
+def test_one_zone_stays_from_python_to_files(tmp_path):
+    times = [time.replace(tzinfo=TWO_HOURS) for time in (NOON, NOON + DAY)]
+    for column in (times, np.array(times), pd.Series(times, dtype=object), list(map(str, times))):
+        steps = with_times(column)
+        assert steps.to_table("id", "at")["at"].to_pylist() == times
+        for name, options in (("a.csv", {}), ("a.parquet", {"layout": "long"})):
+            write(steps, tmp_path / name, time="at", **options)
+            back = read(tmp_path / name, time="at")
+            assert back.times.type.tz == steps.times.type.tz == "+02:00"
+            assert back.times.to_pylist() == times
 
 
 STEPS = pa.table(

@@ -56,7 +56,12 @@ from refold.sequences._conversions import as_sequences
 from refold.sequences._encoding import ColumnTypes, RowNamer, is_missing_value, to_id_array
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences._tables import DUPLICATES_RULE, check_id_type, has_arrow_interface
+from refold.sequences._tables import (
+    DUPLICATES_RULE,
+    check_id_type,
+    has_arrow_interface,
+    to_arrow_table,
+)
 
 # To add a format, write a module with a `Format` and name it here. Only two formats have code in
 # this module: Parquet, which can be read in chunks, and text, whose text unit `read_for` sets.
@@ -656,7 +661,7 @@ def _convert_each_batch_to_table(batches: Any) -> Iterator[pa.Table]:
                 f"Batch {i} is a {type(batch).__name__}. Expected a table, such as a "
                 "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."
             )
-        yield batch if isinstance(batch, pa.Table) else pa.table(batch)
+        yield to_arrow_table(batch)
 
 
 def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -27,6 +27,7 @@ from refold.sequences import (
     read_for,
     read_from_batches,
     table_to_single_series,
+    to_arrow_table,
     uncut_windows,
 )
 
@@ -67,7 +68,7 @@ def read_user_data(
         isinstance(data, Mapping) or (has_arrow_interface(data) and columns is not None)
     ):
         try:
-            table = pa.table(data)
+            table = to_arrow_table(data)
         except pa.ArrowException:
             return as_sequences(data, schema=schema)  # raises an error that names the column
         has_ids = schema is not None and schema.id_name in table.column_names

@@ -68,6 +68,7 @@ from refold.sequences._tables import has_arrow_interface as has_arrow_interface
 from refold.sequences._tables import has_lists as has_lists
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text_if_exact as integers_from_text_if_exact
+from refold.sequences._tables import to_arrow_table as to_arrow_table
 from refold.sequences._times import compute_median_gaps as compute_median_gaps
 from refold.sequences._times import future_times as future_times
 from refold.sequences._times import parse_times as parse_times

@@ -107,8 +107,7 @@ def to_arrow_columns(table: Any) -> ArrowColumns:
     # `column_names` first, because the `columns` of a record batch of Arrow are no names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
-        # a table of Arrow stays as it is, because `pa.table` would import pandas to check its type
-        pa_table = table if isinstance(table, pa.Table) else pa.table(table)
+        pa_table = to_arrow_table(table)
     except (pa.ArrowException, OverflowError):
         # The cause may be a pandas column of large integers, or of objects of several types. So
         # each column is converted alone: large integers become text, and an error names its column.
@@ -116,6 +115,45 @@ def to_arrow_columns(table: Any) -> ArrowColumns:
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
     return ArrowColumns(columns, pandas_index_names(metadata), schema_from_metadata(metadata))
+
+
+def to_arrow_table(table: Any) -> pa.Table:
+    """Return a table of any library, or a dict of columns, as a table of Arrow."""
+    # a table of Arrow stays as it is, because `pa.table` would import pandas to check its type
+    arrow_table = table if isinstance(table, pa.Table) else pa.table(table)
+    is_pandas = type(table).__module__.partition(".")[0] == "pandas"
+    if not is_pandas and not isinstance(table, Mapping):
+        return arrow_table
+    columns = {str(name): table[name] for name in table}
+    index_names = pandas_index_names(arrow_table.schema.metadata or {})
+    if index_names:
+        columns |= {name: table.index.get_level_values(i) for i, name in enumerate(index_names)}
+    for i, field in enumerate(arrow_table.schema):
+        if _has_times_with_and_without_zone(columns[field.name], field.type):
+            text = _objects_to_text(columns[field.name])
+            if field.name in index_names:  # an index of text is no index of times
+                parse_times(text, field.name)
+            arrow_table = arrow_table.set_column(i, field.name, text)
+    return arrow_table
+
+
+# Arrow drops the zones of times if the first time has none. So a column of times with and without
+# zones becomes text, which raises an error that names the rows if the column orders the steps.
+
+
+def _has_times_with_and_without_zone(column: Any, arrow_type: pa.DataType) -> bool:
+    """Return whether a column of objects has both, if Arrow reads it as times."""
+    has_objects = getattr(column, "dtype", object) == object  # as lists have
+    has_objects &= not isinstance(column, pa.Array | pa.ChunkedArray)
+    if not (has_objects and pa.types.is_timestamp(arrow_type)):
+        return False
+    values = (value for value in column if not is_missing_value(value))
+    return len({getattr(value, "tzinfo", None) is None for value in values}) > 1
+
+
+def _objects_to_text(column: Any) -> pa.ChunkedArray:
+    text = [None if is_missing_value(value) else str(value) for value in column]
+    return pa.chunked_array([pa.array(text)])
 
 
 def _table_to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
@@ -131,12 +169,14 @@ def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
     """Return a column of Arrow, pandas or polars, an array or a list as an Arrow column."""
     try:
         if has_arrow_interface(column):
-            return pa.chunked_array(column)
-        return pa.chunked_array([pa.array(column, from_pandas=True)])
+            array = pa.chunked_array(column)
+        else:
+            array = pa.chunked_array([pa.array(column, from_pandas=True)])
+        has_both = _has_times_with_and_without_zone(column, array.type)
+        return _objects_to_text(column) if has_both else array
     except OverflowError:
         # if an integer has more than 64 bits, as a hash may have, the whole column becomes text
-        text = [None if is_missing_value(value) else str(value) for value in column]
-        return pa.chunked_array([pa.array(text)])
+        return _objects_to_text(column)
     except (pa.ArrowException, TypeError) as error:
         problem = str(error).partition("\n")[0]  # the other lines may show a long value
         raise DataError(

@@ -92,6 +92,7 @@ def parse_times(
     is_number = _cast_or_none(first, pa.float64()) is not None
     time_of_day = _rewrite_time_texts(first, _DATE_PREFIX_FOR_TIME_OF_DAY)
     is_time_of_day = not is_number and _cast_or_none(time_of_day, pa.timestamp("ns")) is not None
+    zone, types_of_other_zone = None, []
     if is_number:
         types = [pa.float64()]
     elif is_time_of_day:
@@ -103,6 +104,8 @@ def parse_times(
         date = _rewrite_time_texts(first, _DATE_REPLACEMENTS)
         zone = "UTC" if _cast_or_none(date, pa.timestamp("ns")) is None else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
+        other_zone = "UTC" if zone is None else None
+        types_of_other_zone = [pa.timestamp(type_.unit, other_zone) for type_ in types]
     times = _cast_or_none(cells, *types)
     if times is None and not is_number:
         cells = _rewrite_time_texts(cells, _DATE_REPLACEMENTS)
@@ -111,6 +114,14 @@ def parse_times(
         wrong = (i for i in range(len(cells)) if _cast_or_none(cells[i : i + 1], *types) is None)
         # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
+        if _cast_or_none(cells[row : row + 1], *types_of_other_zone) is not None:
+            first_row = np.argmax(cells.is_valid()).item()
+            rows = (row, first_row) if zone is None else (first_row, row)
+            with_zone, without = (f"{column[i].as_py()!r} in {row_namer(i)}" for i in rows)
+            raise DataError(
+                f"Column {name!r} has times with a zone and times without: {with_zone}, and "
+                f"{without}. Write a zone for all times, or for none."
+            )
         raise DataError(
             f"Column {name!r} cannot order the steps: it holds text such as "
             f"{column[row].as_py()!r}, in {row_namer(row)}. Expected all numbers or all dates, "
