@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import signal
 import warnings
 
@@ -76,6 +77,11 @@ def fit_without_training(X, **changes):
     """Return an autoencoder with its linear initialization."""
     ae = SequenceAutoencoder(**TINY | {"refit": False} | changes)
     return without_epochs(SequenceAutoencoder.fit)(ae, X)
+
+
+def json_lines(text):
+    """Return the values of JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def draw_overflowing_sequence(ae):

@@ -20,7 +20,7 @@ from refold.cli._code_files import read_code_file
 from refold.cli._outputs import OutputTarget
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
-from small_data import fit_without_training, fits_without_epochs
+from small_data import fit_without_training, fits_without_epochs, json_lines
 
 TINY = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
 TINY += ["--seed", "0"]
@@ -351,9 +351,6 @@ def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
 # Rows and columns of the data
 
 
-def json_lines(text):
-    return [json.loads(line) for line in text.splitlines()]
-
 MIXED_ROWS = ["007,2,0.5,a b", "b,1,1.50,", "007,1,-0.25,c", "b,3,0.75,d"]
 
 
@@ -383,8 +380,8 @@ def test_rows_and_columns_come_back_in_the_order_of_the_file(mixed_rows, run, su
         elif suffix == "parquet":
             tables[command] = pq.read_table(output).to_pylist()
         else:
-            delimiter = "\t" if suffix == "tsv" else ","
-            tables[command] = [*csv.DictReader(output.read_text().splitlines(), delimiter=delimiter)]
+            delimiter, lines = "\t" if suffix == "tsv" else ",", output.read_text().splitlines()
+            tables[command] = [*csv.DictReader(lines, delimiter=delimiter)]
     for original, back, residual in zip(MIXED_ROWS, *tables.values(), strict=True):
         who, day, x, note = original.split(",")
         for row in (back, residual):
@@ -418,7 +415,8 @@ def test_json_lines_of_decode_keep_the_times(mixed_rows, run):
     model, codes = mixed_rows / "m.refold", mixed_rows / "codes.csv"
     run("encode", model, mixed_rows / "data.csv", "--sort", "-o", codes, "-q")
     rows = json_lines(run("decode", model, codes, "--lengths", "2", "-q").out)
-    assert [(row["who"], row["day"]) for row in rows] == [("007", 1), ("007", 2), ("b", 1), ("b", 3)]
+    days = [(row["who"], row["day"]) for row in rows]
+    assert days == [("007", 1), ("007", 2), ("b", 1), ("b", 3)]
 
 
 def test_residuals_of_lists_are_lists(tmp_path, run):

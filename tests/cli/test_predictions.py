@@ -15,11 +15,7 @@ from pyarrow import csv as csv_format
 
 import refold
 from refold.sequences import as_sequences, read, write
-from small_data import fit_without_training, fits_without_epochs
-
-
-def json_lines(text):
-    return [json.loads(line) for line in text.splitlines()]
+from small_data import fit_without_training, fits_without_epochs, json_lines
 
 
 def read_rows(path):

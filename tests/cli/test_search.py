@@ -1,12 +1,11 @@
 """``refold index``, ``search`` and ``cluster``, from files."""
 
-import json
-
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from refold.cli import main
+from small_data import json_lines
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def rows(run):
     """Return a function that runs a command and returns the rows that it wrote."""
 
     def call(*arguments):
-        return [json.loads(line) for line in run(*arguments).out.splitlines()]
+        return json_lines(run(*arguments).out)
 
     return call
 

@@ -1,6 +1,5 @@
 """Tables in, tables out: ids, columns, layout and library stay."""
 
-import random
 import warnings
 from datetime import datetime, timedelta
 
@@ -85,12 +84,13 @@ def test_residuals_have_the_shape_of_the_data():
     x[0, 4:], x[1, 2, 1] = np.nan, np.nan  # two padded steps, and a missing value
     ae = fit_without_training(x)
     residuals = ae.residuals(x)
-    assert residuals.shape == x.shape and np.array_equal(np.isnan(residuals), np.isnan(x))
+    assert residuals.shape == x.shape
+    assert np.array_equal(np.isnan(residuals), np.isnan(x))
     codes = ae.encode(x)
     assert np.allclose(residuals[2], x[2] - ae.decode(codes, [4, *[6] * 29])[2])
     assert [rows.shape for rows in ae.residuals([x[0, :4], x[1]])] == [(4, 2), (6, 2)]
-    rng = random.Random(0)
-    words = ["".join(rng.choices("abc", k=rng.randint(2, 6))) for _ in range(30)]
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice([*"abc"], rng.integers(2, 7))) for _ in range(30)]
     ae = refold.SequenceAutoencoder(**TINY).fit(words)
     assert ae.residuals(["ab", "cba"])[1].shape == (3,)
     assert refold.load("series").residuals(x[..., 0]).shape == (30, 6)

@@ -29,9 +29,9 @@ RNG = np.random.default_rng(0)
 LENGTHS = [4, 5, 24, 63, 64, 65, 128, 129, 1000]
 
 
-def draw_walk(steps, columns=1):
+def draw_walk(steps, columns=1, rng=RNG):
     """Return a smooth random walk, (steps,) or (steps, columns)."""
-    walk = RNG.normal(size=(steps + 8, columns)).cumsum(axis=0)
+    walk = rng.normal(size=(steps + 8, columns)).cumsum(axis=0)
     smooth = np.stack([np.convolve(column, np.hanning(9) / 4, "valid") for column in walk.T])
     return smooth.T[:, 0] if columns == 1 else smooth.T
 
@@ -200,11 +200,14 @@ def test_each_number_of_dimensions_says_what_it_loses(kind, dims):
     pairs = zip(series, decoded, strict=True)
     explained = np.array([1 - np.var(x - np.ravel(back)) / np.var(x) for x, back in pairs])
     if predicted is None:
-        assert texts == [] and explained.mean() > 0.88 and explained.min() > 0.45
+        assert texts == []
+        assert explained.mean() > 0.88
+        assert explained.min() > 0.45
     else:
         assert explained.mean() == pytest.approx(predicted[0], abs=0.03)
-        assert explained.min() == pytest.approx(max(0, predicted[1]), abs=0.1)
-        assert f"Codes of {dims} numbers explain" in texts[0] and len(texts) == 1
+        assert explained.min() == pytest.approx(max(0, predicted[1]), abs=0.08)
+        assert len(texts) == 1
+        assert f"Codes of {dims} numbers explain" in texts[0]
 
 
 def test_the_warning_names_the_dimensions_that_are_enough():
@@ -282,8 +285,8 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
 
 
 def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
-    slow, fast = draw_walk(500), np.sin(2.5 * np.arange(500))
-    with pytest.warns(UserWarning, match=r"64 numbers explain (49|50) % .*, and 0 % for the worst"):
+    slow, fast = draw_walk(500, rng=np.random.default_rng(0)), np.sin(2.5 * np.arange(500))
+    with pytest.warns(UserWarning, match=r"64 numbers explain 50 % .*, and 0 % for the worst"):
         model.encode([slow, fast])
     model.encode([slow, np.full(256, 5.0)])  # causes no warning
     adapted = model.adapt([slow, fast], max_lost_variance=0.1)

@@ -231,8 +231,9 @@ class ReadOptions:
             sequences = require_in_memory(self._read(model, **file_options), file_name)
             if target.format_name not in outputs.TABLE_FORMATS:
                 return sequences, None
-            arguments = file_options | {"as_text": target.format_name in ("csv", "tsv")}
-            return sequences, refold.sequences.read_rows(sequences=sequences, **arguments)
+            as_text = target.format_name in ("csv", "tsv")
+            rows = refold.sequences.read_rows(**file_options, sequences=sequences, as_text=as_text)
+            return sequences, rows
 
     def calibrate_model(
         self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles

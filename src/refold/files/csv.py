@@ -143,7 +143,7 @@ def label_table_from_csv(
     return table
 
 
-def table_from_csv(content: bytes, file_name: str, schema: Schema, as_text: bool) -> pa.Table:
+def table_from_csv(content: bytes, file_name: str, *, schema: Schema, as_text: bool) -> pa.Table:
     """Return all rows and columns; if ``as_text``, only cells of features are converted."""
     file = CsvFile(content, file_name)
     text_columns = {*file.header} - {*schema.names} if as_text else {schema.id_name or "id"}

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from refold._support.atomic_files import make_access_error
 from refold.errors import FileFormatError, SchemaError, argument
-from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 # The codec of Arrow for each suffix of a compressed text file, as in .csv.gz.
@@ -51,9 +50,9 @@ class Format:
     column_reader: Callable[[bytes, str], list[str]] | None = None
     # label_reader(content, file_name, label_column, id_column) returns a table with these columns
     label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
-    # table_reader(content, file_name, schema, as_text) returns all rows and columns of a table. If
-    # `as_text`, cells of CSV stay text as in the file, except those of the features in the schema.
-    table_reader: Callable[[bytes, str, Schema, bool], pa.Table] | None = None
+    # table_reader(content, file_name, schema=..., as_text=...) returns all rows and columns of a
+    # table. If `as_text`, cells of CSV stay text, except those of the features in the schema.
+    table_reader: Callable[..., pa.Table] | None = None
 
     @property
     def is_text(self) -> bool:

@@ -202,11 +202,7 @@ def label_table_from_json(
 
 
 def table_from_json(
-    content: bytes,
-    file_name: str,
-    schema: Schema,
-    *_options_of_csv: object,
-    as_lines: bool,
+    content: bytes, file_name: str, *, as_lines: bool, schema: Schema, **_options_of_csv: Any
 ) -> pa.Table:
     """Return all rows and keys of a table of events; a key of mixed types becomes JSON text."""
     entries = _parse_entries(content, file_name, schema.id_name or "id", as_lines=as_lines)

@@ -60,8 +60,7 @@ def sequences_to_parquet(
 def sequences_from_parquet(content: bytes, file_name: str, **options: Any) -> Sequences:
     """Read a Parquet file of Refold, or any other table in the list, long or wide layout."""
     with _name_damaged_file(file_name):
-        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        table = file.read()
+        table = table_from_parquet(content, file_name)
         # read here only so that an error names the file if the metadata are damaged
         pandas_index_names(table.schema.metadata or {})
     return sequences_from_table(table, file_name, TableOptions(**options))
@@ -79,12 +78,10 @@ def label_table_from_parquet(
         return file.read([column for column in names if column in label_and_id])
 
 
-def table_from_parquet(
-    content: bytes, file_name: str, *_options_of_csv: object
-) -> pa.Table:
+def table_from_parquet(content: bytes, file_name: str, **_options_of_others: Any) -> pa.Table:
     """Return all rows and columns."""
     with _name_damaged_file(file_name):
-        return pq.ParquetFile(pa.BufferReader(content)).read()
+        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
 
 
 def read_parquet_column_names(path: str | os.PathLike[str]) -> list[str]:

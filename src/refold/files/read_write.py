@@ -462,7 +462,7 @@ def read_rows(
     if format_.table_reader is None:
         return None
     content = read_decompressed_bytes(path, format_, file_name)
-    return format_.table_reader(content, file_name, sequences.schema, as_text)
+    return format_.table_reader(content, file_name, schema=sequences.schema, as_text=as_text)
 
 
 def read_labels(

@@ -522,10 +522,10 @@ class Detection:
     def to_step_table(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
         """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
-        If the data came from a table with one row per step, the rows are in its order. The columns are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all
-        values of the step are missing. If the data had times, they come before the score, under the
-        name that you give, or that of the data. Windows that overlap are merged, as in
-        ``series_step_scores``.
+        If the data came from a table with one row per step, the rows are in its order. The columns
+        are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all values of the
+        step are missing. If the data had times, they come before the score, under the name that you
+        give, or that of the data. Windows that overlap are merged, as in ``series_step_scores``.
         """
         ids = self.ids if self.windows is None else self.windows.ids
         lengths = [len(scores) for scores in self.series_step_scores]

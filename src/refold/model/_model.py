@@ -535,7 +535,7 @@ class Model:
         keeps_lengths: bool = False,
         verbose: int = 0,
     ) -> Sequences:
-        """Reconstruct sequences as `Sequences`, at predicted lengths or at those of the originals."""
+        """Return reconstructions as `Sequences`, of predicted lengths or of those of the data."""
         check("clip", clip, CLIP_RULE)
         windows = self.windows(series)
         sequences = self.open_data_for_blocks(windows.sequences)  # does not cut windows again

@@ -190,8 +190,9 @@ def array_like(sequences: Sequences, user_array: np.ndarray) -> Any:
         return sequences.to_list()
     if sequences.values.size == user_array.size:  # no step is padding
         return sequences.values.reshape(user_array.shape)
-    padded = np.full((*user_array.shape[:2], sequences.schema.num_columns), np.nan)
-    padded[np.arange(padded.shape[1]) < sequences.lengths[:, None]] = sequences.values
+    num_sequences, num_steps = user_array.shape[:2]
+    padded = np.full((num_sequences, num_steps, sequences.schema.num_columns), np.nan)
+    padded[np.arange(num_steps) < sequences.lengths[:, None]] = sequences.values
     return padded.reshape(user_array.shape)
 
 
@@ -209,15 +210,17 @@ def replace_columns(table: Any, new_columns: Mapping[str, Any]) -> Any:
         frame = table.copy(deep=False)
         labels = {str(label): label for label in frame.columns}  # a label may be a number
         for name, column in new_columns.items():
-            frame[labels.get(name, name)] = column.to_pandas().array  # an array, because a series has an index
+            # as an array, because a series has an index
+            frame[labels.get(name, name)] = column.to_pandas().array
         return frame
     if library == "polars":
         return table.with_columns(type(table)(pa.table(dict(new_columns))))
     table = pa.table(table)
     for name, column in new_columns.items():
-        has_column = name in table.column_names
-        position = table.column_names.index(name) if has_column else table.num_columns
-        table = (table.set_column if has_column else table.add_column)(position, name, column)
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name, column)
     return table
 
 

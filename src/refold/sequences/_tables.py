@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold._support.arrays import concatenated_ranges, offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, check_not_empty, one_of
 from refold.errors import DataError, SchemaError, argument, python_or_cli
@@ -126,8 +126,8 @@ def to_arrow_table(table: Any) -> pa.Table:
         return arrow_table
     columns = {str(name): table[name] for name in table}
     index_names = pandas_index_names(arrow_table.schema.metadata or {})
-    if index_names:
-        columns |= {name: table.index.get_level_values(i) for i, name in enumerate(index_names)}
+    index: Any = getattr(table, "index", None)  # of pandas; a dict has no index, and no names of it
+    columns |= {name: index.get_level_values(i) for i, name in enumerate(index_names)}
     for i, field in enumerate(arrow_table.schema):
         if _has_times_with_and_without_zone(columns[field.name], field.type):
             text = _objects_to_text(columns[field.name])
@@ -143,7 +143,8 @@ def to_arrow_table(table: Any) -> pa.Table:
 
 def _has_times_with_and_without_zone(column: Any, arrow_type: pa.DataType) -> bool:
     """Return whether a column of objects has both, if Arrow reads it as times."""
-    has_objects = getattr(column, "dtype", object) == object  # as lists have
+    objects = np.dtype(object)
+    has_objects = getattr(column, "dtype", objects) == objects  # a list has no type
     has_objects &= not isinstance(column, pa.Array | pa.ChunkedArray)
     if not (has_objects and pa.types.is_timestamp(arrow_type)):
         return False
@@ -545,8 +546,9 @@ def _order_by_time(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row indices ordered by id, then time; where each step begins among them; row steps.
 
-    The last array has the step of each row, also of the rows that are left out. With ``duplicates="mean"``, a step is all rows of an id with the same time. Otherwise a step is
-    one row, and other rows with the same time are left out.
+    The last array has the step of each row, also of the rows that are left out. With
+    ``duplicates="mean"``, a step is all rows of an id with the same time. Otherwise a step is one
+    row, and other rows with the same time are left out.
     """
     order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
     # whether an ordered row has the id of the ordered row before it, (num_rows - 1,)
